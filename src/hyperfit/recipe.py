@@ -1,0 +1,141 @@
+"""Recipe: everything that defines a run, as one frozen dataclass."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hyperfit.errors import UserError
+
+Method = Literal["late-lora", "lora", "full"]
+Chunking = Literal["start", "packed"]
+Precision = Literal["auto", "bf16", "fp32"]
+
+DEFAULT_LR: dict[str, float] = {"late-lora": 5e-4, "lora": 5e-4, "full": 5e-6}
+"""Learning rates for models of a billion parameters and more, by method; small models need larger ones."""
+
+MOST_SAMPLES = 2000
+"""Training sequences taken when the recipe does not say: the number both papers use."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What to train, on what, how, and when to stop. Raises UserError naming every bad field."""
+
+    model: str
+    """Model folder, hub id, or builtin:tiny."""
+    data: str
+    """Training texts: .txt, .jsonl, .csv or .parquet file, a folder of them, a hub data set
+    (ORG/NAME[:CONFIG[:SPLIT]]), or builtin:fiction, builtin:news, builtin:wiki."""
+    text_column: str | None = None
+    """Column that holds the text. None: "text", or the only column of strings."""
+    samples: int | None = None
+    """Training sequences, chosen at random. None: all there are, at most 2,000."""
+    length: int = 256
+    """Tokens of a training sequence."""
+    chunking: Chunking = "start"
+    """start: the first tokens of each document; packed: documents joined and cut into pieces."""
+    heldout: float = 0.1
+    """Share of the documents kept out of training, for validation and evaluation (0 to 0.9)."""
+
+    method: Method = "late-lora"
+    """late-lora: adapters in the last blocks; lora: adapters in every block; full: all parameters."""
+    late_blocks: int = 5
+    """Blocks, counted from the last, that get adapters (late-lora only)."""
+    target_modules: tuple[str, ...] = ()
+    """Linear layers that get adapters, by name, such as q_proj v_proj. Empty: all those of the blocks."""
+    rank: int = 64
+    """Rank of the adapters."""
+    alpha: float | None = None
+    """Adapters are scaled by alpha / rank. None: equal to the rank."""
+
+    lr: float | None = None
+    """Learning rate of Adam, constant. None: 5e-4 for adapters, 5e-6 for all parameters."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay (AdamW); near-zero loss wants none."""
+    clip: float | None = None
+    """Gradient norm above which gradients are scaled down. None: never."""
+    batch_size: int = 8
+    """Sequences in one forward pass, per process."""
+    accumulate: int = 1
+    """Forward passes in one update."""
+
+    epochs: int = 40
+    """Most passes over the training sequences."""
+    stop_loss: float | None = 0.05
+    """Mean training loss of an epoch (nats per token) at which the run ends. None: run all epochs."""
+
+    probe_every: int = 1
+    """Epochs between probes of validation loss, entropy and greedy text; 0: only after the last."""
+    probe_texts: int = 32
+    """Held-out contexts continued greedily in a probe (TTR of 96 tokens)."""
+    validation_samples: int = 128
+    """Most held-out sequences on which the validation loss and entropy are measured."""
+    checkpoint_every: int = 1
+    """Epochs between checkpoints."""
+
+    seed: int = 0
+    """Seed of the choice of sequences, of their order and of the adapters."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps, ..."""
+    precision: Precision = "auto"
+    """bf16: bfloat16 autocast over fp32 trained weights; auto: bf16 where the device is fast at it, else fp32."""
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"--{name.replace('_', '-')} {getattr(self, name)}: {rule}"
+            for name, ok, rule in self._rules()
+            if not ok
+        ]
+        if problems:
+            raise UserError(*problems)
+
+    def _rules(self) -> list[tuple[str, bool, str]]:
+        def at_least(name: str, low: int) -> tuple[str, bool, str]:
+            return name, getattr(self, name) >= low, f"give a whole number of {low} or more"
+
+        def positive(name: str) -> tuple[str, bool, str]:
+            value = getattr(self, name)
+            return name, value is None or (math.isfinite(value) and value > 0), "give a number above 0"
+
+        return [
+            *(
+                at_least(name, 1)
+                for name in ("late_blocks", "rank", "batch_size", "accumulate", "epochs", "probe_texts")
+            ),
+            *(at_least(name, 1) for name in ("validation_samples", "checkpoint_every")),
+            at_least("probe_every", 0),
+            at_least("seed", 0),
+            ("length", self.length >= 2, "a sequence needs at least 2 tokens; the papers use 256"),
+            ("samples", self.samples is None or self.samples >= 1, "give 1 or more, or leave it out for all"),
+            *(positive(name) for name in ("lr", "alpha", "clip", "stop_loss")),
+            ("weight_decay", math.isfinite(self.weight_decay) and self.weight_decay >= 0, "give 0 or more"),
+            ("heldout", 0 <= self.heldout <= 0.9, "give a share from 0 to 0.9"),
+            ("method", self.method in DEFAULT_LR, f"give one of {', '.join(DEFAULT_LR)}"),
+            ("chunking", self.chunking in ("start", "packed"), "give start or packed"),
+            ("precision", self.precision in ("auto", "bf16", "fp32"), "give auto, bf16 or fp32"),
+            ("model", bool(self.model), "name a model folder, a hub id or builtin:tiny"),
+            ("data", bool(self.data), "name a file, a folder, a hub data set or builtin:fiction"),
+        ]
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate in force: ``lr``, or the method's default."""
+        return DEFAULT_LR[self.method] if self.lr is None else self.lr
+
+    @property
+    def lora_alpha(self) -> float:
+        """The numerator of the adapters' scale in force: ``alpha``, or the rank."""
+        return float(self.rank) if self.alpha is None else self.alpha
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for recipe.json."""
+        return {**dataclasses.asdict(self), "target_modules": list(self.target_modules)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Recipe":
+        """The inverse of to_dict. Raises UserError for settings this version does not know."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise UserError(f"the recipe has settings this version does not know: {', '.join(unknown)}")
+        return cls(**{**values, "target_modules": tuple(values.get("target_modules", ()))})
