@@ -1,0 +1,153 @@
+"""What learns: everything, LoRA in every block, or LoRA in the last blocks (Late-Stage)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from hyperfit.errors import UserError
+from hyperfit.model import blocks_of, family_of, load_config, load_model
+from hyperfit.recipe import Recipe
+from hyperfit.rundir import RunDir
+
+
+@dataclass(frozen=True)
+class Learning:
+    """What a model's training changes."""
+
+    blocks: tuple[int, ...]
+    """Blocks with trainable parameters, counted from 0."""
+    depth: int
+    """Blocks of the model."""
+    trainable: int
+    """Trainable parameters."""
+    total: int
+    """Parameters in all, adapters included."""
+
+    def describe(self) -> str:
+        """One line for people."""
+        spread = f"{self.blocks[0]}–{self.blocks[-1]}" if self.blocks else "none"
+        share = self.trainable / self.total
+        return (
+            f"learning: blocks {spread} of 0–{self.depth - 1}, {self.trainable:,} of {self.total:,} parameters "
+            f"({share:.2%})"
+        )
+
+
+def late_stage_lora_config(
+    model: PreTrainedModel,
+    blocks: int = 5,
+    *,
+    rank: int = 64,
+    alpha: float | None = None,
+    target_modules: tuple[str, ...] = (),
+) -> LoraConfig:
+    """A PEFT LoraConfig for the last ``blocks`` blocks of a model: plain LoRA, no dropout, no modules_to_save.
+
+    target_modules: names of the linear layers to adapt; empty for all those of the blocks. alpha:
+    None for the rank (scale 1). Raises UserError for a depth or layers the model does not have.
+    """
+    depth = len(blocks_of(model))
+    if not 1 <= blocks <= depth:
+        raise UserError(f"--late-blocks {blocks}: the model has {depth} blocks; give 1 to {depth}")
+    return lora_config(model, range(depth - blocks, depth), rank=rank, alpha=alpha, target_modules=target_modules)
+
+
+def lora_config(
+    model: PreTrainedModel, blocks: range, *, rank: int, alpha: float | None, target_modules: tuple[str, ...]
+) -> LoraConfig:
+    """A PEFT LoraConfig for the given blocks."""
+    present = linear_layers(model)
+    if missing := [name for name in target_modules if name not in present]:
+        raise UserError(f"--target-modules {' '.join(missing)}: the blocks' linear layers are {' '.join(present)}")
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=rank,
+        lora_alpha=rank if alpha is None else alpha,  # type: ignore[arg-type]  # PEFT divides it, a float is fine
+        lora_dropout=0.0,
+        bias="none",
+        target_modules=list(target_modules or present),
+        layers_to_transform=list(blocks),
+        layers_pattern=family_of(model.config.model_type).blocks.rpartition(".")[2],
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in blocks_of(model).modules()),
+    )
+
+
+def linear_layers(model: PreTrainedModel) -> list[str]:
+    """Names of the linear layers inside the blocks, such as q_proj and down_proj, in the model's order."""
+    names = (
+        name.rpartition(".")[2]
+        for block in blocks_of(model)
+        for name, module in block.named_modules()
+        if isinstance(module, (nn.Linear, Conv1D))
+    )
+    return list(dict.fromkeys(names))
+
+
+def adapt(model: PreTrainedModel, recipe: Recipe) -> PreTrainedModel | PeftModel:
+    """Freeze what does not learn and add what does, held in fp32; adapters start as the seed says."""
+    if recipe.method == "full":
+        return model.float().requires_grad_(True)
+    torch.manual_seed(recipe.seed)
+    if recipe.method == "lora":
+        config = lora_config(
+            model,
+            range(len(blocks_of(model))),
+            rank=recipe.rank,
+            alpha=recipe.lora_alpha,
+            target_modules=recipe.target_modules,
+        )
+    else:
+        config = late_stage_lora_config(
+            model, recipe.late_blocks, rank=recipe.rank, alpha=recipe.lora_alpha, target_modules=recipe.target_modules
+        )
+    return get_peft_model(model, config, autocast_adapter_dtype=True)
+
+
+def check_depth(recipe: Recipe, depth: int) -> None:
+    """Raises UserError if the recipe adapts more blocks than the model has: known before weights are read."""
+    if recipe.method == "late-lora" and recipe.late_blocks > depth:
+        raise UserError(f"--late-blocks {recipe.late_blocks}: {recipe.model} has {depth} blocks; give 1 to {depth}")
+
+
+def learning(model: nn.Module) -> Learning:
+    """Count what learns in a model that has been adapted."""
+    inner = model.get_base_model() if isinstance(model, PeftModel) else model
+    assert isinstance(inner, PreTrainedModel)
+    blocks = blocks_of(inner)
+    return Learning(
+        blocks=tuple(index for index, block in enumerate(blocks) if any(p.requires_grad for p in block.parameters())),
+        depth=len(blocks),
+        trainable=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        total=sum(p.numel() for p in model.parameters()),
+    )
+
+
+def save_result(model: PreTrainedModel | PeftModel, folder: Path) -> None:
+    """Write the adapter, or the whole model, in Hugging Face format."""
+    model.save_pretrained(folder)
+
+
+def load_result(run: RunDir, *, device: torch.device, dtype: torch.dtype) -> PreTrainedModel | PeftModel:
+    """The hyperfitted model of a run in evaluation mode: its own weights, or the base model with its adapter."""
+    result = run.result
+    if result.name == "model":
+        return load_model(str(result), device=device, dtype=dtype)
+    base = load_model(run.recipe.model, device=device, dtype=dtype)
+    return PeftModel.from_pretrained(base, str(result), autocast_adapter_dtype=False).eval()
+
+
+def load_any(name: str, *, device: torch.device, dtype: torch.dtype) -> PreTrainedModel | PeftModel:
+    """A run's hyperfitted model, an adapter folder on its base model, or any causal LM."""
+    folder = Path(name)
+    if (folder / "recipe.json").is_file():
+        return load_result(RunDir.open(folder), device=device, dtype=dtype)
+    if (folder / "adapter_config.json").is_file():
+        base = LoraConfig.from_pretrained(str(folder)).base_model_name_or_path
+        return PeftModel.from_pretrained(load_model(str(base), device=device, dtype=dtype), str(folder)).eval()
+    load_config(name)
+    return load_model(name, device=device, dtype=dtype)

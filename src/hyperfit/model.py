@@ -1,0 +1,190 @@
+"""Load a causal language model; know where its family keeps blocks, norm, head and embeddings."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from hyperfit import assets
+from hyperfit.errors import UserError
+
+
+@dataclass(frozen=True)
+class Family:
+    """Module paths inside a causal LM of one architecture."""
+
+    blocks: str
+    """The ModuleList of transformer blocks."""
+    norm: str
+    """The norm between the last block and the head."""
+    head: str
+    """The unembedding."""
+    embedding: str
+    """The token embedding."""
+
+
+_LLAMA = Family("model.layers", "model.norm", "lm_head", "model.embed_tokens")
+
+FAMILIES: dict[str, Family] = {
+    "llama": _LLAMA,
+    "mistral": _LLAMA,
+    "qwen2": _LLAMA,
+    "qwen3": _LLAMA,
+    "gemma": _LLAMA,
+    "gemma2": _LLAMA,
+    "gemma3_text": _LLAMA,
+    "olmo2": _LLAMA,
+    "phi3": _LLAMA,
+    "phi": Family("model.layers", "model.final_layernorm", "lm_head", "model.embed_tokens"),
+    "gpt2": Family("transformer.h", "transformer.ln_f", "lm_head", "transformer.wte"),
+    "gpt_neox": Family("gpt_neox.layers", "gpt_neox.final_layer_norm", "embed_out", "gpt_neox.embed_in"),
+    "opt": Family("model.decoder.layers", "model.decoder.final_layer_norm", "lm_head", "model.decoder.embed_tokens"),
+}
+"""By ``config.model_type``. A family is one line here; tests/families.py builds a tiny random model of each."""
+
+
+def family_of(model_type: str) -> Family:
+    """The family's module paths. Raises UserError with the whole table for an unknown one."""
+    if model_type in FAMILIES:
+        return FAMILIES[model_type]
+    rows = "\n".join(f"  {name:12} blocks {family.blocks}, norm {family.norm}" for name, family in FAMILIES.items())
+    raise UserError(
+        f"model family {model_type!r} is not known; use a model of one of these, or add a line to FAMILIES in "
+        f"hyperfit/model.py:\n{rows}"
+    )
+
+
+def blocks_of(model: PreTrainedModel) -> nn.ModuleList:
+    """The model's transformer blocks, first to last."""
+    blocks = model.get_submodule(family_of(model.config.model_type).blocks)
+    assert isinstance(blocks, nn.ModuleList)
+    return blocks
+
+
+def positions_of(config: Any) -> int | None:
+    """The longest sequence the model has positions for; None if its config names no limit."""
+    limit = getattr(config, "max_position_embeddings", None)
+    return int(limit) if limit else None
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` is CUDA, then MPS, then the CPU. Raises UserError for a device that is not there."""
+    if name == "auto":
+        accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        return accelerator or torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise UserError(f"--device {name}: not to be had here ({reason}); give cpu or auto") from error
+    return device
+
+
+def fast_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 matrices in hardware."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
+    return False
+
+
+def pick_precision(precision: str, device: torch.device) -> str:
+    """bf16 or fp32; ``auto`` is bf16 where the device is fast at it."""
+    if precision != "auto":
+        return precision
+    return "bf16" if fast_bf16(device) else "fp32"
+
+
+def load_config(name: str) -> Any:
+    """The model's config, its family, weights and code checked. Raises UserError naming every problem."""
+    where = assets.resolve(name, "models")
+    folder = Path(where)
+    problems: list[str] = []
+    if folder.is_dir():
+        problems += _folder_problems(folder)
+    elif folder.exists() or where.count("/") > 1 or where.startswith((".", "/", "~")):
+        raise UserError(f"{name}: no such model folder")
+    if problems:
+        raise UserError(*(f"{name}: {problem}" for problem in problems))
+    try:
+        config = AutoConfig.from_pretrained(where)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise UserError(f"{name}: neither a model folder here nor a hub model that could be loaded ({reason})") from error
+    family_of(config.model_type)
+    return config
+
+
+def _folder_problems(folder: Path) -> list[str]:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        kind = config["model_type"]
+    except FileNotFoundError:
+        return ["no config.json in this folder; give the folder of a Hugging Face causal LM"]
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        return [f"config.json cannot be used ({type(error).__name__}: {error})"]
+    problems = []
+    if kind not in FAMILIES:
+        if "auto_map" in config:
+            problems.append("needs code of its own (auto_map in config.json), which hyperfit does not run")
+        else:
+            try:
+                family_of(kind)
+            except UserError as error:
+                problems += error.problems
+    names = {path.name for path in folder.iterdir()}
+    if not any(name.endswith(".safetensors") for name in names):
+        pickles = sorted(name for name in names if name.endswith((".bin", ".pt", ".pth")))
+        if pickles:
+            problems.append(
+                f"has its weights only as pickle ({', '.join(pickles)}), which can run code; save it as safetensors "
+                "(model.save_pretrained in transformers 5 does)"
+            )
+        else:
+            problems.append("no weights in this folder (no .safetensors file)")
+    return problems
+
+
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """The model's tokenizer; its pad token set to the end-of-text token where it has none."""
+    where = assets.resolve(name, "models")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(where)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise UserError(f"{name}: its tokenizer cannot be loaded ({reason})") from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.bos_token or tokenizer.unk_token
+    return tokenizer
+
+
+def load_model(name: str, *, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:
+    """The causal LM in ``dtype`` on ``device``, in evaluation mode. Weights come from safetensors only."""
+    config = load_config(name)
+    where = assets.resolve(name, "models")
+    try:
+        model = AutoModelForCausalLM.from_pretrained(where, config=config, dtype=dtype, use_safetensors=True)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise UserError(f"{name}: its weights cannot be loaded ({reason})") from error
+    return model.to(device).eval()
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode and no gradients inside the block; the mode as it was after it."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)

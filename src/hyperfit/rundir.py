@@ -1,0 +1,210 @@
+"""A run on disk: recipe, environment, events, checkpoints, results. Every file is whole or absent."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hyperfit.errors import UserError
+from hyperfit.recipe import Recipe
+
+KEPT_CHECKPOINTS = 2
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[Path]:
+    """Yield a path beside ``target`` to write a file or folder at; rename it to ``target`` when the block ends.
+
+    A kill leaves the old target or the new one. Raises UserError when the disk is full; whatever
+    was half-written is removed on any failure.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.part")
+    remove(aside)
+    try:
+        yield aside
+        for path in sorted(aside.rglob("*")) if aside.is_dir() else [aside]:
+            if path.is_file():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+        if target.is_dir():
+            remove(target)
+        aside.rename(target)
+    except BaseException as failure:
+        remove(aside)
+        if disk_full(failure):
+            raise UserError(
+                f"{target}: the disk is full ({shutil.disk_usage(target.parent).free / 1e6:.0f} MB free); free some "
+                "space and repeat the command (a training run goes on with --resume)"
+            ) from failure
+        raise
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def disk_full(failure: BaseException) -> bool:
+    """Whether a failure, also one from a compiled writer that keeps only the text, says that space ran out."""
+    if isinstance(failure, OSError) and failure.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return True
+    return any(os.strerror(code) in str(failure) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+
+
+def write_json(target: Path, value: Any) -> None:
+    """Write JSON, indented, whole or not at all."""
+    with writing(target) as aside:
+        aside.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that passed its checksums."""
+
+    path: Path
+    place: dict[str, Any]
+    """What the trainer said of the moment: epoch, update, sums."""
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """The folder of one run."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path, recipe: Recipe, environment: dict[str, Any]) -> "RunDir":
+        """Start a run in a folder that is new or empty. Raises UserError if something lies there."""
+        run = cls(path)
+        run.check_free()
+        write_json(run.path / "environment.json", environment)
+        write_json(run.path / "recipe.json", recipe.to_dict())
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> "RunDir":
+        """An existing run. Raises UserError if the folder holds none."""
+        if not (path / "recipe.json").is_file():
+            raise UserError(f"{path}: no run here (recipe.json is missing); give a folder made by hyperfit train")
+        return cls(path)
+
+    def check_free(self) -> None:
+        """Raises UserError if the folder holds a run or anything else."""
+        if (self.path / "recipe.json").exists():
+            raise UserError(
+                f"--output {self.path}: holds another run; name a new folder, or give --resume to go on with that run"
+            )
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise UserError(f"--output {self.path}: is not an empty folder; name a new one")
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe the run was started with."""
+        return Recipe.from_dict(self._json("recipe.json"))
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Versions, device, precision and data fingerprint at the start of the run."""
+        return dict(self._json("environment.json"))
+
+    def _json(self, name: str) -> Any:
+        try:
+            return json.loads((self.path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.path / name}: cannot be read ({error}); the run is damaged") from error
+
+    # Events
+
+    @property
+    def events_file(self) -> Path:
+        """The append-only log."""
+        return self.path / "events.jsonl"
+
+    def append(self, event: dict[str, Any]) -> None:
+        """Add one line to the log and hand it to the disk."""
+        try:
+            with self.events_file.open("a", encoding="utf-8") as log:
+                log.write(json.dumps(event, ensure_ascii=False) + "\n")
+        except OSError as failure:
+            if disk_full(failure):
+                raise UserError(f"{self.events_file}: the disk is full; free some space and give --resume") from failure
+            raise
+
+    def events(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """The log so far, or its events of one kind; a half-written last line is left out."""
+        if not self.events_file.exists():
+            return []
+        lines = self.events_file.read_text(encoding="utf-8").splitlines(keepends=True)
+        events = [json.loads(line) for line in lines if line.endswith("\n")]
+        return [event for event in events if kind in (None, event["event"])]
+
+    def rewind_events(self, size: int) -> None:
+        """Cut the log to ``size`` bytes: what came after a checkpoint is lost work, and will be done again."""
+        if self.events_file.exists():
+            os.truncate(self.events_file, min(size, self.events_file.stat().st_size))
+
+    @property
+    def end(self) -> dict[str, Any] | None:
+        """The end event, if training has come to one."""
+        ends = self.events("end")
+        return ends[-1] if ends else None
+
+    # Checkpoints
+
+    def save_checkpoint(self, update: int, place: dict[str, Any], write: Callable[[Path], None]) -> None:
+        """Write a checkpoint by ``write(folder)``, with checksums; keep the newest two."""
+        place = {**place, "events_size": self.events_file.stat().st_size if self.events_file.exists() else 0}
+        with writing(self.path / "checkpoints" / f"update-{update:08d}") as folder:
+            folder.mkdir()
+            write(folder)
+            sums = {file.name: sha256(file) for file in sorted(folder.iterdir())}
+            (folder / "checkpoint.json").write_text(json.dumps({"place": place, "sha256": sums}))
+        for old in self._checkpoints()[:-KEPT_CHECKPOINTS]:
+            remove(old)
+
+    def newest_checkpoint(self, notice: Callable[[str], None]) -> Checkpoint | None:
+        """The newest undamaged checkpoint; each damaged one met on the way is told to ``notice``."""
+        for path in reversed(self._checkpoints()):
+            try:
+                record = json.loads((path / "checkpoint.json").read_text())
+                if all(sha256(path / name) == digest for name, digest in record["sha256"].items()):
+                    return Checkpoint(path, record["place"])
+                reason = "its checksums do not match"
+            except (OSError, ValueError, KeyError) as error:
+                reason = str(error)
+            notice(f"{path} is damaged ({reason}); falling back to the one before")
+        return None
+
+    def discard_checkpoints(self) -> None:
+        """Remove all checkpoints: the result of the run is saved."""
+        remove(self.path / "checkpoints")
+
+    def _checkpoints(self) -> list[Path]:
+        folder = self.path / "checkpoints"
+        return sorted(path for path in folder.glob("update-*") if path.is_dir()) if folder.exists() else []
+
+    # Results
+
+    @property
+    def result(self) -> Path:
+        """The trained adapter or model. Raises UserError if the run has not come that far."""
+        for name in ("adapter", "model"):
+            if (self.path / name).is_dir():
+                return self.path / name
+        raise UserError(f"{self.path}: training has not ended; repeat its command with --resume")

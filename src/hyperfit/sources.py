@@ -1,0 +1,172 @@
+"""Text of any kind → documents: files, folders of files, hub data sets, the embedded texts."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hyperfit import assets
+from hyperfit.errors import UserError, collecting
+
+
+@dataclass(frozen=True)
+class Document:
+    """One text and where it came from, such as ``stories.jsonl:12``."""
+
+    text: str
+    origin: str
+
+
+def read_documents(source: str, column: str | None = None) -> tuple[list[Document], list[Document]]:
+    """All documents of a source, in order, and those it sets apart as held out (often none).
+
+    source: a .txt (one document), .jsonl, .csv or .parquet file (one document a row), a folder of
+    such files, a hub data set ORG/NAME[:CONFIG[:SPLIT]], or builtin:NAME. A folder whose subfolders
+    are ``train`` and ``heldout`` is taken as split that way. column: the text column of tables.
+    Raises UserError naming every file that cannot be read, and why.
+    """
+    path = Path(assets.resolve(source, "texts"))
+    if (path / "train").is_dir() and (path / "heldout").is_dir():
+        return _folder(path / "train", column), _folder(path / "heldout", column)
+    if path.is_dir():
+        return _folder(path, column), []
+    if path.is_file():
+        return _file(path, column), []
+    if path.suffix in READERS or source.count("/") > 1 or source.startswith((".", "/", "~")):
+        raise UserError(f"--data {source}: no such file or folder")
+    return _hub(source, column), []
+
+
+def _folder(folder: Path, column: str | None) -> list[Document]:
+    files = sorted(path for path in folder.rglob("*") if path.suffix in READERS and path.is_file())
+    if not files:
+        raise UserError(f"--data {folder}: no {', '.join(READERS)} file in this folder or below it")
+    problems: list[str] = []
+    documents: list[Document] = []
+    for path in files:
+        with collecting(problems):
+            documents += _file(path, column)
+    if problems:
+        raise UserError(*problems)
+    return documents
+
+
+def _file(path: Path, column: str | None) -> list[Document]:
+    reader = READERS.get(path.suffix)
+    if reader is None:
+        raise UserError(f"--data {path}: cannot read {path.suffix or 'a file with no ending'}; give {', '.join(READERS)}")
+    if path.stat().st_size == 0:
+        raise UserError(f"--data {path}: the file is empty")
+    documents = [document for document in reader(path, column) if document.text.strip()]
+    if not documents:
+        raise UserError(f"--data {path}: holds no text")
+    return documents
+
+
+def _txt(path: Path, column: str | None) -> list[Document]:
+    return [Document(_decode(path), str(path))]
+
+
+def _jsonl(path: Path, column: str | None) -> list[Document]:
+    rows: list[dict[str, Any]] = []
+    numbers: list[int] = []
+    broken: list[str] = []
+    for number, line in enumerate(_decode(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            broken.append(f"line {number} is not JSON ({error})")
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+            numbers.append(number)
+        else:
+            broken.append(f"line {number} is not an object with named fields")
+    if broken:
+        more = f", and {len(broken) - 1} more like it" if len(broken) > 1 else ""
+        raise UserError(f"--data {path}: {broken[0]}{more}; mend or remove it")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    strings = [name for name in names if all(isinstance(row.get(name, ""), str) for row in rows)]
+    chosen = _text_column(path.name, names, strings, column)
+    return [Document(row.get(chosen, ""), f"{path}:{number}") for row, number in zip(rows, numbers, strict=True)]
+
+
+def _csv(path: Path, column: str | None) -> list[Document]:
+    import pyarrow as pa
+    import pyarrow.csv
+
+    _decode(path)  # for the clear message: Arrow reads bytes that are not UTF-8 as a binary column
+    return _table(path, column, lambda: pyarrow.csv.read_csv(path, parse_options=pa.csv.ParseOptions(newlines_in_values=True)))
+
+
+def _parquet(path: Path, column: str | None) -> list[Document]:
+    import pyarrow.parquet
+
+    return _table(path, column, lambda: pyarrow.parquet.read_table(path))
+
+
+def _table(path: Path, column: str | None, read: Callable[[], Any]) -> list[Document]:
+    import pyarrow as pa
+
+    try:
+        table = read()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"--data {path}: cannot be read as {path.suffix} ({error})") from error
+    strings = [field.name for field in table.schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+    chosen = _text_column(path.name, table.column_names, strings, column)
+    values = table.column(chosen).to_pylist()
+    return [Document(value or "", f"{path}:{row}") for row, value in enumerate(values, start=1)]
+
+
+def _hub(source: str, column: str | None) -> list[Document]:
+    import datasets
+
+    name, config, split = [*source.split(":"), None, None][:3]
+    try:
+        data = datasets.load_dataset(name, config, split=split or "train")
+    except Exception as error:  # the hub client raises dozens of unrelated kinds
+        raise UserError(
+            f"--data {source}: neither a file or folder here nor a hub data set that could be loaded as "
+            f"ORG/NAME[:CONFIG[:SPLIT]] ({type(error).__name__}: {error})"
+        ) from error
+    strings = [key for key, feature in data.features.items() if getattr(feature, "dtype", "") in ("string", "large_string")]
+    chosen = _text_column(source, data.column_names, strings, column)
+    return [Document(text or "", f"{source}:{row}") for row, text in enumerate(data[chosen], start=1)]
+
+
+def _text_column(source: str, names: list[str], strings: list[str], wanted: str | None) -> str:
+    """The column to read: the one wanted, else "text", else the only one that holds strings."""
+    listed = ", ".join(names) or "none"
+    if wanted is not None:
+        if wanted not in strings:
+            reason = "does not hold strings" if wanted in names else f"is not in {source}"
+            raise UserError(f"--text-column {wanted}: {reason}; its columns are {listed}")
+        return wanted
+    if "text" in strings:
+        return "text"
+    if len(strings) == 1:
+        return strings[0]
+    raise UserError(f"--data {source}: no column named text; name one of its columns with --text-column: {listed}")
+
+
+def _decode(path: Path) -> str:
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"--data {path}: not UTF-8 text (byte {error.start} is {raw[error.start]:#04x}); convert it first") from error
+    if "\0" in text:
+        raise UserError(f"--data {path}: a binary file, not text (a NUL byte at {raw.index(0)})")
+    return text
+
+
+READERS: dict[str, Callable[[Path, str | None], list[Document]]] = {
+    ".txt": _txt,
+    ".jsonl": _jsonl,
+    ".csv": _csv,
+    ".parquet": _parquet,
+}
+"""File endings that can be read, and what reads them."""
