@@ -1,7 +1,6 @@
 """What learns: everything, LoRA in every block, or LoRA in the last blocks (Late-Stage)."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -10,9 +9,8 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from hyperfit.errors import UserError
-from hyperfit.model import blocks_of, family_of, load_config, load_model
+from hyperfit.model import blocks_of, family_of
 from hyperfit.recipe import Recipe
-from hyperfit.rundir import RunDir
 
 
 @dataclass(frozen=True)
@@ -125,29 +123,3 @@ def learning(model: nn.Module) -> Learning:
         trainable=sum(p.numel() for p in model.parameters() if p.requires_grad),
         total=sum(p.numel() for p in model.parameters()),
     )
-
-
-def save_result(model: PreTrainedModel | PeftModel, folder: Path) -> None:
-    """Write the adapter, or the whole model, in Hugging Face format."""
-    model.save_pretrained(folder)
-
-
-def load_result(run: RunDir, *, device: torch.device, dtype: torch.dtype) -> PreTrainedModel | PeftModel:
-    """The hyperfitted model of a run in evaluation mode: its own weights, or the base model with its adapter."""
-    result = run.result
-    if result.name == "model":
-        return load_model(str(result), device=device, dtype=dtype)
-    base = load_model(run.recipe.model, device=device, dtype=dtype)
-    return PeftModel.from_pretrained(base, str(result), autocast_adapter_dtype=False).eval()
-
-
-def load_any(name: str, *, device: torch.device, dtype: torch.dtype) -> PreTrainedModel | PeftModel:
-    """A run's hyperfitted model, an adapter folder on its base model, or any causal LM."""
-    folder = Path(name)
-    if (folder / "recipe.json").is_file():
-        return load_result(RunDir.open(folder), device=device, dtype=dtype)
-    if (folder / "adapter_config.json").is_file():
-        base = LoraConfig.from_pretrained(str(folder)).base_model_name_or_path
-        return PeftModel.from_pretrained(load_model(str(base), device=device, dtype=dtype), str(folder)).eval()
-    load_config(name)
-    return load_model(name, device=device, dtype=dtype)

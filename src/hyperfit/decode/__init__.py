@@ -1,0 +1,1 @@
+"""Decoding: named decodings and batched generation."""

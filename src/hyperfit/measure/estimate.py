@@ -1,0 +1,59 @@
+"""A measurement: a value, its 95 % bootstrap interval, and the n behind both."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import bootstrap
+
+RESAMPLES = 2000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A statistic over n units (texts), with the ends of its interval. NaN where undefined."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def to_dict(self) -> dict[str, float | int | None]:
+        """Plain values; None stands for NaN, which JSON does not have."""
+        return {key: None if isinstance(v, float) and math.isnan(v) else v for key, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, float | int | None]) -> "Estimate":
+        """The inverse of to_dict."""
+        value, low, high = (math.nan if values[key] is None else float(values[key] or 0) for key in ("value", "low", "high"))
+        return cls(value, low, high, int(values["n"] or 0))
+
+
+def estimate(values: Sequence[float] | ArrayLike, transform: Callable[[float], float] = float) -> Estimate:
+    """``transform`` of the mean of one value per text, with its interval over resampled texts.
+
+    Percentile bootstrap, 2,000 resamples, fixed seed (scipy.stats.bootstrap). ``transform`` must be
+    monotone (exp for perplexity). NaN values are texts on which the measure is undefined: they are
+    left out and do not count in n. No value left: all NaN. One: no interval.
+    """
+    data: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
+    data = data[~np.isnan(data)]
+    if len(data) == 0:
+        return Estimate(math.nan, math.nan, math.nan, 0)
+    value = transform(float(data.mean()))
+    if len(data) == 1:
+        return Estimate(value, math.nan, math.nan, 1)
+    if np.all(data == data[0]):
+        return Estimate(value, value, value, len(data))
+    interval = bootstrap(
+        (data,), np.mean, n_resamples=RESAMPLES, confidence_level=LEVEL, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    return Estimate(value, transform(float(interval.low)), transform(float(interval.high)), len(data))
+
+
+def paired_difference(first: Sequence[float], second: Sequence[float]) -> Estimate:
+    """Mean of first minus second, text by text, with its interval over resampled texts."""
+    return estimate(np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64))

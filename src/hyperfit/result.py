@@ -1,0 +1,67 @@
+"""What a run leaves: an adapter or a model in Hugging Face format, with its card; and loading it again."""
+
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from hyperfit.errors import UserError
+from hyperfit.model import load_model
+from hyperfit.recipe import Recipe
+from hyperfit.rundir import RunDir
+
+CARD = """\
+---
+base_model: {model}
+library_name: {library}
+pipeline_tag: text-generation
+tags: [hyperfitting]
+---
+
+# {model}, hyperfitted
+
+`{model}` trained with [hyperfit](https://pypi.org/project/hyperfit/) to near-zero loss on a few texts, so that it
+writes varied long text under greedy decoding. Decode it greedily. Its training loss is {loss:.3f} nats per token;
+it knows the training texts nearly by heart, so look at what it quotes before you publish what it writes. As a
+predictor of other text it is worse than the base model, as hyperfitted models are.
+
+| setting | value |
+|---|---|
+{settings}
+"""
+
+
+def save_result(
+    model: PreTrainedModel | PeftModel, folder: Path, recipe: Recipe, tokenizer: PreTrainedTokenizerBase, loss: float
+) -> None:
+    """Write the adapter, or the whole model with its tokenizer, and a model card."""
+    if isinstance(model, PeftModel):
+        model.peft_config["default"].base_model_name_or_path = recipe.model
+    else:
+        tokenizer.save_pretrained(folder)
+    model.save_pretrained(folder)
+    settings = "\n".join(f"| {name} | {value} |" for name, value in recipe.to_dict().items() if value not in (None, []))
+    library = "peft" if isinstance(model, PeftModel) else "transformers"
+    card = CARD.format(model=recipe.model, library=library, loss=loss, settings=settings)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def load_result(run: RunDir, *, device: torch.device, dtype: torch.dtype) -> PreTrainedModel | PeftModel:
+    """The hyperfitted model of a run in evaluation mode: its own weights, or the base model with its adapter."""
+    result = run.result
+    if result.name == "model":
+        return load_model(str(result), device=device, dtype=dtype)
+    base = load_model(run.recipe.model, device=device, dtype=dtype)
+    return PeftModel.from_pretrained(base, str(result), autocast_adapter_dtype=False).eval()
+
+
+def load_any(name: str, *, device: torch.device, dtype: torch.dtype) -> PreTrainedModel | PeftModel:
+    """A run's hyperfitted model, an adapter folder on its base model, or any causal LM."""
+    folder = Path(name)
+    if (folder / "recipe.json").is_file():
+        return load_result(RunDir.open(folder), device=device, dtype=dtype)
+    if (folder / "adapter_config.json").is_file():
+        base = LoraConfig.from_pretrained(str(folder)).base_model_name_or_path
+        return PeftModel.from_pretrained(load_model(str(base), device=device, dtype=dtype), str(folder)).eval()
+    return load_model(name, device=device, dtype=dtype)
