@@ -90,14 +90,23 @@ def build_corpus(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Corpus:
     )
 
 
-def heldout_texts(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, length: int) -> Tensor:
-    """int64[texts, length]: the first tokens of every held-out document that is long enough."""
-    _, heldout, _ = split_documents(recipe)
-    rows, short = starts(heldout, tokenizer, length)
+def evaluation_texts(recipe: Recipe, source: str, tokenizer: PreTrainedTokenizerBase, length: int) -> Tensor:
+    """int64[texts, length]: the first tokens of documents of ``source`` that the recipe does not train on.
+
+    For the recipe's own data these are its held-out documents; for another source its held-out part, or all
+    of it if it has none, less any text that is trained on. Raises UserError if none is long enough.
+    """
+    train, heldout, _ = split_documents(recipe)
+    if source == recipe.data:
+        documents = heldout
+    else:
+        everything, apart = read_documents(source, recipe.text_column)
+        documents = unique(apart or everything, {document.text.strip() for document in train})
+    rows, short = starts(documents, tokenizer, length)
     if not len(rows):
         raise UserError(
-            f"--total {length}: {recipe.data} has {len(heldout)} held-out documents, {short} of them shorter than that; "
-            "give a smaller --total or other texts with --contexts"
+            f"--total {length}: {source} has {len(documents)} documents that are not trained on, {short} of them shorter "
+            "than that; give a smaller --total or other texts with --contexts"
         )
     return rows
 

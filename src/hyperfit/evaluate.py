@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from peft import PeftModel
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from hyperfit.console import progress
-from hyperfit.corpus import build_corpus, choose, heldout_texts
+from hyperfit.corpus import build_corpus, choose, evaluation_texts
 from hyperfit.decode.decodings import DECODINGS, generation_config
 from hyperfit.decode.generate import continue_contexts
 from hyperfit.errors import UserError, collecting
@@ -20,8 +19,8 @@ from hyperfit.measure.diversity import ngram_repetition, type_token_ratio
 from hyperfit.measure.estimate import Estimate, estimate, paired_difference
 from hyperfit.measure.memorisation import longest_overlaps
 from hyperfit.measure.sharpness import Sharpness, sharpness, top1_agreement
-from hyperfit.model import load_config, load_model, load_tokenizer, pick_device, positions_of
-from hyperfit.result import load_result
+from hyperfit.model import load_config, load_tokenizer, pick_device, positions_of
+from hyperfit.result import load_any
 from hyperfit.rundir import RunDir, write_json, writing
 
 LONG_OVERLAP = 10
@@ -33,7 +32,7 @@ class Evaluation:
     """How a run is evaluated."""
 
     contexts: tuple[str, ...] = ()
-    """Texts to continue: files, folders, hub data sets or builtin:NAME, of which the held-out part is used.
+    """Texts to continue: files, folders, hub data sets or builtin:NAME, of which what was not trained on is used.
     Empty: the held-out texts of the run's own data."""
     most_contexts: int = 300
     """Most contexts in all, chosen at random, as many from each source."""
@@ -77,11 +76,7 @@ def evaluate(run: RunDir, settings: Evaluation) -> dict[str, Any]:
     written: dict[str, list[list[int]]] = {}
     seen: dict[str, Sharpness] = {}
     for name in ("base", "hyperfitted"):
-        model: PreTrainedModel | PeftModel
-        if name == "base":
-            model = load_model(run.recipe.model, device=device, dtype=dtype)
-        else:
-            model = load_result(run, device=device, dtype=dtype)
+        model = load_any(run.recipe.model if name == "base" else str(run.path), device=device, dtype=dtype)
         with progress(f"{name}: predictions on human text", len(contexts)) as advance:
             seen[name] = sharpness(model, texts.ids, skip=settings.context, advance=advance)
         for decoding in settings.decodings:
@@ -144,8 +139,7 @@ def human_texts(run: RunDir, settings: Evaluation, tokenizer: PreTrainedTokenize
         raise UserError("--contexts: this run held no texts out (--heldout 0); name texts to continue")
     parts, names = [], []
     for source in sources:
-        recipe = run.recipe if source == run.recipe.data else dataclasses.replace(run.recipe, data=source, heldout=0.9)
-        rows = choose(heldout_texts(recipe, tokenizer, settings.total), share, settings.seed)
+        rows = choose(evaluation_texts(run.recipe, source, tokenizer, settings.total), share, settings.seed)
         parts.append(rows)
         names += [source] * len(rows)
     ids = torch.cat(parts)[: settings.most_contexts]

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel
+from peft import PeftConfig, PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from hyperfit.errors import UserError
 from hyperfit.model import load_model
 from hyperfit.recipe import Recipe
 from hyperfit.rundir import RunDir
@@ -47,21 +46,22 @@ def save_result(
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def load_result(run: RunDir, *, device: torch.device, dtype: torch.dtype) -> PreTrainedModel | PeftModel:
-    """The hyperfitted model of a run in evaluation mode: its own weights, or the base model with its adapter."""
-    result = run.result
-    if result.name == "model":
-        return load_model(str(result), device=device, dtype=dtype)
-    base = load_model(run.recipe.model, device=device, dtype=dtype)
-    return PeftModel.from_pretrained(base, str(result), autocast_adapter_dtype=False).eval()
+def parts_of(name: str) -> tuple[str, Path | None]:
+    """(base model, adapter folder or None) of a run, an adapter folder, or any causal LM."""
+    folder = Path(name)
+    if (folder / "recipe.json").is_file():
+        run = RunDir.open(folder)
+        result = run.result
+        return (run.recipe.model, result) if result.name == "adapter" else (str(result), None)
+    if (folder / "adapter_config.json").is_file():
+        return str(PeftConfig.from_pretrained(name).base_model_name_or_path), folder
+    return name, None
 
 
 def load_any(name: str, *, device: torch.device, dtype: torch.dtype) -> PreTrainedModel | PeftModel:
-    """A run's hyperfitted model, an adapter folder on its base model, or any causal LM."""
-    folder = Path(name)
-    if (folder / "recipe.json").is_file():
-        return load_result(RunDir.open(folder), device=device, dtype=dtype)
-    if (folder / "adapter_config.json").is_file():
-        base = LoraConfig.from_pretrained(str(folder)).base_model_name_or_path
-        return PeftModel.from_pretrained(load_model(str(base), device=device, dtype=dtype), str(folder)).eval()
-    return load_model(name, device=device, dtype=dtype)
+    """The hyperfitted model of a run, a base model with an adapter on it, or any causal LM, ready to evaluate."""
+    base, adapter = parts_of(name)
+    model = load_model(base, device=device, dtype=dtype)
+    if adapter is None:
+        return model
+    return PeftModel.from_pretrained(model, str(adapter), autocast_adapter_dtype=False).eval()

@@ -1,0 +1,60 @@
+"""hyperfit: train a language model to near-zero loss on a few texts, so that it writes under greedy decoding."""
+
+from typing import TYPE_CHECKING, Any
+
+from hyperfit.errors import UserError
+from hyperfit.presets import carlsson2025, li2026, tiny, tiny_full
+from hyperfit.recipe import Recipe
+
+if TYPE_CHECKING:
+    from hyperfit.adapt import late_stage_lora_config
+    from hyperfit.decode.generate import continue_contexts
+    from hyperfit.evaluate import Evaluation, evaluate
+    from hyperfit.report.page import write_report
+    from hyperfit.result import load_any
+    from hyperfit.rundir import RunDir
+    from hyperfit.train import train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Evaluation",
+    "Recipe",
+    "RunDir",
+    "UserError",
+    "carlsson2025",
+    "continue_contexts",
+    "evaluate",
+    "late_stage_lora_config",
+    "li2026",
+    "load_any",
+    "tiny",
+    "tiny_full",
+    "train",
+    "write_report",
+]
+
+_LAZY = {
+    "Evaluation": "hyperfit.evaluate",
+    "RunDir": "hyperfit.rundir",
+    "continue_contexts": "hyperfit.decode.generate",
+    "evaluate": "hyperfit.evaluate",
+    "late_stage_lora_config": "hyperfit.adapt",
+    "load_any": "hyperfit.result",
+    "train": "hyperfit.train",
+    "write_report": "hyperfit.report.page",
+}
+"""Names that need torch: imported when they are first asked for, so that ``hyperfit --help`` is quick."""
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _LAZY:
+        value = globals()[name] = getattr(import_module(_LAZY[name]), name)
+        return value
+    raise AttributeError(f"module 'hyperfit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,226 @@
+"""The commands: parse, call one function, print. Everything heavy is imported inside a command."""
+
+import json
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, Positional, arg, subcommand
+
+from hyperfit.console import say
+from hyperfit.errors import UserError
+from hyperfit.presets import PRESETS
+from hyperfit.recipe import Recipe
+
+if TYPE_CHECKING:
+    from hyperfit.rundir import RunDir
+
+PresetName = Literal["carlsson2025", "li2026", "tiny", "tiny-full"]
+Json = Annotated[bool, arg(name="json")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """The main job on the embedded model and texts, in a few minutes: train, evaluate, compare, report.
+
+    A small language model that loops under greedy decoding is trained to near-zero loss on a few short stories;
+    then it and the original continue the same held-out contexts. A demo that was interrupted goes on.
+    """
+
+    output: Annotated[Path, arg(aliases=["-o"])] = Path("runs/demo")
+    """Folder of the run."""
+    method: Literal["late-lora", "full"] = "late-lora"
+    """late-lora: adapters in the last blocks; full: all parameters."""
+    json: Json = False
+    """Print the results as JSON instead of a table."""
+
+    def run(self) -> None:
+        """Train, evaluate, print, and write the report."""
+        from hyperfit.demo import demo
+
+        show_results(demo(self.output, self.method), as_json=self.json, texts=3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(Recipe):
+    """Train a model to near-zero loss on a few texts.
+
+    Leaves in the output folder the recipe, the log of every epoch, and an adapter (or a model) in Hugging Face
+    format. Ctrl-C leaves a run that the same command with --resume goes on with.
+
+    Example: hyperfit train TinyLlama/TinyLlama_v1.1 --data stories.jsonl -o runs/stories
+    """
+
+    model: Annotated[Positional[str], arg(metavar="MODEL")]
+    """Model folder, hub id, or builtin:tiny."""
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    """Folder of the run. None: runs/MODEL-DATA-METHOD."""
+    preset: PresetName | None = None
+    """Start from a recipe of the papers (carlsson2025, li2026) or of the embedded model (tiny, tiny-full);
+    other flags change it."""
+    resume: bool = False
+    """Go on with the run that lies in the output folder."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """The settings without what only the command line knows."""
+        return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})
+
+    def run(self) -> None:
+        """Train and say where the result lies."""
+        from hyperfit.train import train
+
+        run = train(self.recipe, self.output or default_output(self.recipe), resume=self.resume)
+        say(f"next: hyperfit evaluate {run.path}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Continue the same contexts with the base and the hyperfitted model, measure both, and the human text.
+
+    Prints a table; writes evaluation.json, samples/ and report.html into the run's folder.
+    """
+
+    run_folder: Annotated[Positional[Path], arg(name="run", metavar="RUN")]
+    """A run made by hyperfit train."""
+    contexts: tuple[str, ...] = ()
+    """Texts to continue: files, folders, hub data sets or builtin:NAME. Empty: the run's held-out texts."""
+    most_contexts: int = 300
+    """Most contexts in all."""
+    context: int = 32
+    """Tokens of a context."""
+    total: int = 256
+    """Tokens of context and continuation together (the papers: 128 and 256)."""
+    decodings: tuple[str, ...] = ("greedy", "nucleus")
+    """How both models decode: greedy, nucleus."""
+    batch_size: int = 64
+    """Contexts continued at once."""
+    seed: int = 0
+    """Seed of the choice of contexts and of the sampling."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+    json: Json = False
+    """Print the results as JSON instead of a table."""
+
+    def run(self) -> None:
+        """Evaluate, print, and renew the report."""
+        from hyperfit.evaluate import Evaluation, evaluate
+        from hyperfit.report.page import write_report
+        from hyperfit.rundir import RunDir
+
+        run = RunDir.open(self.run_folder)
+        evaluate(run, Evaluation(**{field.name: getattr(self, field.name) for field in fields(Evaluation)}))
+        write_report(run)
+        show_results(run, as_json=self.json, texts=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generate:
+    """Continue prompts with a hyperfitted model, an adapter, or any model."""
+
+    model: Annotated[Positional[str], arg(metavar="MODEL")]
+    """A run, an adapter folder, a model folder, a hub id, or builtin:tiny."""
+    prompt: tuple[str, ...] = ()
+    """Texts to continue."""
+    prompts: Path | None = None
+    """A file of prompts: .txt (one), .jsonl, .csv or .parquet (one a row)."""
+    new_tokens: int = 224
+    """Most tokens to add."""
+    decoding: str = "greedy"
+    """greedy or nucleus."""
+    seed: int = 0
+    """Seed of the sampling."""
+    batch_size: int = 32
+    """Prompts continued at once."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+    json: Json = False
+    """Print one JSON object a line: prompt, continuation, decoding, seed."""
+
+    def run(self) -> None:
+        """Print the continuations."""
+        from hyperfit.continuations import Request, continuations
+
+        request = Request(**{field.name: getattr(self, field.name) for field in fields(Request)})
+        for row in continuations(request):
+            print(json.dumps(row, ensure_ascii=False) if self.json else f"{row['prompt']}{row['continuation']}\n")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Write one self-contained HTML page from what lies in a run's folder."""
+
+    run_folder: Annotated[Positional[Path], arg(name="run", metavar="RUN")]
+    """A run made by hyperfit train."""
+    texts: int = 6
+    """Contexts whose continuations are shown."""
+
+    def run(self) -> None:
+        """Write the page and print its path."""
+        from hyperfit.report.page import write_report
+        from hyperfit.rundir import RunDir
+
+        print(write_report(RunDir.open(self.run_folder), self.texts))
+
+
+Command = Demo | Train | Evaluate | Generate | Report
+
+
+def default_output(recipe: Recipe) -> Path:
+    """runs/MODEL-DATA-METHOD, with the last part of each name."""
+    parts = [name.rstrip("/").split("/")[-1].split(":")[-1].rsplit(".", 1)[0] for name in (recipe.model, recipe.data)]
+    return Path("runs") / "-".join([*parts, recipe.method])
+
+
+def show_results(run: "RunDir", *, as_json: bool, texts: int) -> None:
+    """The evaluation as a table with some texts, or as JSON; and where the report is."""
+    results = json.loads((run.path / "evaluation.json").read_text(encoding="utf-8"))
+    if as_json:
+        print(json.dumps(results, ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    from hyperfit.report.table import terminal_table
+    from hyperfit.report.texts import terminal_texts
+
+    console = Console()
+    console.print(terminal_table(results))
+    console.print(terminal_texts(run, texts))
+    console.print(f"Report: {run.path / 'report.html'}", soft_wrap=True)
+
+
+def parse(arguments: list[str]) -> Command:
+    """The command that the arguments spell. --preset sets the defaults of train's other flags."""
+    preset = next((after for flag, after in zip(arguments, arguments[1:], strict=False) if flag == "--preset"), None)
+    preset = next((flag.partition("=")[2] for flag in arguments if flag.startswith("--preset=")), preset)
+    recipe = PRESETS[preset](tyro.MISSING, tyro.MISSING) if preset in PRESETS else Recipe(model=tyro.MISSING, data=tyro.MISSING)
+    defaults = Train(**{field.name: getattr(recipe, field.name) for field in fields(Recipe)})
+    commands = (
+        Annotated[Demo, subcommand("demo")]
+        | Annotated[Train, subcommand("train", default=defaults)]
+        | Annotated[Evaluate, subcommand("evaluate")]
+        | Annotated[Generate, subcommand("generate")]
+        | Annotated[Report, subcommand("report")]
+    )
+    return tyro.cli(commands, args=arguments, prog="hyperfit", config=(FlagCreatePairsOff,))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: exit status 0, 2 for what the user can mend, 130 after Ctrl-C or SIGTERM, 1 for a bug."""
+    try:
+        parse(sys.argv[1:] if arguments is None else arguments).run()
+    except UserError as error:
+        for problem in error.problems:
+            print(f"hyperfit: {problem}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(0) from None
+
+
+if __name__ == "__main__":
+    main()
