@@ -134,7 +134,9 @@ def optimizers(model: LlamaForCausalLM, settings: Settings) -> list[torch.optim.
     return [muon, adam]
 
 
-def heldout_bits(model: LlamaForCausalLM, stream: np.ndarray, size: int, limit: int, device: str) -> tuple[float, float]:
+def heldout_bits(
+    model: LlamaForCausalLM, stream: np.ndarray, size: int, limit: int, device: str
+) -> tuple[float, float]:
     """(nats per token, bits per byte) over the first ``limit`` windows; ``size``: UTF-8 bytes of the whole stream."""
     length = model.config.max_position_embeddings
     body = length - 1
@@ -182,7 +184,10 @@ def main() -> None:
     stream = np.load(run / "stream.npy", mmap_mode="r")
     held = {kind: token_stream(tokenizer, paths) for kind, paths in heldout.items()}
     sizes = {kind: sum(path.stat().st_size for path in paths) for kind, paths in heldout.items()}
-    print(f"{len(stream):,} training tokens; held out: " + ", ".join(f"{k} {len(v):,}" for k, v in held.items()), flush=True)
+    print(
+        f"{len(stream):,} training tokens; held out: " + ", ".join(f"{k} {len(v):,}" for k, v in held.items()),
+        flush=True,
+    )
 
     model = build(settings, tokenizer).to(device)
     optims = optimizers(model, settings)
@@ -233,9 +238,17 @@ def main() -> None:
         row, update, seen = row + settings.batch, update + 1, seen + settings.batch * settings.length
         if update % 20 == 0:
             seconds, mark = seconds + time.monotonic() - mark, time.monotonic()
-            entry = {"update": update, "tokens": seen, "loss": round(loss.item(), 4), "lr": round(factor, 4), "seconds": round(seconds)}
+            entry = {
+                "update": update,
+                "tokens": seen,
+                "loss": round(loss.item(), 4),
+                "lr": round(factor, 4),
+                "seconds": round(seconds),
+            }
             if update % 200 == 0:
-                entry["heldout"] = {kind: round(heldout_bits(model, held[kind], sizes[kind], 16, device)[0], 4) for kind in held}
+                entry["heldout"] = {
+                    kind: round(heldout_bits(model, held[kind], sizes[kind], 16, device)[0], 4) for kind in held
+                }
             print(entry, flush=True)
             log.write(json.dumps(entry) + "\n")
             log.flush()

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from hyperfit.errors import UserError
-from hyperfit.model import blocks_of, family_of
+from hyperfit.model import blocks_of, family_of, quiet
 from hyperfit.recipe import Recipe
 
 
@@ -103,7 +103,8 @@ def adapt(model: PreTrainedModel, recipe: Recipe) -> PreTrainedModel | PeftModel
         config = late_stage_lora_config(
             model, recipe.late_blocks, rank=recipe.rank, alpha=recipe.lora_alpha, target_modules=recipe.target_modules
         )
-    return get_peft_model(model, config, autocast_adapter_dtype=True)
+    with quiet():
+        return get_peft_model(model, config, autocast_adapter_dtype=True)
 
 
 def check_depth(recipe: Recipe, depth: int) -> None:

@@ -195,7 +195,11 @@ def parse(arguments: list[str]) -> Command:
     """The command that the arguments spell. --preset sets the defaults of train's other flags."""
     preset = next((after for flag, after in zip(arguments, arguments[1:], strict=False) if flag == "--preset"), None)
     preset = next((flag.partition("=")[2] for flag in arguments if flag.startswith("--preset=")), preset)
-    recipe = PRESETS[preset](tyro.MISSING, tyro.MISSING) if preset in PRESETS else Recipe(model=tyro.MISSING, data=tyro.MISSING)
+    recipe = (
+        PRESETS[preset](tyro.MISSING, tyro.MISSING)
+        if preset in PRESETS
+        else Recipe(model=tyro.MISSING, data=tyro.MISSING)
+    )
     defaults = Train(**{field.name: getattr(recipe, field.name) for field in fields(Recipe)})
     commands = (
         Annotated[Demo, subcommand("demo")]

@@ -42,7 +42,9 @@ class Corpus:
 
     def describe(self) -> str:
         """One line for people."""
-        left_out = [f"{count} {what}" for count, what in ((self.duplicates, "duplicates"), (self.short, "too short")) if count]
+        left_out = [
+            f"{count} {what}" for count, what in ((self.duplicates, "duplicates"), (self.short, "too short")) if count
+        ]
         return (
             f"{len(self.train)} of {self.available} training sequences of {self.train.shape[1]} tokens, "
             f"{len(self.validation)} held out for validation; {self.documents} documents"
@@ -114,15 +116,17 @@ def evaluation_texts(recipe: Recipe, source: str, tokenizer: PreTrainedTokenizer
 def split_documents(recipe: Recipe) -> tuple[list[Document], list[Document], int]:
     """(training documents, held-out documents, number of duplicates left out).
 
-    The source's own held-out part is used where it has one, else a seeded random share. A text that
-    stands in both parts, or twice, counts once, so that nothing leaks.
+    The source's own held-out part is used where it has one, else a seeded random share; neither where
+    the recipe holds nothing out. A text that stands in both parts, or twice, counts once, so that nothing leaks.
     """
     train, heldout = read_documents(recipe.data, recipe.text_column)
     read = len(train) + len(heldout)
     heldout = unique(heldout, set())
     train = unique(train, {document.text.strip() for document in heldout})
     duplicates = read - len(train) - len(heldout)
-    if not heldout and recipe.heldout > 0:
+    if recipe.heldout == 0:
+        return train, [], duplicates
+    if not heldout:
         count = max(1, round(recipe.heldout * len(train)))
         if count >= len(train):
             raise UserError(
@@ -169,8 +173,8 @@ def tokenize(documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase, 
     if not documents:
         return []
     texts = [document.text.strip() for document in documents]
-    rows = tokenizer(texts, truncation=most is not None, max_length=most, verbose=False)["input_ids"]
-    return [list(row) for row in rows]
+    rows = tokenizer(texts, verbose=False)["input_ids"]
+    return [list(row[:most]) for row in rows]  # tokenizers may be set to cut at the front, or to end what they cut
 
 
 def choose(rows: Tensor, count: int, seed: int) -> Tensor:

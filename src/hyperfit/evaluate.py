@@ -199,16 +199,14 @@ def save_samples(
     settings: Evaluation,
 ) -> None:
     """samples/MODEL-DECODING.jsonl: one text a line, with what made it."""
-
-
     model, _, decoding = condition.partition("/")
-    with writing(run.path / "samples" / f"{condition.replace('/', '-')}.jsonl") as aside, aside.open("w", encoding="utf-8") as file:
+    with (
+        writing(run.path / "samples" / f"{condition.replace('/', '-')}.jsonl") as aside,
+        aside.open("w", encoding="utf-8") as file,
+    ):
         for source, context, continuation in zip(sources, contexts, continuations, strict=True):
             text = tokenizer.decode(context, skip_special_tokens=True), tokenizer.decode(continuation)
             row = {"context": text[0], "continuation": text[1], "model": model, "source": source}
             if decoding:
                 row |= {"decoding": decoding, **DECODINGS[decoding], "seed": settings.seed}
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
-
-
-

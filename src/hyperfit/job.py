@@ -76,7 +76,11 @@ def check_same(recipe: Recipe, started: Recipe) -> None:
 def environment(job: Job, model: PreTrainedModel | PeftModel) -> dict[str, Any]:
     """What else decides the numbers: versions, device, precision, threads, data."""
     packages = ("hyperfit", "torch", "transformers", "peft", "accelerate", "tokenizers")
-    name = torch.cuda.get_device_name(job.device) if job.device.type == "cuda" else platform.processor() or platform.machine()
+    name = (
+        torch.cuda.get_device_name(job.device)
+        if job.device.type == "cuda"
+        else platform.processor() or platform.machine()
+    )
     counted = learning(model)
     return {
         "python": platform.python_version(),

@@ -1,6 +1,7 @@
 """Load a causal language model; know where its family keeps blocks, norm, head and embeddings."""
 
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,11 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
 
 from hyperfit import assets
 from hyperfit.errors import UserError
+
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, StrictDataclassError)
+"""What transformers raises for files that are absent, damaged or do not belong together."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ FAMILIES: dict[str, Family] = {
     "phi3": _LLAMA,
     "phi": Family("model.layers", "model.final_layernorm", "lm_head", "model.embed_tokens"),
     "gpt2": Family("transformer.h", "transformer.ln_f", "lm_head", "transformer.wte"),
-    "gpt_neox": Family("gpt_neox.layers", "gpt_neox.final_layer_norm", "embed_out", "gpt_neox.embed_in"),
+    "gpt_neox": Family("gpt_neox.layers", "gpt_neox.final_layer_norm", "lm_head", "gpt_neox.embed_in"),
     "opt": Family("model.decoder.layers", "model.decoder.final_layer_norm", "lm_head", "model.decoder.embed_tokens"),
 }
 """By ``config.model_type``. A family is one line here; tests/families.py builds a tiny random model of each."""
@@ -116,9 +123,10 @@ def load_config(name: str) -> Any:
         raise UserError(*(f"{name}: {problem}" for problem in problems))
     try:
         config = AutoConfig.from_pretrained(where)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise UserError(f"{name}: neither a model folder here nor a hub model that could be loaded ({reason})") from error
+    except UNREADABLE as error:
+        raise UserError(
+            f"{name}: neither a model folder here nor a hub model that could be loaded ({_reason(error)})"
+        ) from error
     family_of(config.model_type)
     return config
 
@@ -126,7 +134,7 @@ def load_config(name: str) -> Any:
 def _folder_problems(folder: Path) -> list[str]:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        kind = config["model_type"]
+        kind = str(config["model_type"])
     except FileNotFoundError:
         return ["no config.json in this folder; give the folder of a Hugging Face causal LM"]
     except (ValueError, KeyError, TypeError, OSError) as error:
@@ -153,14 +161,20 @@ def _folder_problems(folder: Path) -> list[str]:
     return problems
 
 
+def _reason(error: BaseException) -> str:
+    """The kind of an error and its first line; the second too where the first is only a heading."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = lines[: 2 if lines and lines[0].endswith(":") else 1]
+    return ": ".join([type(error).__name__, *(line.rstrip(":") for line in told)])
+
+
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     """The model's tokenizer; its pad token set to the end-of-text token where it has none."""
     where = assets.resolve(name, "models")
     try:
         tokenizer = AutoTokenizer.from_pretrained(where)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise UserError(f"{name}: its tokenizer cannot be loaded ({reason})") from error
+    except UNREADABLE as error:
+        raise UserError(f"{name}: its tokenizer cannot be loaded ({_reason(error)})") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.bos_token or tokenizer.unk_token
     return tokenizer
@@ -171,10 +185,21 @@ def load_model(name: str, *, device: torch.device, dtype: torch.dtype) -> PreTra
     config = load_config(name)
     where = assets.resolve(name, "models")
     try:
-        model = AutoModelForCausalLM.from_pretrained(where, config=config, dtype=dtype, use_safetensors=True)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise UserError(f"{name}: its weights cannot be loaded ({reason})") from error
+        model, report = AutoModelForCausalLM.from_pretrained(
+            where,
+            config=config,
+            dtype=dtype,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    except UNREADABLE as error:
+        raise UserError(f"{name}: its weights cannot be loaded ({_reason(error)})") from error
+    if misfits := sorted([*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]):
+        raise UserError(
+            f"{name}: its weights cannot be loaded: they are not those of its config.json ({len(misfits)} tensors are "
+            f"missing or of another shape, such as {misfits[0]})"
+        )
     return model.to(device).eval()
 
 
@@ -188,3 +213,17 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             yield
     finally:
         model.train(training)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No bars of transformers for what takes a moment, and none of the deprecation warnings that PEFT sets off in it."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()

@@ -12,7 +12,15 @@ def carlsson2025(model: str, data: str) -> Recipe:
     32 greedy texts. The paper gives the optimiser and data, its reference code the validation.
     """
     return Recipe(
-        model=model, data=data, method="full", samples=2000, length=256, epochs=20, batch_size=8, lr=1e-6, stop_loss=None
+        model=model,
+        data=data,
+        method="full",
+        samples=2000,
+        length=256,
+        epochs=20,
+        batch_size=8,
+        lr=1e-6,
+        stop_loss=None,
     )
 
 

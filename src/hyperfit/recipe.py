@@ -83,9 +83,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         problems = [
-            f"--{name.replace('_', '-')} {getattr(self, name)}: {rule}"
-            for name, ok, rule in self._rules()
-            if not ok
+            f"--{name.replace('_', '-')} {getattr(self, name)}: {rule}" for name, ok, rule in self._rules() if not ok
         ]
         if problems:
             raise UserError(*problems)

@@ -6,7 +6,7 @@ import torch
 from peft import PeftConfig, PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from hyperfit.model import load_model
+from hyperfit.model import load_model, quiet
 from hyperfit.recipe import Recipe
 from hyperfit.rundir import RunDir
 
@@ -35,11 +35,13 @@ def save_result(
     model: PreTrainedModel | PeftModel, folder: Path, recipe: Recipe, tokenizer: PreTrainedTokenizerBase, loss: float
 ) -> None:
     """Write the adapter, or the whole model with its tokenizer, and a model card."""
-    if isinstance(model, PeftModel):
-        model.peft_config["default"].base_model_name_or_path = recipe.model
-    else:
-        tokenizer.save_pretrained(folder)
-    model.save_pretrained(folder)
+    with quiet():
+        if isinstance(model, PeftModel):
+            model.peft_config["default"].base_model_name_or_path = recipe.model
+            model.save_pretrained(folder, save_embedding_layers=False)
+        else:
+            tokenizer.save_pretrained(folder)
+            model.save_pretrained(folder)
     settings = "\n".join(f"| {name} | {value} |" for name, value in recipe.to_dict().items() if value not in (None, []))
     library = "peft" if isinstance(model, PeftModel) else "transformers"
     card = CARD.format(model=recipe.model, library=library, loss=loss, settings=settings)
@@ -64,4 +66,5 @@ def load_any(name: str, *, device: torch.device, dtype: torch.dtype) -> PreTrain
     model = load_model(base, device=device, dtype=dtype)
     if adapter is None:
         return model
-    return PeftModel.from_pretrained(model, str(adapter), autocast_adapter_dtype=False).eval()
+    with quiet():
+        return PeftModel.from_pretrained(model, str(adapter), autocast_adapter_dtype=False).eval()

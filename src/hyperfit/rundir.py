@@ -24,10 +24,10 @@ def writing(target: Path) -> Iterator[Path]:
     A kill leaves the old target or the new one. Raises UserError when the disk is full; whatever
     was half-written is removed on any failure.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.name}.part")
-    remove(aside)
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        remove(aside)
         yield aside
         for path in sorted(aside.rglob("*")) if aside.is_dir() else [aside]:
             if path.is_file():
@@ -39,8 +39,9 @@ def writing(target: Path) -> Iterator[Path]:
     except BaseException as failure:
         remove(aside)
         if disk_full(failure):
+            there = next(folder for folder in target.absolute().parents if folder.exists())
             raise UserError(
-                f"{target}: the disk is full ({shutil.disk_usage(target.parent).free / 1e6:.0f} MB free); free some "
+                f"{target}: the disk is full ({shutil.disk_usage(there).free / 1e6:.0f} MB free); free some "
                 "space and repeat the command (a training run goes on with --resume)"
             ) from failure
         raise
@@ -150,8 +151,8 @@ class RunDir:
         """The log so far, or its events of one kind; a half-written last line is left out."""
         if not self.events_file.exists():
             return []
-        lines = self.events_file.read_text(encoding="utf-8").splitlines(keepends=True)
-        events = [json.loads(line) for line in lines if line.endswith("\n")]
+        whole = self.events_file.read_bytes().split(b"\n")[:-1]  # in bytes: a cut may go through a character
+        events = [json.loads(line) for line in whole]
         return [event for event in events if kind in (None, event["event"])]
 
     def rewind_events(self, size: int) -> None:
@@ -173,8 +174,9 @@ class RunDir:
         with writing(self.path / "checkpoints" / f"update-{update:08d}") as folder:
             folder.mkdir()
             write(folder)
+            (folder / "place.json").write_text(json.dumps(place))
             sums = {file.name: sha256(file) for file in sorted(folder.iterdir())}
-            (folder / "checkpoint.json").write_text(json.dumps({"place": place, "sha256": sums}))
+            (folder / "sha256.json").write_text(json.dumps(sums))
         for old in self._checkpoints()[:-KEPT_CHECKPOINTS]:
             remove(old)
 
@@ -182,11 +184,11 @@ class RunDir:
         """The newest undamaged checkpoint; each damaged one met on the way is told to ``notice``."""
         for path in reversed(self._checkpoints()):
             try:
-                record = json.loads((path / "checkpoint.json").read_text())
-                if all(sha256(path / name) == digest for name, digest in record["sha256"].items()):
-                    return Checkpoint(path, record["place"])
+                sums = json.loads((path / "sha256.json").read_text())
+                if all(sha256(path / name) == digest for name, digest in sums.items()):
+                    return Checkpoint(path, json.loads((path / "place.json").read_text()))
                 reason = "its checksums do not match"
-            except (OSError, ValueError, KeyError) as error:
+            except (OSError, ValueError, AttributeError) as error:  # AttributeError: JSON, but no table of checksums
                 reason = str(error)
             notice(f"{path} is damaged ({reason}); falling back to the one before")
         return None

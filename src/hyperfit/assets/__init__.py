@@ -17,5 +17,7 @@ def resolve(name: str, kind: str) -> str:
     short = name.removeprefix(PREFIX)
     known = {"models": MODELS, "texts": TEXTS}[kind]
     if short not in known:
-        raise UserError(f"{name}: no such embedded {kind[:-1]}; there are {', '.join(PREFIX + each for each in known)}")
+        flag = "--data " if kind == "texts" else ""
+        there = ", ".join(PREFIX + each for each in known)
+        raise UserError(f"{flag}{name}: no such embedded {kind[:-1]}; give one of {there}")
     return str(HERE / kind / short)

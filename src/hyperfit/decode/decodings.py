@@ -13,7 +13,9 @@ DECODINGS: dict[str, dict[str, Any]] = {
 """greedy: the likeliest token each time. nucleus: the paper's baseline, top-p 0.9, temperature 0.7, top-k 50."""
 
 
-def generation_config(decoding: str, *, new_tokens: int, stop_at_end: bool, eos: int | None, pad: int | None) -> GenerationConfig:
+def generation_config(
+    decoding: str, *, new_tokens: int, stop_at_end: bool, eos: int | None, pad: int | None
+) -> GenerationConfig:
     """Settings for ``model.generate``.
 
     new_tokens: most tokens to add; exactly that many where ``stop_at_end`` is false, which forbids

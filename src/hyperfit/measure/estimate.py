@@ -28,7 +28,9 @@ class Estimate:
     @classmethod
     def from_dict(cls, values: dict[str, float | int | None]) -> "Estimate":
         """The inverse of to_dict."""
-        value, low, high = (math.nan if values[key] is None else float(values[key] or 0) for key in ("value", "low", "high"))
+        value, low, high = (
+            math.nan if values[key] is None else float(values[key] or 0) for key in ("value", "low", "high")
+        )
         return cls(value, low, high, int(values["n"] or 0))
 
 
@@ -49,7 +51,12 @@ def estimate(values: Sequence[float] | ArrayLike, transform: Callable[[float], f
     if np.all(data == data[0]):
         return Estimate(value, value, value, len(data))
     interval = bootstrap(
-        (data,), np.mean, n_resamples=RESAMPLES, confidence_level=LEVEL, method="percentile", rng=np.random.default_rng(0)
+        (data,),
+        np.mean,
+        n_resamples=RESAMPLES,
+        confidence_level=LEVEL,
+        method="percentile",
+        rng=np.random.default_rng(0),
     ).confidence_interval
     return Estimate(value, transform(float(interval.low)), transform(float(interval.high)), len(data))
 

@@ -48,7 +48,9 @@ def doubled_ranks(stream: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     return ranks
 
 
-def common_prefix(ranks: list[NDArray[np.int64]], first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
+def common_prefix(
+    ranks: list[NDArray[np.int64]], first: NDArray[np.int64], second: NDArray[np.int64]
+) -> NDArray[np.int64]:
     """int64[pairs]: length of the common prefix of the suffixes that start at ``first`` and ``second``."""
     length = np.zeros(len(first), np.int64)
     size = len(ranks[0])

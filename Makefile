@@ -1,0 +1,33 @@
+# make demo    install into .venv and hyperfit the embedded model
+# make test    install and run the tests
+# make check   format, lint, types, layering: what CI runs before the tests
+# make format  let ruff lay out the code
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check format
+
+demo: .venv/installed
+	$(BIN)/hyperfit demo
+
+test: .venv/installed
+	$(BIN)/pytest
+
+check: .venv/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest tests/test_layering.py
+
+format: .venv/installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# torch goes first and alone: asked for by another package, pip may take a build for other hardware
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet $$(grep '^torch==' requirements.lock)
+	$(BIN)/pip install --quiet --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --editable .
+	touch $@

@@ -1,0 +1,1 @@
+"""What a run came to, for people: tables, texts, and one self-contained HTML page."""

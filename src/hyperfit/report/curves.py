@@ -1,0 +1,131 @@
+"""The curves of training as inline SVG that takes its colours from the page."""
+
+import math
+import re
+from collections.abc import Sequence
+from io import StringIO
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+PAINT = {
+    "#010101": "currentColor",
+    "#020202": "var(--rule)",
+    "#030303": "var(--first)",
+    "#040404": "var(--second)",
+    "#050505": "var(--page)",
+}
+"""Colours matplotlib is given → what stands for them in the page, which differs in light, dark and print."""
+INK, RULE, FIRST, SECOND, PAGE = PAINT
+
+STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "hyperfit",
+    "font.family": "DejaVu Sans",  # ships with matplotlib; the page puts its own in
+    "font.size": 9,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": RULE,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.5,
+    "xtick.color": RULE,
+    "ytick.color": RULE,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "ytick.left": False,
+    "axes.spines.left": False,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 3.5,
+}
+
+Points = list[tuple[int, float]]
+
+
+def loss_panel(epochs: Sequence[dict[str, Any]], goal: float | None) -> str:
+    """Training and validation loss (nats per token) by epoch, and the stop goal, as an <svg> element.
+
+    epochs: the epoch events of a run. Returns "" if no loss is known.
+    """
+    training, validation = points(epochs, "train_loss"), points(epochs, "val_loss")
+    if not training and not validation:
+        return ""
+    with rc_context(STYLE):
+        figure, axes = panel()
+        top = 1.08 * max(value for _, value in [*training, *validation, (0, goal or 0)])
+        axes.set_ylim(0, top)
+        apart = (validation[-1][1] - training[-1][1]) / top if training and validation else 1
+        lift = math.copysign(5, apart) if abs(apart) < 0.08 else 0
+        curve(axes, validation, SECOND, "s", "validation", lift)
+        curve(axes, training, FIRST, "o", "training", -lift)
+        if goal is not None:
+            level(axes, goal, "-", f"goal {goal:g}")
+        return svg(figure, "loss", "Training and validation loss by epoch")
+
+
+def ttr_panel(epochs: Sequence[dict[str, Any]], human: float | None) -> str:
+    """Type-token ratio of greedy text by epoch, and that of human text, as an <svg>; "" if none is known."""
+    measured = points(epochs, "ttr")
+    if not measured:
+        return ""
+    with rc_context(STYLE):
+        figure, axes = panel()
+        curve(axes, measured, FIRST, "o", "greedy text")
+        axes.set_ylim(0, 1)
+        if human is not None and math.isfinite(human):
+            level(axes, human, "--", f"human {human:.3f}".replace("0.", ".", 1))
+        return svg(figure, "ttr", "Type-token ratio of greedy text by epoch")
+
+
+def points(epochs: Sequence[dict[str, Any]], name: str) -> Points:
+    """(epoch, value) of the epochs in which a number was measured."""
+    known = [(int(event["epoch"]), event.get(name)) for event in epochs]
+    return [(epoch, float(value)) for epoch, value in known if value is not None and math.isfinite(value)]
+
+
+def panel() -> tuple[Figure, Axes]:
+    """An empty panel with epochs along the bottom, drawn at the size a telephone shows it."""
+    figure = Figure(figsize=(4.6, 2.7), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_xlabel("epoch")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.margins(x=0.03)
+    return figure, axes
+
+
+def curve(axes: Axes, values: Points, colour: str, marker: str, name: str, lift: float = 0) -> None:
+    """A line with a mark at every point, and its name at the right end, raised by ``lift`` points."""
+    if not values:
+        return
+    axes.plot(*zip(*values, strict=True), color=colour, marker=marker, markerfacecolor=PAGE, markevery=0.02)
+    end = values[-1]
+    axes.annotate(name, end, (7, lift), textcoords="offset points", color=colour, va="center", annotation_clip=False)
+
+
+def level(axes: Axes, height: float, dashes: str, name: str) -> None:
+    """A thin horizontal line with its name above the left end."""
+    axes.axhline(height, color=INK, linewidth=0.8, linestyle=dashes)
+    axes.annotate(
+        name, (0, height), (2, 2), xycoords=axes.get_yaxis_transform(), textcoords="offset points", va="bottom"
+    )
+
+
+def svg(figure: Figure, name: str, description: str) -> str:
+    """The figure as an <svg> element for a page: equal input, equal bytes; ids that begin with ``name``."""
+    file = StringIO()
+    figure.savefig(file, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    drawn = file.getvalue()
+    drawn = drawn[drawn.index("<svg") :]
+    drawn = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", drawn, flags=re.DOTALL)
+    drawn = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", drawn)
+    for colour, paint in PAINT.items():
+        drawn = drawn.replace(colour, paint)
+    opening = re.sub(r' (width|height|version|xmlns(:xlink)?)="[^"]*"', "", drawn[: drawn.index(">")])
+    return f'{opening} role="img" aria-label="{description}"{drawn[drawn.index(">") :]}'
