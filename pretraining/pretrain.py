@@ -20,6 +20,7 @@ import random
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 BOS, PAD = "<|endoftext|>", "<|pad|>"
+BOS_ID, PAD_ID = 0, 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +83,7 @@ def train_tokenizer(train: dict[str, list[Path]], size: int) -> PreTrainedTokeni
     )
     tokenizer.train([str(path) for paths in train.values() for path in paths], trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, tokenizer.token_to_id(BOS))]
+        single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, BOS_ID)]
     )
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=BOS, eos_token=BOS, pad_token=PAD)
 
@@ -92,14 +94,14 @@ def token_stream(tokenizer: PreTrainedTokenizerFast, paths: list[Path]) -> np.nd
     return np.concatenate(parts)
 
 
-def windows(stream: np.ndarray, settings: Settings, bos: int, epoch: int) -> torch.Tensor:
+def windows(stream: np.ndarray, settings: Settings, epoch: int) -> torch.Tensor:
     """One pass over the stream: int64[windows, length], each behind a BOS, in an order of the epoch's own."""
     order = np.random.default_rng([settings.seed, epoch])
     body = settings.length - 1
     start = int(order.integers(body))
     count = (len(stream) - start) // body
     rows = stream[start : start + count * body].reshape(count, body)[order.permutation(count)]
-    return torch.from_numpy(np.concatenate([np.full((count, 1), bos), rows], axis=1).astype(np.int64))
+    return torch.from_numpy(np.concatenate([np.full((count, 1), BOS_ID), rows], axis=1).astype(np.int64))
 
 
 def learning_rate(seen: int, update: int, settings: Settings) -> float:
@@ -108,7 +110,7 @@ def learning_rate(seen: int, update: int, settings: Settings) -> float:
     return max(0.0, min(1.0, (update + 1) / settings.warmup, left))
 
 
-def build(settings: Settings, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+def build(settings: Settings) -> LlamaForCausalLM:
     torch.manual_seed(settings.seed)
     config = LlamaConfig(
         vocab_size=settings.vocabulary,
@@ -119,9 +121,9 @@ def build(settings: Settings, tokenizer: PreTrainedTokenizerFast) -> LlamaForCau
         num_key_value_heads=settings.heads,
         max_position_embeddings=settings.length,
         tie_word_embeddings=True,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=BOS_ID,
+        eos_token_id=BOS_ID,
+        pad_token_id=PAD_ID,
     )
     return LlamaForCausalLM(config)
 
@@ -142,7 +144,7 @@ def heldout_bits(
     body = length - 1
     count = min(limit, len(stream) // body)
     rows = torch.from_numpy(stream[: count * body].astype(np.int64)).view(count, body)
-    bos = torch.full((count, 1), model.config.bos_token_id)
+    bos = torch.full((count, 1), BOS_ID)
     total = 0.0
     with torch.no_grad(), torch.autocast(device, torch.bfloat16):
         for batch in torch.cat([bos, rows], dim=1).split(16):
@@ -153,7 +155,7 @@ def heldout_bits(
     return nats, nats / math.log(2) * len(stream) / size
 
 
-def save_aside(path: Path, state: dict) -> None:
+def save_aside(path: Path, state: dict[str, Any]) -> None:
     """Write beside and rename, so that a kill leaves the old file or the new one, whole."""
     torch.save(state, path.with_suffix(".part"))
     path.with_suffix(".part").replace(path)
@@ -189,7 +191,9 @@ def main() -> None:
         flush=True,
     )
 
-    model = build(settings, tokenizer).to(device)
+    model = build(settings)
+    module: torch.nn.Module = model
+    module.to(device)
     optims = optimizers(model, settings)
     seen = update = epoch = row = 0
     seconds = 0.0
@@ -221,12 +225,12 @@ def main() -> None:
         )
 
     log = (run / "log.jsonl").open("a")
-    rows = windows(stream, settings, tokenizer.bos_token_id, epoch)
+    rows = windows(stream, settings, epoch)
     mark = saved_at = time.monotonic()
     while seen < settings.tokens:
         if row + settings.batch > len(rows):
             epoch, row = epoch + 1, 0
-            rows = windows(stream, settings, tokenizer.bos_token_id, epoch)
+            rows = windows(stream, settings, epoch)
         factor = learning_rate(seen, update, settings)
         for optim, full in zip(optims, (settings.muon_lr, settings.adam_lr), strict=True):
             optim.param_groups[0]["lr"] = full * factor
@@ -238,7 +242,7 @@ def main() -> None:
         row, update, seen = row + settings.batch, update + 1, seen + settings.batch * settings.length
         if update % 20 == 0:
             seconds, mark = seconds + time.monotonic() - mark, time.monotonic()
-            entry = {
+            entry: dict[str, Any] = {
                 "update": update,
                 "tokens": seen,
                 "loss": round(loss.item(), 4),
@@ -270,7 +274,8 @@ def main() -> None:
         "heldout_nats_per_token": {kind: round(score[0], 4) for kind, score in scores.items()},
         "heldout_bits_per_byte": {kind: round(score[1], 4) for kind, score in scores.items()},
     }
-    model.to(torch.bfloat16).save_pretrained(run / "model")
+    module.to(torch.bfloat16)
+    model.save_pretrained(run / "model")
     tokenizer.save_pretrained(run / "model")
     (run / "training.json").write_text(json.dumps(summary, indent=1) + "\n")
     print(json.dumps({k: v for k, v in summary.items() if k != "heldout_documents"}, indent=1))

@@ -102,7 +102,6 @@ def test_settings_of_the_models_own_do_not_leak_in_and_are_put_back(decoding: st
         no_repeat_ngram_size=1,
         suppress_tokens=[often],
         begin_suppress_tokens=[often],
-        forced_eos_token_id=often,
         bad_words_ids=[[often]],
         max_length=20,
         eos_token_id=[often],

@@ -89,7 +89,9 @@ def linear_layers(model: PreTrainedModel) -> list[str]:
 def adapt(model: PreTrainedModel, recipe: Recipe) -> PreTrainedModel | PeftModel:
     """Freeze what does not learn and add what does, held in fp32; adapters start as the seed says."""
     if recipe.method == "full":
-        return model.float().requires_grad_(True)
+        module: nn.Module = model
+        module.float().requires_grad_(True)
+        return model
     torch.manual_seed(recipe.seed)
     if recipe.method == "lora":
         config = lora_config(

@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -193,7 +194,7 @@ def show_results(run: "RunDir", *, as_json: bool, texts: int) -> None:
 
 def parse(arguments: list[str]) -> Command:
     """The command that the arguments spell. --preset sets the defaults of train's other flags."""
-    preset = next((after for flag, after in zip(arguments, arguments[1:], strict=False) if flag == "--preset"), None)
+    preset = next((after for flag, after in pairwise(arguments) if flag == "--preset"), None)
     preset = next((flag.partition("=")[2] for flag in arguments if flag.startswith("--preset=")), preset)
     recipe = (
         PRESETS[preset](tyro.MISSING, tyro.MISSING)

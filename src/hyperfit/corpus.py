@@ -107,8 +107,8 @@ def evaluation_texts(recipe: Recipe, source: str, tokenizer: PreTrainedTokenizer
     rows, short = starts(documents, tokenizer, length)
     if not len(rows):
         raise UserError(
-            f"--total {length}: {source} has {len(documents)} documents that are not trained on, {short} of them shorter "
-            "than that; give a smaller --total or other texts with --contexts"
+            f"--total {length}: {source} has {len(documents)} documents that are not trained on, {short} of them "
+            "shorter; give a smaller --total or other texts with --contexts"
         )
     return rows
 
@@ -130,8 +130,8 @@ def split_documents(recipe: Recipe) -> tuple[list[Document], list[Document], int
         count = max(1, round(recipe.heldout * len(train)))
         if count >= len(train):
             raise UserError(
-                f"--data {recipe.data}: {len(train)} document(s) cannot be split into training and held-out parts; give "
-                "more documents (one a file or row), or --heldout 0 to go without validation"
+                f"--data {recipe.data}: {len(train)} document(s) cannot be split into training and held-out parts; "
+                "give more documents (one a file or row), or --heldout 0 to go without validation"
             )
         order = np.random.default_rng([recipe.seed, 1]).permutation(len(train))
         heldout = [train[index] for index in sorted(order[:count])]

@@ -6,8 +6,7 @@
 Anything else that is raised is a bug, and shows its traceback.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 
 class UserError(Exception):
@@ -18,10 +17,20 @@ class UserError(Exception):
         self.problems = problems
 
 
-@contextmanager
-def collecting(problems: list[str]) -> Iterator[None]:
-    """Add the problems of a UserError raised inside to the list, and go on."""
-    try:
-        yield
-    except UserError as error:
-        problems.extend(error.problems)
+class collecting:  # noqa: N801  # reads as a statement: ``with collecting(problems):``
+    """Context manager that adds the problems of a UserError raised inside to a list, and goes on."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        """Swallow a UserError, nothing else."""
+        if isinstance(error, UserError):
+            self.problems.extend(error.problems)
+            return True
+        return False

@@ -206,7 +206,7 @@ def save_samples(
     ):
         for source, context, continuation in zip(sources, contexts, continuations, strict=True):
             text = tokenizer.decode(context, skip_special_tokens=True), tokenizer.decode(continuation)
-            row = {"context": text[0], "continuation": text[1], "model": model, "source": source}
+            row: dict[str, Any] = {"context": text[0], "continuation": text[1], "model": model, "source": source}
             if decoding:
                 row |= {"decoding": decoding, **DECODINGS[decoding], "seed": settings.seed}
             file.write(json.dumps(row, ensure_ascii=False) + "\n")

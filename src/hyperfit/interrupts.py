@@ -9,7 +9,7 @@ from types import FrameType
 
 @contextmanager
 def stop_requests() -> Iterator[Callable[[], bool]]:
-    """Turn the first SIGINT or SIGTERM into a request to stop after the update under way; a second one stops at once."""
+    """Yield a question: has a SIGINT or SIGTERM come? The first only answers it; a second one stops at once."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set

@@ -97,7 +97,7 @@ def pick_device(name: str) -> torch.device:
 def fast_bf16(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 matrices in hardware."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
     return False
@@ -185,22 +185,27 @@ def load_model(name: str, *, device: torch.device, dtype: torch.dtype) -> PreTra
     config = load_config(name)
     where = assets.resolve(name, "models")
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
-            where,
-            config=config,
-            dtype=dtype,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-        )
+        with quiet():
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                where,
+                config=config,
+                dtype=dtype,
+                use_safetensors=True,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
     except UNREADABLE as error:
         raise UserError(f"{name}: its weights cannot be loaded ({_reason(error)})") from error
+    model: PreTrainedModel
+    model, report = loaded
     if misfits := sorted([*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]):
         raise UserError(
             f"{name}: its weights cannot be loaded: they are not those of its config.json ({len(misfits)} tensors are "
             f"missing or of another shape, such as {misfits[0]})"
         )
-    return model.to(device).eval()
+    moved: nn.Module = model
+    moved.to(device).eval()
+    return model
 
 
 @contextmanager
@@ -217,7 +222,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No bars of transformers for what takes a moment, and none of the deprecation warnings that PEFT sets off in it."""
+    """No bars of transformers for what takes a moment, and no deprecation warnings that PEFT sets off in it."""
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:

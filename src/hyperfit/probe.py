@@ -53,5 +53,5 @@ def probe(
         val_loss=float(seen.loss.mean()),
         entropy=float(seen.entropy.mean()),
         ttr=float(np.mean([type_token_ratio(text) for text in written])),
-        sample=tokenizer.decode(written[0]),
+        sample=str(tokenizer.decode(written[0])),
     )

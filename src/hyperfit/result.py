@@ -38,7 +38,7 @@ def save_result(
     with quiet():
         if isinstance(model, PeftModel):
             model.peft_config["default"].base_model_name_or_path = recipe.model
-            model.save_pretrained(folder, save_embedding_layers=False)
+            model.save_pretrained(str(folder), save_embedding_layers=False)
         else:
             tokenizer.save_pretrained(folder)
             model.save_pretrained(folder)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -32,6 +33,7 @@ def continue_contexts(
     """
     inner = model.get_base_model() if isinstance(model, PeftModel) else model
     assert isinstance(inner, PreTrainedModel)
+    generate: Any = inner.generate
     eos, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
     config = generation_config(decoding, new_tokens=new_tokens, stop_at_end=stop_at_end, eos=eos, pad=pad)
     continuations: list[list[int]] = []
@@ -39,7 +41,7 @@ def continue_contexts(
         for start in range(0, len(contexts), batch_size):
             batch = contexts[start : start + batch_size]
             ids, mask = left_pad(batch, pad if pad is not None else 0)
-            output = inner.generate(
+            output = generate(
                 input_ids=ids.to(inner.device), attention_mask=mask.to(inner.device), generation_config=config
             )
             for row in output[:, ids.shape[1] :].tolist():

@@ -167,7 +167,9 @@ def writing_verdict(evaluation: dict[str, Any], epochs: list[dict[str, Any]]) ->
     ]
     copied = estimate_of(evaluation, "conditions", "hyperfitted/greedy", "long_overlap_share")
     if not math.isnan(copied.value):
-        sentences.append(f"Runs of more than 10 tokens from the training data stand in {number(1, 100)(copied.value)} % of its texts.")
+        sentences.append(
+            f"Runs of more than 10 tokens from the training data stand in {number(1, 100)(copied.value)} % of its texts."
+        )
     if change.low <= 0 <= change.high:
         sentences.append("The interval of the difference holds zero, so no change is shown.")
     return sentences
