@@ -1,11 +1,20 @@
-"""A tiny random model of every family in hyperfit.model.FAMILIES, and a tokenizer of single bytes that fits them all."""
+"""A tiny random model of every family of hyperfit.model.FAMILIES, and a tokenizer of single bytes for them."""
 
 from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+from torch import nn
+from transformers import (
+    CONFIG_MAPPING,
+    AutoModelForCausalLM,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+torch.set_num_threads(1)  # models as small as these lose far more by waking threads than they gain
 
 END_TEXT = "<|end|>"
 END = 0
@@ -60,7 +69,16 @@ def tiny_model(family: str = "llama", *, seed: int = 0, **changes: Any) -> PreTr
     """A random model in fp32 and evaluation mode, the same for the same seed; torch's generator stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return AutoModelForCausalLM.from_config(tiny_config(family, **changes)).eval()
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(tiny_config(family, **changes))
+    model.eval()
+    return model
+
+
+def cast(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
+    """The model itself, its weights in ``dtype`` from now on."""
+    module: nn.Module = model
+    module.to(dtype)
+    return model
 
 
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
@@ -77,7 +95,7 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
 
 def save_tiny(folder: Path, family: str = "llama", *, dtype: torch.dtype = torch.float32, **changes: Any) -> Path:
     """The folder, with a tiny model (safetensors) and its tokenizer in it."""
-    tiny_model(family, **changes).to(dtype).save_pretrained(folder)
+    cast(tiny_model(family, **changes), dtype).save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
     return folder
 

@@ -17,7 +17,9 @@ NAN = math.nan
 def slow_bootstrap(values: np.ndarray, resamples: int = 2000) -> tuple[float, float]:
     """Ends of the 95 % percentile interval of the mean, one resample after the other."""
     rng = np.random.default_rng(12345)
-    means = sorted(sum(values[i] for i in rng.integers(len(values), size=len(values))) / len(values) for _ in range(resamples))
+    means = sorted(
+        sum(values[i] for i in rng.integers(len(values), size=len(values))) / len(values) for _ in range(resamples)
+    )
     return means[int(0.025 * resamples)], means[int(0.975 * resamples)]
 
 
@@ -118,7 +120,7 @@ def test_paired_difference_is_of_the_same_texts() -> None:
 def test_pairing_narrows_the_interval() -> None:
     rng = np.random.default_rng(6)
     hard = rng.normal(0, 10, size=50)
-    first, second = hard + 1 + rng.normal(0, 0.1, size=50), hard
+    first, second = (hard + 1 + rng.normal(0, 0.1, size=50)).tolist(), hard.tolist()
     paired, unpaired = paired_difference(first, second), estimate(first)
     assert 0.9 < paired.low < paired.high < 1.1
     assert unpaired.high - unpaired.low > 10 * (paired.high - paired.low)

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from families import END, random_ids, tiny_model, tiny_tokenizer
 from peft import PeftModel
 from torch import nn
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 
+from families import END, random_ids, tiny_model, tiny_tokenizer
 from hyperfit.adapt import adapt
 from hyperfit.decode.decodings import DECODINGS, generation_config
 from hyperfit.decode.generate import continue_contexts, left_pad
@@ -195,7 +195,7 @@ def test_exactly_as_many_tokens_as_asked_for_even_where_the_end_is_likeliest(dec
     assert int(next_logits(model, CONTEXTS[0]).argmax()) == END
     written = continue_contexts(model, tiny_tokenizer(), CONTEXTS, new_tokens=count, decoding=decoding)
     assert [len(text) for text in written] == [count] * len(CONTEXTS)
-    assert END not in sum(written, [])
+    assert not any(END in text for text in written)
     if decoding == "greedy":
         assert written == [plain_greedy(model, context, count) for context in CONTEXTS]
 
@@ -213,9 +213,7 @@ def test_stopping_at_the_end_cuts_there(batch_size: int) -> None:
     expected = [text[: text.index(end)] if end in text else text for text in free]
     assert {len(text) for text in expected} >= {5, NEW}  # some are cut, some are not
     tokenizer = tokenizer_that_ends_with(end)
-    written = continue_contexts(
-        model, tokenizer, CONTEXTS, new_tokens=NEW, batch_size=batch_size, stop_at_end=True
-    )
+    written = continue_contexts(model, tokenizer, CONTEXTS, new_tokens=NEW, batch_size=batch_size, stop_at_end=True)
     assert written == expected
 
 

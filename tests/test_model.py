@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from families import BLOCKS, END_TEXT, POSITIONS, TINY, random_ids, save_tiny, tiny_model, tiny_tokenizer
 from torch import nn
 from transformers import PreTrainedConfig
 
+from families import BLOCKS, END_TEXT, POSITIONS, TINY, cast, random_ids, save_tiny, tiny_model, tiny_tokenizer
 from hyperfit.errors import UserError
 from hyperfit.model import (
     FAMILIES,
@@ -77,7 +77,7 @@ def test_weights_come_in_the_precision_asked_for(saved: torch.dtype, asked: torc
     folder = save_tiny(tmp_path, dtype=saved)
     model = load_model(str(folder), device=CPU, dtype=asked)
     assert {parameter.dtype for parameter in model.parameters()} == {asked}
-    original = tiny_model().to(saved).to(asked)
+    original = cast(cast(tiny_model(), saved), asked)
     assert all(map(torch.equal, model.parameters(), original.parameters()))
 
 
@@ -120,9 +120,7 @@ def test_folder_without_config(tmp_path: Path) -> None:
     assert "no config.json" in problem
 
 
-@pytest.mark.parametrize(
-    "config", ["", "{", "[]", "3", "null", "{}", '{"hidden_size": 32}', "\ud800"]
-)
+@pytest.mark.parametrize("config", ["", "{", "[]", "3", "null", "{}", '{"hidden_size": 32}', "\ud800"])
 def test_broken_config(config: str, tmp_path: Path) -> None:
     save_tiny(tmp_path)
     (tmp_path / "config.json").write_bytes(config.encode("utf-8", "surrogatepass"))
@@ -285,9 +283,15 @@ def test_precision_is_bf16_where_that_is_fast(fast: bool, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("training", [True, False])
 def test_evaluating_puts_the_mode_back(training: bool) -> None:
     model = tiny_model("gpt2").train(training)
-    with pytest.raises(ZeroDivisionError), evaluating(model):
-        assert not any(module.training for module in model.modules())
-        assert not torch.is_grad_enabled()
-        raise ZeroDivisionError
+    seen: list[bool] = []
+
+    def look_and_fail() -> None:
+        with evaluating(model):
+            seen.extend((any(module.training for module in model.modules()), torch.is_grad_enabled()))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        look_and_fail()
+    assert seen == [False, False]
     assert all(module.training == training for module in model.modules())
     assert torch.is_grad_enabled()

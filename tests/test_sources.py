@@ -187,7 +187,13 @@ configs:
 
 @pytest.mark.parametrize(
     ("rest", "expected"),
-    [(":", ["goat", "map"]), (":short", ["goat", "map"]), (":long", ["epic"]), (":short:test", ["owl"]), ("::test", ["owl"])],
+    [
+        (":", ["goat", "map"]),
+        (":short", ["goat", "map"]),
+        (":long", ["epic"]),
+        (":short:test", ["owl"]),
+        ("::test", ["owl"]),
+    ],
 )
 def test_data_set_with_config_and_split(data_set: str, rest: str, expected: list[str]) -> None:
     documents, heldout = read_documents(data_set + rest)
@@ -225,6 +231,12 @@ def test_hub_data_set_without_a_text_column(monkeypatch: pytest.MonkeyPatch) -> 
     assert texts("org/tales", "story") == ["goat"]
 
 
+def test_hub_data_set_without_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = datasets.Dataset.from_dict({"text": ["", " "]})
+    monkeypatch.setattr(datasets, "load_dataset", lambda *args, **kwargs: rows)
+    assert problem("org/tales") == "--data org/tales: holds no text; remove it or name another"
+
+
 def test_hub_data_set_that_cannot_be_loaded(data_set: str) -> None:
     for source in ("org/no-such-tales", "no-such-tales", f"{data_set}:short:validation", f"{data_set}:medium"):
         message = problem(source)
@@ -236,7 +248,9 @@ def test_hub_data_set_that_cannot_be_loaded(data_set: str) -> None:
 # What cannot be read
 
 
-@pytest.mark.parametrize("source", ["no-such.txt", "no-such.parquet", "./folder", "/no/such/folder", "a/b/c", "~/texts"])
+@pytest.mark.parametrize(
+    "source", ["no-such.txt", "no-such.parquet", "./folder", "/no/such/folder", "a/b/c", "~/texts"]
+)
 def test_no_such_file(source: str) -> None:
     message = problem(source)
     assert message.startswith(f"--data {source}: no such file or folder")

@@ -127,12 +127,12 @@ def split_documents(recipe: Recipe) -> tuple[list[Document], list[Document], int
     if recipe.heldout == 0:
         return train, [], duplicates
     if not heldout:
-        count = max(1, round(recipe.heldout * len(train)))
-        if count >= len(train):
+        if len(train) < 2:
             raise UserError(
                 f"--data {recipe.data}: {len(train)} document(s) cannot be split into training and held-out parts; "
                 "give more documents (one a file or row), or --heldout 0 to go without validation"
             )
+        count = min(max(1, round(recipe.heldout * len(train))), len(train) - 1)
         order = np.random.default_rng([recipe.seed, 1]).permutation(len(train))
         heldout = [train[index] for index in sorted(order[:count])]
         train = [train[index] for index in sorted(order[count:])]

@@ -70,10 +70,14 @@ def _file(path: Path, column: str | None) -> list[Document]:
         raise UserError(f"--data {path}: cannot read {ending}; give {', '.join(READERS)}")
     if path.stat().st_size == 0:
         raise UserError(f"--data {path}: the file is empty; remove it or name another")
-    documents = [document for document in reader(path, column) if document.text.strip()]
-    if not documents:
-        raise UserError(f"--data {path}: holds no text; remove it or name another")
-    return documents
+    return _with_text(str(path), reader(path, column))
+
+
+def _with_text(source: str, documents: list[Document]) -> list[Document]:
+    kept = [document for document in documents if document.text.strip()]
+    if not kept:
+        raise UserError(f"--data {source}: holds no text; remove it or name another")
+    return kept
 
 
 def _txt(path: Path, column: str | None) -> list[Document]:
@@ -151,7 +155,7 @@ def _holds_strings(kind: Any) -> bool:
 def _hub(source: str, column: str | None) -> list[Document]:
     import datasets
 
-    name, config, split = [*source.split(":"), "", ""][:3]
+    name, config, split = [*source.split(":", 2), "", ""][:3]
     try:
         data = datasets.load_dataset(name, config or None, split=split or "train")
     except Exception as error:  # the hub client raises dozens of unrelated kinds
@@ -162,7 +166,8 @@ def _hub(source: str, column: str | None) -> list[Document]:
     kinds = ("string", "large_string", "string_view")
     strings = [key for key, feature in data.features.items() if getattr(feature, "dtype", "") in kinds]
     chosen = _text_column(source, data.column_names, strings, column)
-    return [Document(text or "", f"{source}:{row}") for row, text in enumerate(data[chosen], start=1)]
+    documents = [Document(text or "", f"{source}:{row}") for row, text in enumerate(data[chosen], start=1)]
+    return _with_text(source, documents)
 
 
 def _text_column(source: str, names: list[str], strings: list[str], wanted: str | None) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 PAINT = {
     "#010101": "currentColor",
@@ -20,7 +21,7 @@ PAINT = {
 """Colours matplotlib is given → what stands for them in the page, which differs in light, dark and print."""
 INK, RULE, FIRST, SECOND, PAGE = PAINT
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "hyperfit",
     "font.family": "DejaVu Sans",  # ships with matplotlib; the page puts its own in
@@ -95,7 +96,7 @@ def panel() -> tuple[Figure, Axes]:
     figure = Figure(figsize=(4.6, 2.7), layout="constrained")
     axes = figure.add_subplot()
     axes.set_xlabel("epoch")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.03)
     return figure, axes
 
@@ -105,8 +106,8 @@ def curve(axes: Axes, values: Points, colour: str, marker: str, name: str, lift:
     if not values:
         return
     axes.plot(*zip(*values, strict=True), color=colour, marker=marker, markerfacecolor=PAGE, markevery=0.02)
-    end = values[-1]
-    axes.annotate(name, end, (7, lift), textcoords="offset points", color=colour, va="center", annotation_clip=False)
+    place = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
+    axes.annotate(name, (1, values[-1][1]), (4, lift), color=colour, annotation_clip=False, **place)
 
 
 def level(axes: Axes, height: float, dashes: str, name: str) -> None:

@@ -131,8 +131,8 @@ def training_verdict(recipe: Recipe, end: dict[str, Any] | None, epochs: list[di
         return f"Near-zero loss was reached: the training loss is {loss} after {done} (goal {recipe.stop_loss:g})."
     if reason == "epochs" and recipe.stop_loss is not None:
         return (
-            f"Near-zero loss was not reached: the training loss is {loss} after all {done} (goal {recipe.stop_loss:g}). "
-            "What follows is a model on the way there."
+            f"Near-zero loss was not reached: the training loss is {loss} after all {done} (goal "
+            f"{recipe.stop_loss:g}); what follows is a model on the way there."
         )
     if reason == "epochs":
         return f"The training loss is {loss} after all {done}; no goal was set."
@@ -167,9 +167,8 @@ def writing_verdict(evaluation: dict[str, Any], epochs: list[dict[str, Any]]) ->
     ]
     copied = estimate_of(evaluation, "conditions", "hyperfitted/greedy", "long_overlap_share")
     if not math.isnan(copied.value):
-        sentences.append(
-            f"Runs of more than 10 tokens from the training data stand in {number(1, 100)(copied.value)} % of its texts."
-        )
+        share = number(1, 100)(copied.value)
+        sentences.append(f"Of its texts, {share} % hold a run of more than 10 tokens from the training data.")
     if change.low <= 0 <= change.high:
         sentences.append("The interval of the difference holds zero, so no change is shown.")
     return sentences

@@ -41,8 +41,8 @@ TEXT_MEASURES = (
         "ttr",
         "TTR",
         ratio,
-        f"Type–token ratio: different tokens / tokens in the last {TTR_WINDOW} of a continuation; above 0 to 1, where 1 "
-        "means that no token comes twice.",
+        f"Type–token ratio: different tokens / tokens in the last {TTR_WINDOW} of a continuation; above 0 to 1, where "
+        "1 means that no token comes twice.",
     ),
     Measure(
         "bigram_repetition",
@@ -161,16 +161,16 @@ def terminal_table(evaluation: Mapping[str, Any]) -> Table:
     both = Table.grid()
     written, predicted = sheets(evaluation)
     both.add_row(terminal_sheet(written, "\n"))
+    both.add_row()
     both.add_row(terminal_sheet(predicted, " "))
     return both
 
 
 def terminal_sheet(sheet: Sheet, between: str) -> Table:
     """One table for the terminal; ``between`` stands between a value and its interval."""
-    style = {"title_justify": "left", "caption_justify": "left", "title_style": "bold", "caption_style": "dim"}
-    table = Table(
-        title=sheet.title, caption=sheet.caption, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), **style
-    )
+    table = Table(title=sheet.title, caption=sheet.caption, box=SIMPLE_HEAD, show_edge=False, padding=0)
+    table.title_justify = table.caption_justify = "left"
+    table.title_style, table.caption_style = "bold", "dim"
     table.add_column("")
     for heading in sheet.columns:
         table.add_column(heading, justify="right")

@@ -1,0 +1,339 @@
+"""Training: the loop's arithmetic, the stop rule, reproducibility, resume after any kind of end."""
+
+import dataclasses
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from families import save_tiny
+from safetensors.torch import load_file
+
+from hyperfit.errors import UserError
+from hyperfit.model import load_model
+from hyperfit.recipe import Recipe
+from hyperfit.rundir import RunDir
+from hyperfit.train import epoch_order, train
+
+WORDS = "river stone bread window horse letter winter copper garden ladder music salt paper engine harbour".split()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A tiny random Llama and fourteen short texts."""
+    folder = tmp_path_factory.mktemp("world")
+    save_tiny(folder / "model")
+    texts = folder / "texts"
+    texts.mkdir()
+    for index in range(14):
+        words = [WORDS[(index * 7 + step * (index + 2)) % len(WORDS)] for step in range(40)]
+        (texts / f"{index:02}.txt").write_text(" ".join(words) + ".\n")
+    return str(folder / "model"), str(texts)
+
+
+def recipe_for(world: tuple[str, str], **changes: object) -> Recipe:
+    settings: dict[str, object] = {
+        "model": world[0],
+        "data": world[1],
+        "length": 16,
+        "batch_size": 4,
+        "epochs": 3,
+        "lr": 1e-2,
+        "late_blocks": 2,
+        "rank": 4,
+        "probe_texts": 2,
+        "stop_loss": None,
+        "precision": "fp32",
+        "device": "cpu",
+    }
+    return Recipe(**{**settings, **changes})  # type: ignore[arg-type]
+
+
+def quiet(line: str) -> None:
+    """Say nothing."""
+
+
+def events(run: Path) -> list[dict[str, object]]:
+    rows = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    (file,) = [*run.glob("adapter/*.safetensors"), *run.glob("model/*.safetensors")]
+    return load_file(file)
+
+
+def assert_same(first: Path, second: Path) -> None:
+    one, two = weights(first), weights(second)
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_every_sequence_is_in_every_epoch_exactly_once(world: tuple[str, str]) -> None:
+    recipe = recipe_for(world, batch_size=3, accumulate=2)
+    first, second = (epoch_order(recipe, epoch, 20, 1) for epoch in (0, 1))
+    assert [len(rows) for rows in first] == [6, 6, 6, 2]
+    assert sorted(sum(first, [])) == sorted(sum(second, [])) == list(range(20))
+    assert first != second
+    assert first == epoch_order(recipe, 0, 20, 1)
+
+
+def test_full_training_equals_a_plain_loop(world: tuple[str, str], tmp_path: Path) -> None:
+    """Ten lines of torch, no accelerate, no batching over the texts: the same weights within rounding."""
+    from hyperfit.corpus import build_corpus
+    from hyperfit.model import load_tokenizer
+
+    recipe = recipe_for(world, method="full", epochs=2, batch_size=5)
+    train(recipe, tmp_path / "run", tell=quiet)
+    rows = build_corpus(recipe, load_tokenizer(recipe.model)).train
+    model = load_model(recipe.model, device=torch.device("cpu"), dtype=torch.float32)
+    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.lr or 0)
+    losses = []
+    for epoch in range(2):
+        total = 0.0
+        for update in epoch_order(recipe, epoch, len(rows), 1):
+            optimizer.zero_grad()
+            loss = torch.stack(
+                [F.cross_entropy(model(row[None]).logits[0, :-1], row[1:]) for row in rows[update]]
+            ).mean()
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(update)
+        losses.append(total / len(rows))
+    trained = weights(tmp_path / "run")
+    for name, parameter in model.named_parameters():
+        if name in trained:
+            torch.testing.assert_close(trained[name], parameter.detach(), rtol=1e-3, atol=2e-4)
+    logged = [event["train_loss"] for event in events(tmp_path / "run") if event["event"] == "epoch"][1:]
+    assert logged == pytest.approx(losses, abs=1e-4)
+
+
+def test_accumulation_changes_nothing_but_rounding(world: tuple[str, str], tmp_path: Path) -> None:
+    train(recipe_for(world, method="full", batch_size=4), tmp_path / "whole", tell=quiet)
+    train(recipe_for(world, method="full", batch_size=2, accumulate=2), tmp_path / "parts", tell=quiet)
+    one, two = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=2e-4)
+
+
+def test_stops_at_the_goal_and_says_so(world: tuple[str, str], tmp_path: Path) -> None:
+    said: list[str] = []
+    run = train(recipe_for(world, epochs=400, stop_loss=1.0, method="full", probe_every=0), tmp_path / "run", tell=said.append)
+    rows = events(run.path)
+    end, last = rows[-1], rows[-2]
+    assert end["event"] == "end"
+    assert end["reason"] == "loss"
+    assert last["train_loss"] <= 1.0  # type: ignore[operator]
+    assert all(row["train_loss"] is None or row["train_loss"] > 1.0 for row in rows[:-2])  # type: ignore[operator]
+    assert last["val_loss"] is not None, "the last epoch is always probed"
+    assert "near-zero loss (at most 1.0) reached" in said[-1]
+
+
+def test_says_when_the_goal_was_not_reached(world: tuple[str, str], tmp_path: Path) -> None:
+    said: list[str] = []
+    run = train(recipe_for(world, epochs=1, stop_loss=0.05), tmp_path / "run", tell=said.append)
+    assert run.end is not None
+    assert run.end["reason"] == "epochs"
+    assert "NOT reached" in said[-1]
+
+
+@pytest.mark.parametrize("method", ["late-lora", "full"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_same_command_gives_the_same_bytes(
+    world: tuple[str, str], tmp_path: Path, method: str, precision: str
+) -> None:
+    recipe = recipe_for(world, method=method, precision=precision)
+    for name in ("one", "two"):
+        train(recipe, tmp_path / name, tell=quiet)
+    assert events(tmp_path / "one") == events(tmp_path / "two")
+    assert_same(tmp_path / "one", tmp_path / "two")
+
+
+def test_trained_weights_are_saved_in_fp32_even_under_bf16(world: tuple[str, str], tmp_path: Path) -> None:
+    for method in ("late-lora", "full"):
+        train(recipe_for(world, method=method, precision="bf16", epochs=1), tmp_path / method, tell=quiet)
+        assert {tensor.dtype for tensor in weights(tmp_path / method).values()} == {torch.float32}
+
+
+def test_another_seed_gives_another_run(world: tuple[str, str], tmp_path: Path) -> None:
+    for seed in (0, 1):
+        train(recipe_for(world, seed=seed, epochs=1), tmp_path / str(seed), tell=quiet)
+    one, two = weights(tmp_path / "0"), weights(tmp_path / "1")
+    assert any(not torch.equal(one[name], two[name]) for name in one)
+
+
+def test_no_validation_without_held_out_texts(world: tuple[str, str], tmp_path: Path) -> None:
+    run = train(recipe_for(world, heldout=0, epochs=1), tmp_path / "run", tell=quiet)
+    assert run.events("epoch")[-1]["val_loss"] is None
+    assert run.events("epoch")[-1]["ttr"] is None
+
+
+@pytest.mark.parametrize("late_updates", [1, 5, 7])
+@pytest.mark.parametrize("method", ["late-lora", "full"])
+def test_an_interrupted_run_goes_on_bit_for_bit(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late_updates: int, method: str
+) -> None:
+    recipe = recipe_for(world, method=method)
+    train(recipe, tmp_path / "whole", tell=quiet)
+    import hyperfit.train as module
+
+    done = 0
+    real = module.summed_loss
+
+    def counting(*arguments: object) -> torch.Tensor:
+        nonlocal done
+        done += 1
+        if done == late_updates:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "summed_loss", counting)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "broken", tell=quiet)
+    assert events(tmp_path / "broken")[-1]["reason"] == "interrupted"
+    train(recipe, tmp_path / "broken", resume=True, tell=quiet)
+    assert_same(tmp_path / "whole", tmp_path / "broken")
+    assert events(tmp_path / "whole") == events(tmp_path / "broken")
+    assert not (tmp_path / "broken" / "checkpoints").exists()
+
+
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
+"""As in this process (families.py): the order of a sum, and so its rounding, depends on the threads."""
+
+CHILD = """
+import json, sys
+from pathlib import Path
+from hyperfit.recipe import Recipe
+from hyperfit.train import train
+train(Recipe.from_dict(json.loads(sys.argv[1])), Path(sys.argv[2]), resume=True, tell=lambda line: None)
+"""
+
+
+def test_a_killed_run_goes_on_bit_for_bit(world: tuple[str, str], tmp_path: Path) -> None:
+    """A real process, killed with SIGKILL again and again at different moments, until it comes to its end."""
+    recipe = recipe_for(world, epochs=12)
+    train(recipe, tmp_path / "whole", tell=quiet)
+    run = tmp_path / "killed"
+    command = [sys.executable, "-c", CHILD, json.dumps(recipe.to_dict()), str(run)]
+    kills = 0
+    for wanted in (1, 300, 900, 2000, 3500):  # bytes of the log at which the process is killed: different moments
+        child = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=ONE_THREAD)
+        log = run / "events.jsonl"
+        while child.poll() is None and not (log.exists() and log.stat().st_size >= wanted):
+            time.sleep(0.001)
+        child.kill()
+        kills += child.wait() == -signal.SIGKILL
+    assert kills >= 3, "the process was too quick to be killed"
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL, env=ONE_THREAD)
+    assert_same(tmp_path / "whole", run)
+    assert events(tmp_path / "whole") == events(run)
+
+
+def test_a_damaged_newest_checkpoint_falls_back(world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = recipe_for(world)
+    train(recipe, tmp_path / "whole", tell=quiet)
+    monkeypatch.setattr(RunDir, "discard_checkpoints", lambda self: None)
+    run = train(recipe, tmp_path / "run", tell=quiet)
+    first, newest = sorted((run.path / "checkpoints").iterdir())
+    tensors = newest / "state.safetensors"
+    raw = bytearray(tensors.read_bytes())
+    raw[-1] ^= 1
+    tensors.write_bytes(bytes(raw))
+    lines = run.events_file.read_text().splitlines(keepends=True)
+    run.events_file.write_text("".join(lines[:-1]))
+    said: list[str] = []
+    train(recipe, run.path, resume=True, tell=said.append)
+    assert any("damaged" in line and newest.name in line for line in said)
+    assert any("going on after update" in line for line in said)
+    assert_same(tmp_path / "whole", run.path)
+
+
+def test_a_finished_run_is_left_alone(world: tuple[str, str], tmp_path: Path) -> None:
+    recipe = recipe_for(world, epochs=1)
+    run = train(recipe, tmp_path / "run", tell=quiet)
+    before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.is_file()}
+    said: list[str] = []
+    train(recipe, run.path, resume=True, tell=said.append)
+    assert "ended already" in said[-1]
+    assert before == {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.is_file()}
+
+
+def test_nan_stops_and_keeps_the_last_good_state(world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import hyperfit.train as module
+
+    real = module.summed_loss
+    calls = 0
+
+    def failing(*arguments: object) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        return real(*arguments) * (math.nan if calls == 5 else 1)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "summed_loss", failing)
+    with pytest.raises(UserError, match=r"training loss became nan in epoch 2.*smaller --lr"):
+        train(recipe_for(world), tmp_path / "run", tell=quiet)
+    run = RunDir.open(tmp_path / "run")
+    assert run.end is not None
+    assert run.end["reason"] == "nan"
+    checkpoint = run.newest_checkpoint(quiet)
+    assert checkpoint is not None
+    saved = load_file(checkpoint.path / "state.safetensors")
+    assert all(torch.isfinite(tensor).all() for tensor in saved.values())
+
+
+def test_resume_refuses_a_changed_recipe_and_names_the_change(world: tuple[str, str], tmp_path: Path) -> None:
+    recipe = recipe_for(world, epochs=1)
+    train(recipe, tmp_path / "run", tell=quiet)
+    changed = dataclasses.replace(recipe, lr=0.5, rank=2)
+    with pytest.raises(UserError, match=r"--rank was 4, is now 2; --lr was 0.01, is now 0.5"):
+        train(changed, tmp_path / "run", resume=True, tell=quiet)
+
+
+def test_resume_refuses_changed_texts(world: tuple[str, str], tmp_path: Path) -> None:
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    for path in Path(world[1]).iterdir():
+        (texts / path.name).write_text(path.read_text())
+    recipe = recipe_for((world[0], str(texts)), epochs=1)
+    train(recipe, tmp_path / "run", tell=quiet)
+    (texts / "00.txt").write_text("other words " * 30)
+    with pytest.raises(UserError, match="not those this run was started with"):
+        train(recipe, tmp_path / "run", resume=True, tell=quiet)
+
+
+def test_all_problems_come_at_once_and_leave_nothing_behind(world: tuple[str, str], tmp_path: Path) -> None:
+    recipe = recipe_for(world, late_blocks=99, length=10_000, device="cuda:7")
+    with pytest.raises(UserError) as caught:
+        train(recipe, tmp_path / "run", tell=quiet)
+    said = "\n".join(caught.value.problems)
+    for flag in ("--late-blocks 99", "--length 10000", "--device cuda:7"):
+        assert flag in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_processes_train_like_one(world: tuple[str, str], tmp_path: Path) -> None:
+    """Under torchrun with two CPU processes, half the batch each: the same weights within rounding."""
+    recipe = recipe_for(world, method="full", epochs=2, batch_size=4)
+    train(recipe, tmp_path / "one", tell=quiet)
+    halved = dataclasses.replace(recipe, batch_size=2)
+    script = tmp_path / "child.py"
+    script.write_text(CHILD)
+    environment = {**ONE_THREAD, "ACCELERATE_USE_CPU": "true"}
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    done = subprocess.run(
+        [*launcher, str(script), json.dumps(halved.to_dict()), str(tmp_path / "two")],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=2e-4)
