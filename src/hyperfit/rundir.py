@@ -106,13 +106,16 @@ class RunDir:
         return cls(path)
 
     def check_free(self) -> None:
-        """Raises UserError if the folder holds a run or anything else."""
+        """Raises UserError if the folder holds a run or anything else, or cannot be made."""
         if (self.path / "recipe.json").exists():
             raise UserError(
                 f"--output {self.path}: holds another run; name a new folder, or give --resume to go on with that run"
             )
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise UserError(f"--output {self.path}: is not an empty folder; name a new one")
+        there = next(path for path in (self.path.absolute(), *self.path.absolute().parents) if path.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK):
+            raise UserError(f"--output {self.path}: {there} is not a folder that can be written to; name another")
 
     @property
     def recipe(self) -> Recipe:

@@ -60,7 +60,7 @@ def loss_panel(epochs: Sequence[dict[str, Any]], goal: float | None) -> str:
         return ""
     with rc_context(STYLE):
         figure, axes = panel()
-        top = 1.08 * max(value for _, value in [*training, *validation, (0, goal or 0)])
+        top = 1.08 * max(value for _, value in [*training, *validation, (0, goal or 0)]) or 1
         axes.set_ylim(0, top)
         apart = (validation[-1][1] - training[-1][1]) / top if training and validation else 1
         lift = math.copysign(5, apart) if abs(apart) < 0.08 else 0
@@ -93,7 +93,7 @@ def points(epochs: Sequence[dict[str, Any]], name: str) -> Points:
 
 def panel() -> tuple[Figure, Axes]:
     """An empty panel with epochs along the bottom, drawn at the size a telephone shows it."""
-    figure = Figure(figsize=(4.6, 2.7), layout="constrained")
+    figure = Figure(figsize=(4.2, 2.6), layout="constrained")
     axes = figure.add_subplot()
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -106,7 +106,7 @@ def curve(axes: Axes, values: Points, colour: str, marker: str, name: str, lift:
     if not values:
         return
     axes.plot(*zip(*values, strict=True), color=colour, marker=marker, markerfacecolor=PAGE, markevery=0.02)
-    place = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
+    place: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
     axes.annotate(name, (1, values[-1][1]), (4, lift), color=colour, annotation_clip=False, **place)
 
 

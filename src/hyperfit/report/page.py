@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def page(run: RunDir, texts: int) -> str:
         model=Path(recipe.model).name if recipe.model.startswith(("/", ".", "~")) else recipe.model,
         facts=facts(recipe, run.environment),
         verdict=[training_verdict(recipe, run.end, epochs), *writing_verdict(evaluation, epochs)],
-        evaluate=None if evaluation else f"hyperfit evaluate {run.path}",
+        evaluate=None if evaluation else f"hyperfit evaluate {shlex.quote(str(run.path))}",
         loss_panel=Markup(loss_panel(epochs, recipe.stop_loss)),
         ttr_panel=Markup(ttr_panel(epochs, human.value)),
         sheets=sheets(evaluation) if evaluation else (),
@@ -159,18 +160,18 @@ def writing_verdict(evaluation: dict[str, Any], epochs: list[dict[str, Any]]) ->
     if math.isnan(base.value) or math.isnan(hyperfitted.value):
         return [f"The type–token ratio is undefined: no greedy texts of at least {TTR_WINDOW} tokens were evaluated."]
     change = estimate_of(evaluation, "comparisons", "hyperfitted/greedy - base/greedy", "ttr")
-    signed = partial(ratio, sign="+")
+    signed, percent = partial(ratio, sign="+"), number(1, 100)
     sentences = [
         f"Under greedy decoding, the type–token ratio is {with_interval(base)} for the base model and "
         f"{with_interval(hyperfitted)} for the hyperfitted one, a paired difference of {signed(change.value)} "
         f"{interval(change, signed)} over {change.n} contexts; human text has {with_interval(human)}."
     ]
-    copied = estimate_of(evaluation, "conditions", "hyperfitted/greedy", "long_overlap_share")
-    if not math.isnan(copied.value):
-        share = number(1, 100)(copied.value)
-        sentences.append(f"Of its texts, {share} % hold a run of more than 10 tokens from the training data.")
     if change.low <= 0 <= change.high:
         sentences.append("The interval of the difference holds zero, so no change is shown.")
+    copied = estimate_of(evaluation, "conditions", "hyperfitted/greedy", "long_overlap_share")
+    if not math.isnan(copied.value):
+        share = f"{percent(copied.value)} {interval(copied, percent)} %"
+        sentences.append(f"Of the hyperfitted texts, {share} hold a run of more than 10 tokens from the training data.")
     return sentences
 
 

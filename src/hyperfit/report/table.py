@@ -25,6 +25,11 @@ def number(digits: int, factor: float = 1) -> Show:
     return lambda value: "–" if math.isnan(value) else f"{factor * value:,.{digits}f}".replace("-", "−")
 
 
+def perplexity(value: float) -> str:
+    """One decimal below 100, none from there on."""
+    return number(1 if value < 100 else 0)(value)
+
+
 @dataclass(frozen=True)
 class Measure:
     """What a number is called in evaluation.json and in the tables, how it is written, and what it means."""
@@ -66,7 +71,7 @@ TEXT_MEASURES = (
     ),
 )
 MODEL_MEASURES = (
-    Measure("perplexity", "perplexity", number(1), "exp of the mean loss on the human continuations; 1 or more."),
+    Measure("perplexity", "perplexity", perplexity, "exp of the mean loss on the human continuations; 1 or more."),
     Measure(
         "entropy",
         "entropy, nats",
@@ -110,12 +115,12 @@ class Sheet:
 
     @property
     def caption(self) -> str:
-        """How many texts stand behind the numbers, and what the brackets are."""
+        """How many contexts stand behind the numbers, and what the brackets are."""
         counts = sorted({cell.n for _, cells in self.rows for cell in cells if cell.interval})
         if not counts:
             return "No number is defined."
         n = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-        return f"n = {n} contexts; in brackets, the 95 % bootstrap interval over contexts."
+        return f"n = {n} contexts; 95 % intervals in brackets."
 
 
 def sheets(evaluation: Mapping[str, Any]) -> tuple[Sheet, Sheet]:
