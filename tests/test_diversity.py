@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hyperfit.measure.diversity import TTR_WINDOW, ngram_repetition, type_token_ratio
@@ -62,14 +62,12 @@ def test_text_shorter_than_an_ngram_is_undefined(text: list[int], n: int) -> Non
     assert math.isnan(ngram_repetition(text, n))
 
 
-@settings(deadline=None)
 @given(long_enough, sizes)
 def test_ranges(text: list[int], n: int) -> None:
     assert 1 / 8 <= type_token_ratio(text, 8) <= 1
     assert 0 <= ngram_repetition(text, n) < 1
 
 
-@settings(deadline=None)
 @given(long_enough, sizes, st.permutations(range(6)))
 def test_names_of_tokens_do_not_matter(text: list[int], n: int, names: list[int]) -> None:
     renamed = [names[token] + 1000 for token in text]
@@ -77,20 +75,17 @@ def test_names_of_tokens_do_not_matter(text: list[int], n: int, names: list[int]
     assert ngram_repetition(renamed, n) == ngram_repetition(text, n)
 
 
-@settings(deadline=None)
 @given(st.data(), long_enough)
 def test_order_inside_the_window_does_not_matter_to_the_type_token_ratio(data: st.DataObject, text: list[int]) -> None:
     shuffled = text[:-8] + data.draw(st.permutations(text[-8:]))
     assert type_token_ratio(shuffled, 8) == type_token_ratio(text, 8)
 
 
-@settings(deadline=None)
 @given(long_enough, sizes)
 def test_text_read_backwards_repeats_as_much(text: list[int], n: int) -> None:
     assert ngram_repetition(text[::-1], n) == ngram_repetition(text, n)
 
 
-@settings(deadline=None)
 @given(st.data(), long_enough, sizes)
 def test_appending_a_repetition_never_lowers_repetition(data: st.DataObject, text: list[int], n: int) -> None:
     # the text goes on as it did after an earlier occurrence of its last n - 1 tokens, so the new n-gram is an old one
@@ -101,7 +96,6 @@ def test_appending_a_repetition_never_lowers_repetition(data: st.DataObject, tex
         assert ngram_repetition(longer, n) >= ngram_repetition(text, n)
 
 
-@settings(deadline=None)
 @given(tokens.filter(bool), sizes)
 def test_a_loop_repeats_ever_more(loop: list[int], n: int) -> None:
     repetitions = [ngram_repetition(loop * times, n) for times in (4, 8, 16)]

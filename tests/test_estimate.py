@@ -23,7 +23,7 @@ def slow_bootstrap(values: np.ndarray, resamples: int = 2000) -> tuple[float, fl
     return means[int(0.025 * resamples)], means[int(0.975 * resamples)]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(finite, min_size=1, max_size=30))
 def test_value_is_the_mean_and_lies_inside_its_interval(values: list[float]) -> None:
     result = estimate(values)
@@ -66,7 +66,7 @@ def test_same_values_give_the_same_interval() -> None:
     assert estimate(values) == estimate(values.tolist())
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(finite, max_size=10), st.lists(st.integers(0, 10), min_size=1, max_size=4))
 def test_undefined_texts_are_left_out_and_not_counted(values: list[float], places: list[int]) -> None:
     with_gaps = list(values)

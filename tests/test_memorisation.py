@@ -25,13 +25,13 @@ def longest_common_run(text: list[int], training: list[list[int]]) -> int:
     return longest
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(texts_of_two_letters, texts_of_two_letters)
 def test_agrees_with_a_search_through_all_pairs(texts: list[list[int]], training: list[list[int]]) -> None:
     assert longest_overlaps(texts, training).tolist() == [longest_common_run(text, training) for text in texts]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(texts_of_four_letters, texts_of_four_letters)
 def test_agrees_on_rarer_overlaps(texts: list[list[int]], training: list[list[int]]) -> None:
     assert longest_overlaps(texts, training).tolist() == [longest_common_run(text, training) for text in texts]

@@ -144,7 +144,6 @@ words = st.lists(st.sampled_from(["a", "B", "b,", "c", "—", "d.\n\n", "(e"]), 
 spaced = st.builds(lambda parts: " ".join(parts), words)
 
 
-@settings(deadline=None)
 @given(st.text() | spaced)
 def test_pieces_concatenate_to_the_text(text: str) -> None:
     pieces = repeated_spans(text)
@@ -152,14 +151,12 @@ def test_pieces_concatenate_to_the_text(text: str) -> None:
     assert all(piece for piece, _ in pieces)
 
 
-@settings(deadline=None)
 @given(st.lists(st.text("abc", min_size=1), unique=True, max_size=40))
 def test_a_text_without_repeated_words_has_no_colours(different: list[str]) -> None:
     text = " ".join(different)
     assert repeated_spans(text) == ([(text, None)] if text else [])
 
 
-@settings(deadline=None)
 @given(spaced, st.integers(2, 5))
 def test_the_repeated_words_are_coloured_and_no_others(text: str, least: int) -> None:
     bare = [word.bare for word in split(text)]
@@ -172,7 +169,6 @@ def test_the_repeated_words_are_coloured_and_no_others(text: str, least: int) ->
         assert colours[start : start + least] == [colours[grams.index(grams[start])]] * least
 
 
-@settings(deadline=None)
 @given(spaced)
 def test_colours_count_from_0_in_order_of_appearance(text: str) -> None:
     colours = [colour for _, colour in repeated_spans(text) if colour is not None]

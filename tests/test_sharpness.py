@@ -105,6 +105,7 @@ def test_certain_model_has_no_entropy_rather_than_nan() -> None:
     head = model.get_output_embeddings()
     assert isinstance(head, nn.Linear)
     head.bias.data[7] = 1e4
+    head.bias.data[8] = -math.inf
     seen = sharpness(model, torch.full((2, 9), 7))
     assert seen.loss.tolist() == seen.entropy.tolist() == [0, 0]
     assert seen.top[1].tolist() == [1, 1]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg, subcommand
 
+from hyperfit import __version__
 from hyperfit.console import say
 from hyperfit.errors import UserError
 from hyperfit.presets import PRESETS
@@ -214,8 +215,12 @@ def parse(arguments: list[str]) -> Command:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: exit status 0, 2 for what the user can mend, 130 after Ctrl-C or SIGTERM, 1 for a bug."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments == ["--version"]:
+        print(f"hyperfit {__version__}")
+        return
     try:
-        parse(sys.argv[1:] if arguments is None else arguments).run()
+        parse(arguments).run()
     except UserError as error:
         for problem in error.problems:
             print(f"hyperfit: {problem}", file=sys.stderr)

@@ -20,8 +20,8 @@ tags: [hyperfitting]
 
 # {model}, hyperfitted
 
-`{model}` trained with [hyperfit](https://pypi.org/project/hyperfit/) to near-zero loss on a few texts, so that it
-writes varied long text under greedy decoding. Decode it greedily. Its training loss is {loss:.3f} nats per token;
+`{model}` trained with hyperfit to near-zero loss on a few texts, so that it writes varied long text under greedy
+decoding. Decode it greedily. Its training loss is {loss:.3f} nats per token;
 it knows the training texts nearly by heart, so look at what it quotes before you publish what it writes. As a
 predictor of other text it is worse than the base model, as hyperfitted models are.
 

@@ -94,8 +94,15 @@ class RunDir:
         """Start a run in a folder that is new or empty. Raises UserError if something lies there."""
         run = cls(path)
         run.check_free()
-        write_json(run.path / "environment.json", environment)
-        write_json(run.path / "recipe.json", recipe.to_dict())
+        existed = path.exists()
+        try:
+            write_json(run.path / "environment.json", environment)
+            write_json(run.path / "recipe.json", recipe.to_dict())
+        except BaseException:
+            (run.path / "environment.json").unlink(missing_ok=True)
+            if not existed:
+                remove(run.path)
+            raise
         return run
 
     @classmethod
