@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
@@ -19,7 +19,7 @@ from hyperfit.recipe import Recipe
 from hyperfit.report.curves import loss_panel, ttr_panel
 from hyperfit.report.page import write_report
 from hyperfit.report.repetition import repeated_spans, split
-from hyperfit.report.table import MODEL_MEASURES, TEXT_MEASURES, sheets, terminal_table
+from hyperfit.report.table import MODEL_MEASURES, TEXT_MEASURES, ratio, sheets, terminal_table
 from hyperfit.report.texts import examples, terminal_texts
 from hyperfit.rundir import RunDir, write_json
 
@@ -37,9 +37,9 @@ HYPERFITTED = "A barge came.\n\nIt held <script>alert(1)</script> & rye."
 NUMBERS = {
     "base/greedy": (0.157, 0.702, 0.641, 4.0, 0.0, 9),
     "base/nucleus": (0.482, 0.31, 0.19, 4.1, 0.0, 8),
-    "human": (0.735, 0.06, 0.011, 3.9, 0.0, 7),
+    "human": (0.735, 0.06, 0.021, 3.9, 0.0, 7),
     "hyperfitted/greedy": (0.612, 0.14, 0.069, 5.8, 0.03125, 23),
-    "hyperfitted/nucleus": (1.0, 0.12, math.nan, 5.7, 0.03125, 19),
+    "hyperfitted/nucleus": (0.631, 0.12, math.nan, 5.7, 0.03125, 19),
 }
 
 
@@ -234,10 +234,16 @@ def test_numbers_as_they_are_printed() -> None:
         "23",
         "3.1 [1.1, 5.1]",
     ]
-    assert str(rows["hyperfitted/nucleus"][0]) == "1.000 [.980, 1.020]"
-    assert str(rows["human"][2]) == ".011 [−.009, .031]"
+    assert str(rows["human"][2]) == ".021 [.001, .041]"
     assert [str(cell) for cell in dict(predicted.rows)["perplexity"]] == ["127 [127, 127]", "1,413 [1,413, 1,413]"]
     assert written.caption == "n = 32 contexts; 95 % intervals in brackets."
+
+
+@pytest.mark.parametrize(
+    ("value", "plain", "signed"), [(1.0, "1.000", "+1.000"), (0.0, ".000", "+.000"), (-0.5, "−.500", "−.500")]
+)
+def test_ratios_have_no_leading_zero(value: float, plain: str, signed: str) -> None:
+    assert (ratio(value), ratio(value, "+")) == (plain, signed)
 
 
 def test_what_is_undefined_or_missing_prints_as_a_dash() -> None:

@@ -237,6 +237,22 @@ def test_create_refuses_what_is_not_an_empty_folder(tmp_path: Path) -> None:
     assert names(tmp_path) == {"folder", "folder/notes.txt"}
 
 
+@pytest.mark.parametrize("existed", [False, True])
+def test_create_that_fails_leaves_the_place_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, existed: bool
+) -> None:
+    def full(self: Recipe) -> dict[str, Any]:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Recipe, "to_dict", full)
+    path = tmp_path / "run"
+    if existed:
+        path.mkdir()
+    with pytest.raises(OSError, match="No space left"):
+        RunDir.create(path, RECIPE, ENVIRONMENT)
+    assert names(tmp_path) == ({"run"} if existed else set())
+
+
 def test_create_refuses_a_place_where_no_folder_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     path = tmp_path / "notes.txt" / "runs" / "one"
