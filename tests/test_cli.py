@@ -7,13 +7,26 @@ import sys
 from pathlib import Path
 
 import pytest
-from families import save_tiny, tiny_tokenizer
 
+from families import save_tiny, tiny_tokenizer
 from hyperfit.cli import main, parse
 
 FLAGS = Path(__file__).parent / "flags.txt"
 COMMANDS = ("demo", "train", "evaluate", "generate", "report")
-QUICK = ["--length", "48", "--batch-size", "8", "--epochs", "2", "--late-blocks", "2", "--rank", "4", "--probe-texts", "2"]
+QUICK = [
+    "--length",
+    "48",
+    "--batch-size",
+    "8",
+    "--epochs",
+    "2",
+    "--late-blocks",
+    "2",
+    "--rank",
+    "4",
+    "--probe-texts",
+    "2",
+]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +42,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def texts_file(folder: Path, count: int = 20) -> Path:
     path = folder / "texts.jsonl"
-    words = "plain words stand here in a row and nobody counts them twice".split()
+    words = ["plain", "words", "stand", "here", "in", "a", "row", "and", "nobody", "counts", "them", "twice"]
     rows = [{"text": " ".join(words[(i + k * (i + 1)) % len(words)] for k in range(60))} for i in range(count)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
@@ -46,7 +59,9 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 
 def help_of(*command: str) -> str:
-    done = subprocess.run([sys.executable, "-m", "hyperfit.cli", *command, "--help"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "hyperfit.cli", *command, "--help"], capture_output=True, text=True, check=True
+    )
     return done.stdout
 
 
@@ -61,14 +76,18 @@ def test_flags_are_a_promise() -> None:
 def flag_list() -> str:
     lines = []
     for command in COMMANDS:
-        flags = sorted(set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", re.sub(r"(?<=\w)-\s*\n", "-", usage_part(help_of(command))))))
+        flags = sorted(
+            set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", re.sub(r"(?<=\w)-\s*\n", "-", usage_part(help_of(command)))))
+        )
         lines.append(f"{command}: {' '.join(flags)}\n")
     return "".join(lines)
 
 
 def usage_part(text: str) -> str:
     """The left column of the option boxes."""
-    return "\n".join(line[2:24] if not line.lstrip("│ ").startswith("-") else line for line in text.splitlines() if "│ -" in line)
+    return "\n".join(
+        line[2:24] if not line.lstrip("│ ").startswith("-") else line for line in text.splitlines() if "│ -" in line
+    )
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -115,7 +134,9 @@ def test_train_evaluate_generate_report(
         assert 0 < measures["ttr"]["low"] <= measures["ttr"]["value"] <= measures["ttr"]["high"] <= 1
     assert results["models"]["base"]["top1_agreement_with_base"]["value"] == 1
     difference = results["comparisons"]["hyperfitted/greedy - base/greedy"]["ttr"]["value"]
-    assert difference == pytest.approx(conditions["hyperfitted/greedy"]["ttr"]["value"] - conditions["base/greedy"]["ttr"]["value"])
+    assert difference == pytest.approx(
+        conditions["hyperfitted/greedy"]["ttr"]["value"] - conditions["base/greedy"]["ttr"]["value"]
+    )
     rows = [json.loads(line) for line in (run / "samples" / "hyperfitted-greedy.jsonl").read_text().splitlines()]
     assert len(rows) == 2
     assert {"context", "continuation", "decoding", "seed"} <= set(rows[0])
@@ -135,7 +156,11 @@ def test_evaluating_twice_gives_the_same_bytes(here: Path, model: Path, capsys: 
     seen = []
     for _ in range(2):
         main(["evaluate", "run", "--total", "120", "--json"])
-        files = [here / "run" / "evaluation.json", here / "run" / "report.html", *sorted((here / "run" / "samples").iterdir())]
+        files = [
+            here / "run" / "evaluation.json",
+            here / "run" / "report.html",
+            *sorted((here / "run" / "samples").iterdir()),
+        ]
         seen.append([path.read_bytes() for path in files])
     assert seen[0] == seen[1]
 
@@ -214,7 +239,9 @@ def test_bad_settings(
     here: Path, model: Path, capsys: pytest.CaptureFixture[str], flags: list[str], parts: list[str]
 ) -> None:
     quick = [part for part in QUICK if part not in ("--late-blocks", "2")] if "--late-blocks" in flags else QUICK
-    said = fails(capsys, "train", model, "--data", texts_file(here), "-o", "run", *["--length", "48"], *quick[2:], *flags)
+    said = fails(
+        capsys, "train", model, "--data", texts_file(here), "-o", "run", *["--length", "48"], *quick[2:], *flags
+    )
     for part in parts:
         assert part in said
     assert not (here / "run").exists()

@@ -257,7 +257,7 @@ def test_what_is_undefined_or_missing_prints_as_a_dash() -> None:
 
 
 def test_headings_speak_of_the_thresholds_that_are_measured() -> None:
-    from hyperfit.evaluate import LONG_OVERLAP
+    from hyperfit.measure.memorisation import LONG_OVERLAP
 
     headings = {measure.key: measure.heading for measure in TEXT_MEASURES}
     assert headings["long_overlap_share"] == f"over {LONG_OVERLAP}, %"

@@ -9,11 +9,11 @@ from hyperfit.recipe import Recipe
 if TYPE_CHECKING:
     from hyperfit.adapt import late_stage_lora_config
     from hyperfit.decode.generate import continue_contexts
-    from hyperfit.evaluate import Evaluation, evaluate
+    from hyperfit.evaluation import Evaluation, evaluate
     from hyperfit.report.page import write_report
     from hyperfit.result import load_any
     from hyperfit.rundir import RunDir
-    from hyperfit.train import train
+    from hyperfit.training import train
 
 __version__ = "0.1.0"
 
@@ -35,13 +35,13 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Evaluation": "hyperfit.evaluate",
+    "Evaluation": "hyperfit.evaluation",
     "RunDir": "hyperfit.rundir",
     "continue_contexts": "hyperfit.decode.generate",
-    "evaluate": "hyperfit.evaluate",
+    "evaluate": "hyperfit.evaluation",
     "late_stage_lora_config": "hyperfit.adapt",
     "load_any": "hyperfit.result",
-    "train": "hyperfit.train",
+    "train": "hyperfit.training",
     "write_report": "hyperfit.report.page",
 }
 """Names that need torch: imported when they are first asked for, so that ``hyperfit --help`` is quick."""

@@ -72,7 +72,7 @@ class Train(Recipe):
 
     def run(self) -> None:
         """Train and say where the result lies."""
-        from hyperfit.train import train
+        from hyperfit.training import train
 
         run = train(self.recipe, self.output or default_output(self.recipe), resume=self.resume)
         say(f"next: hyperfit evaluate {run.path}")
@@ -108,7 +108,7 @@ class Evaluate:
 
     def run(self) -> None:
         """Evaluate, print, and renew the report."""
-        from hyperfit.evaluate import Evaluation, evaluate
+        from hyperfit.evaluation import Evaluation, evaluate
         from hyperfit.report.page import write_report
         from hyperfit.rundir import RunDir
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from hyperfit.console import say
-from hyperfit.evaluate import Evaluation, evaluate
+from hyperfit.evaluation import Evaluation, evaluate
 from hyperfit.presets import tiny, tiny_full
 from hyperfit.report.page import write_report
 from hyperfit.rundir import RunDir
-from hyperfit.train import train
+from hyperfit.training import train
 
 CONTEXTS = ("builtin:fiction", "builtin:news", "builtin:wiki")
 

@@ -21,7 +21,7 @@ KEPT_CHECKPOINTS = 2
 def writing(target: Path) -> Iterator[Path]:
     """Yield a path beside ``target`` to write a file or folder at; rename it to ``target`` when the block ends.
 
-    A kill leaves the old target or the new one. Raises UserError when the disk is full; whatever
+    A kill leaves the old file or the new one (of a folder that is being replaced: the new one or none). Raises UserError when the disk is full; whatever
     was half-written is removed on any failure.
     """
     aside = target.with_name(f".{target.name}.part")
@@ -118,7 +118,10 @@ class RunDir:
             raise UserError(
                 f"--output {self.path}: holds another run; name a new folder, or give --resume to go on with that run"
             )
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        # a run killed before it wrote its recipe has left its environment, and is none
+        if self.path.exists() and (
+            not self.path.is_dir() or any(entry.name != "environment.json" for entry in self.path.iterdir())
+        ):
             raise UserError(f"--output {self.path}: is not an empty folder; name a new one")
         there = next(path for path in (self.path.absolute(), *self.path.absolute().parents) if path.exists())
         if not there.is_dir() or not os.access(there, os.W_OK):

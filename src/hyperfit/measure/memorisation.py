@@ -5,6 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+LONG_OVERLAP = 10
+"""Tokens; a text that shares a longer run with the training data counts as copying."""
+
 
 def longest_overlaps(texts: Sequence[Sequence[int]], training: Sequence[Sequence[int]]) -> NDArray[np.int64]:
     """int64[texts]: tokens of the longest run of each text that also stands inside one training sequence.

@@ -1,6 +1,7 @@
 """Training: the loop's arithmetic, the stop rule, reproducibility, resume after any kind of end."""
 
 import dataclasses
+import itertools
 import json
 import math
 import os
@@ -13,16 +14,32 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from families import save_tiny
 from safetensors.torch import load_file
 
+from families import save_tiny
 from hyperfit.errors import UserError
 from hyperfit.model import load_model
 from hyperfit.recipe import Recipe
 from hyperfit.rundir import RunDir
-from hyperfit.train import epoch_order, train
+from hyperfit.training import epoch_order, train
 
-WORDS = "river stone bread window horse letter winter copper garden ladder music salt paper engine harbour".split()
+WORDS = [
+    "river",
+    "stone",
+    "bread",
+    "window",
+    "horse",
+    "letter",
+    "winter",
+    "copper",
+    "garden",
+    "ladder",
+    "music",
+    "salt",
+    "paper",
+    "engine",
+    "harbour",
+]
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +97,7 @@ def test_every_sequence_is_in_every_epoch_exactly_once(world: tuple[str, str]) -
     recipe = recipe_for(world, batch_size=3, accumulate=2)
     first, second = (epoch_order(recipe, epoch, 20, 1) for epoch in (0, 1))
     assert [len(rows) for rows in first] == [6, 6, 6, 2]
-    assert sorted(sum(first, [])) == sorted(sum(second, [])) == list(range(20))
+    assert sorted(itertools.chain(*first)) == sorted(itertools.chain(*second)) == list(range(20))
     assert first != second
     assert first == epoch_order(recipe, 0, 20, 1)
 
@@ -125,7 +142,9 @@ def test_accumulation_changes_nothing_but_rounding(world: tuple[str, str], tmp_p
 
 def test_stops_at_the_goal_and_says_so(world: tuple[str, str], tmp_path: Path) -> None:
     said: list[str] = []
-    run = train(recipe_for(world, epochs=400, stop_loss=1.0, method="full", probe_every=0), tmp_path / "run", tell=said.append)
+    run = train(
+        recipe_for(world, epochs=400, stop_loss=1.0, method="full", probe_every=0), tmp_path / "run", tell=said.append
+    )
     rows = events(run.path)
     end, last = rows[-1], rows[-2]
     assert end["event"] == "end"
@@ -182,7 +201,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
 ) -> None:
     recipe = recipe_for(world, method=method)
     train(recipe, tmp_path / "whole", tell=quiet)
-    import hyperfit.train as module
+    import hyperfit.training as module
 
     done = 0
     real = module.summed_loss
@@ -211,7 +230,7 @@ CHILD = """
 import json, sys
 from pathlib import Path
 from hyperfit.recipe import Recipe
-from hyperfit.train import train
+from hyperfit.training import train
 train(Recipe.from_dict(json.loads(sys.argv[1])), Path(sys.argv[2]), resume=True, tell=lambda line: None)
 """
 
@@ -236,12 +255,14 @@ def test_a_killed_run_goes_on_bit_for_bit(world: tuple[str, str], tmp_path: Path
     assert events(tmp_path / "whole") == events(run)
 
 
-def test_a_damaged_newest_checkpoint_falls_back(world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_newest_checkpoint_falls_back(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe = recipe_for(world)
     train(recipe, tmp_path / "whole", tell=quiet)
     monkeypatch.setattr(RunDir, "discard_checkpoints", lambda self: None)
     run = train(recipe, tmp_path / "run", tell=quiet)
-    first, newest = sorted((run.path / "checkpoints").iterdir())
+    _, newest = sorted((run.path / "checkpoints").iterdir())
     tensors = newest / "state.safetensors"
     raw = bytearray(tensors.read_bytes())
     raw[-1] ^= 1
@@ -265,8 +286,10 @@ def test_a_finished_run_is_left_alone(world: tuple[str, str], tmp_path: Path) ->
     assert before == {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.is_file()}
 
 
-def test_nan_stops_and_keeps_the_last_good_state(world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import hyperfit.train as module
+def test_nan_stops_and_keeps_the_last_good_state(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import hyperfit.training as module
 
     real = module.summed_loss
     calls = 0

@@ -17,14 +17,11 @@ from hyperfit.decode.generate import continue_contexts
 from hyperfit.errors import UserError, collecting
 from hyperfit.measure.diversity import ngram_repetition, type_token_ratio
 from hyperfit.measure.estimate import Estimate, estimate, paired_difference
-from hyperfit.measure.memorisation import longest_overlaps
+from hyperfit.measure.memorisation import LONG_OVERLAP, longest_overlaps
 from hyperfit.measure.sharpness import Sharpness, sharpness, top1_agreement
 from hyperfit.model import load_config, load_tokenizer, pick_device, positions_of
 from hyperfit.result import load_any
 from hyperfit.rundir import RunDir, write_json, writing
-
-LONG_OVERLAP = 10
-"""Tokens; a text that shares a longer run with the training data counts as copying."""
 
 
 @dataclass(frozen=True, kw_only=True)
