@@ -35,8 +35,8 @@ def test_hard_wrapped_lines_become_paragraphs() -> None:
         "home.\r\n"
     )
     assert paragraphs(wrapped) == [
-        "It was a long and rather tedious walk from the station to the house, and nobody had thought of sending the cart "
-        "for her box. She sat down.",
+        "It was a long and rather tedious walk from the station to the house, and nobody had thought of sending the "
+        "cart for her box. She sat down.",
         '"Well," said the porter, who had been watching all the while, "you might have asked."',
         "The next train came at six, and it was full of soldiers going home.",
     ]

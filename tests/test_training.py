@@ -23,23 +23,7 @@ from hyperfit.recipe import Recipe
 from hyperfit.rundir import RunDir
 from hyperfit.training import epoch_order, train
 
-WORDS = [
-    "river",
-    "stone",
-    "bread",
-    "window",
-    "horse",
-    "letter",
-    "winter",
-    "copper",
-    "garden",
-    "ladder",
-    "music",
-    "salt",
-    "paper",
-    "engine",
-    "harbour",
-]
+WORDS = "river stone bread window horse letter winter copper garden ladder music salt paper engine harbour".split()
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,8 @@ KEPT_CHECKPOINTS = 2
 def writing(target: Path) -> Iterator[Path]:
     """Yield a path beside ``target`` to write a file or folder at; rename it to ``target`` when the block ends.
 
-    A kill leaves the old file or the new one (of a folder that is being replaced: the new one or none). Raises UserError when the disk is full; whatever
-    was half-written is removed on any failure.
+    A kill leaves the old file or the new one (of a folder that is being replaced: the new one or none).
+    Raises UserError when the disk is full; whatever was half-written is removed on any failure.
     """
     aside = target.with_name(f".{target.name}.part")
     try:
