@@ -10,6 +10,8 @@ from hyperfit.rundir import RunDir
 from hyperfit.training import train
 
 CONTEXTS = ("builtin:fiction", "builtin:news", "builtin:wiki")
+BATCH = 72
+"""All held-out contexts at once: the embedded model is small."""
 
 
 def demo(output: Path, method: str = "late-lora") -> RunDir:
@@ -20,6 +22,6 @@ def demo(output: Path, method: str = "late-lora") -> RunDir:
     recipe = (tiny_full if method == "full" else tiny)("builtin:tiny", "builtin:fiction")
     run = train(recipe, output, resume=True)
     say("continuing held-out contexts with the base and the hyperfitted model, and measuring both")
-    evaluate(run, Evaluation(contexts=CONTEXTS))
+    evaluate(run, Evaluation(contexts=CONTEXTS, batch_size=BATCH))
     write_report(run)
     return run

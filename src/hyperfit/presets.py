@@ -37,24 +37,25 @@ def li2026(model: str, data: str) -> Recipe:
 
 
 def tiny(model: str, data: str) -> Recipe:
-    """Late-Stage LoRA for the embedded 12-million-parameter model, calibrated in LAB.md."""
+    """Late-Stage LoRA for the embedded 12-million-parameter model, calibrated in LAB.md; probes every second epoch."""
     return Recipe(
         model=model,
         data=data,
         method="late-lora",
         late_blocks=5,
         samples=64,
-        rank=64,
+        rank=128,
         lr=2e-3,
         epochs=60,
-        batch_size=8,
+        batch_size=4,
+        probe_every=2,
         probe_texts=16,
         validation_samples=24,
     )
 
 
 def tiny_full(model: str, data: str) -> Recipe:
-    """All parameters of the embedded model, calibrated in LAB.md."""
+    """All parameters of the embedded model, calibrated in LAB.md; probes every second epoch."""
     return Recipe(
         model=model,
         data=data,
@@ -63,6 +64,7 @@ def tiny_full(model: str, data: str) -> Recipe:
         lr=1e-3,
         epochs=40,
         batch_size=8,
+        probe_every=2,
         probe_texts=16,
         validation_samples=24,
     )
