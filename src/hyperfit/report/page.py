@@ -91,16 +91,17 @@ def estimate_of(evaluation: dict[str, Any], *path: str) -> Estimate:
 
 def facts(recipe: Recipe, environment: dict[str, Any]) -> dict[str, str]:
     """Model, data and method in a few words each."""
-    depth, blocks = environment["blocks"], environment["adapted_blocks"]
+    depth, blocks, learned = environment["blocks"], environment["adapted_blocks"], environment["trainable_parameters"]
+    own = environment["parameters"] - (0 if recipe.method == "full" else learned)
     method = {
         "late-lora": f"Late-Stage LoRA of rank {recipe.rank} in the last {len(blocks)} of {depth} blocks",
         "lora": f"LoRA of rank {recipe.rank} in all {depth} blocks",
         "full": "all parameters",
     }[recipe.method]
     return {
-        "Model": f"{recipe.model}, {count(environment['parameters'])} parameters in {depth} blocks",
+        "Model": f"{recipe.model}, {count(own)} parameters in {depth} blocks",
         "Data": f"{recipe.data}, {environment['training_sequences']:,} sequences of {recipe.length} tokens",
-        "Method": f"{method}: {count(environment['trainable_parameters'])} parameters learn; Adam, lr "
+        "Method": f"{method}: {count(learned)} parameters learn; Adam, lr "
         f"{recipe.learning_rate:g}, {recipe.batch_size * recipe.accumulate} sequences an update",
     }
 
