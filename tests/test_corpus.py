@@ -158,6 +158,16 @@ def test_start_gives_the_first_tokens_of_documents(recipe_of: Make, tokenizer: P
     assert set(rows(corpus.train)) | set(rows(corpus.validation)) == expected
 
 
+def test_documents_that_begin_alike_do_not_leak(recipe_of: Make, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Other texts, the same first tokens: no training sequence stands among those held out."""
+    beginning = story(3, words=40)
+    corpus = build_corpus(
+        recipe_of([beginning + " One end.", story(5)], apart=[beginning + " Another end.", story(6)]), tokenizer
+    )
+    assert len(corpus.train) == 2
+    assert rows(corpus.validation) == [tuple(tokenizer.encode(story(6))[:LENGTH])]
+
+
 def test_start_leaves_out_what_is_shorter_by_a_token(tokenizer: PreTrainedTokenizerFast) -> None:
     text = story(7)
     size = len(tokenizer.encode(text))

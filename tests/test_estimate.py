@@ -124,3 +124,8 @@ def test_pairing_narrows_the_interval() -> None:
     paired, unpaired = paired_difference(first, second), estimate(first)
     assert 0.9 < paired.low < paired.high < 1.1
     assert unpaired.high - unpaired.low > 10 * (paired.high - paired.low)
+
+
+def test_pairs_of_different_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match="not 1 and 3"):
+        paired_difference([1.0], [1.0, 2.0, 3.0])

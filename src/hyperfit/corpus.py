@@ -61,12 +61,12 @@ def build_corpus(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Corpus:
         train_rows, train_short = starts(train, tokenizer, recipe.length)
         heldout_rows, heldout_short = starts(heldout, tokenizer, recipe.length)
         short = train_short + heldout_short
+        trained = {tuple(row) for row in train_rows.tolist()}  # different documents may begin alike
+        fresh = [tuple(row) not in trained for row in heldout_rows.tolist()]
+        heldout_rows = heldout_rows[torch.tensor(fresh, dtype=torch.bool)]
     else:
         train_rows, heldout_rows = (packed(part, tokenizer, recipe.length) for part in (train, heldout))
         short = 0
-    trained = {tuple(row) for row in train_rows.tolist()}  # different documents may begin alike
-    fresh = [tuple(row) not in trained for row in heldout_rows.tolist()]
-    heldout_rows = heldout_rows[torch.tensor(fresh, dtype=torch.bool)]
     wanted = recipe.samples if recipe.samples is not None else min(len(train_rows), MOST_SAMPLES)
     problems = []
     if len(train_rows) < max(wanted, 1):

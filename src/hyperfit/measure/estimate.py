@@ -38,7 +38,7 @@ def estimate(values: Sequence[float] | ArrayLike, transform: Callable[[float], f
     """``transform`` of the mean of one value per text, with its interval over resampled texts.
 
     Percentile bootstrap, 2,000 resamples, fixed seed (scipy.stats.bootstrap). ``transform`` must be
-    monotone (exp for perplexity). NaN values are texts on which the measure is undefined: they are
+    increasing (exp for perplexity). NaN values are texts on which the measure is undefined: they are
     left out and do not count in n. No value left: all NaN. One: no interval.
     """
     data: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
@@ -62,5 +62,7 @@ def estimate(values: Sequence[float] | ArrayLike, transform: Callable[[float], f
 
 
 def paired_difference(first: Sequence[float], second: Sequence[float]) -> Estimate:
-    """Mean of first minus second, text by text, with its interval over resampled texts."""
+    """Mean of first minus second, text by text, with its interval over resampled texts; both of one length."""
+    if len(first) != len(second):
+        raise ValueError(f"pairs need two lists of one length, not {len(first)} and {len(second)}")
     return estimate(np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64))
