@@ -284,7 +284,7 @@ def test_nan_stops_and_keeps_the_last_good_state(
         return real(*arguments) * (math.nan if calls == 5 else 1)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "summed_loss", failing)
-    with pytest.raises(UserError, match=r"training loss became nan in epoch 2.*smaller --lr"):
+    with pytest.raises(UserError, match=rx):
         train(recipe_for(world), tmp_path / "run", tell=quiet)
     run = RunDir.open(tmp_path / "run")
     assert run.end is not None

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 from hyperfit.errors import UserError
 from hyperfit.presets import carlsson2025, li2026, tiny, tiny_full
 from hyperfit.recipe import Recipe
+from hyperfit.requests import Evaluation
 
 if TYPE_CHECKING:
     from hyperfit.adapt import late_stage_lora_config
     from hyperfit.decode.generate import continue_contexts
-    from hyperfit.evaluation import Evaluation, evaluate
+    from hyperfit.evaluation import evaluate
     from hyperfit.report.page import write_report
     from hyperfit.result import load_any
     from hyperfit.rundir import RunDir
@@ -35,7 +36,6 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Evaluation": "hyperfit.evaluation",
     "RunDir": "hyperfit.rundir",
     "continue_contexts": "hyperfit.decode.generate",
     "evaluate": "hyperfit.evaluation",

@@ -11,10 +11,12 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg, subcommand
 
 from hyperfit import __version__
+from hyperfit.assets import PREFIX
 from hyperfit.console import say
 from hyperfit.errors import UserError
 from hyperfit.presets import PRESETS
 from hyperfit.recipe import Recipe
+from hyperfit.requests import Evaluation, Request
 
 if TYPE_CHECKING:
     from hyperfit.rundir import RunDir
@@ -31,8 +33,8 @@ class Demo:
     then it and the original continue the same held-out contexts. A demo that was interrupted goes on.
     """
 
-    output: Annotated[Path, arg(aliases=["-o"])] = Path("runs/demo")
-    """Folder of the run."""
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    """Folder of the run. None: runs/demo, or runs/demo-full."""
     method: Literal["late-lora", "full"] = "late-lora"
     """late-lora: adapters in the last blocks; full: all parameters."""
     json: Json = False
@@ -42,7 +44,8 @@ class Demo:
         """Train, evaluate, print, and write the report."""
         from hyperfit.demo import demo
 
-        show_results(demo(self.output, self.method), as_json=self.json, texts=3)
+        folder = self.output or Path("runs/demo" if self.method == "late-lora" else "runs/demo-full")
+        show_results(demo(folder, self.method), as_json=self.json, texts=3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +66,7 @@ class Train(Recipe):
     """Start from a recipe of the papers (carlsson2025, li2026) or of the embedded model (tiny, tiny-full);
     other flags change it."""
     resume: bool = False
-    """Go on with the run that lies in the output folder."""
+    """Go on with the run that lies in the output folder; begin it if none does."""
 
     @property
     def recipe(self) -> Recipe:
@@ -79,7 +82,7 @@ class Train(Recipe):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate:
+class Evaluate(Evaluation):
     """Continue the same contexts with the base and the hyperfitted model, measure both, and the human text.
 
     Prints a table; writes evaluation.json, samples/ and report.html into the run's folder.
@@ -87,28 +90,12 @@ class Evaluate:
 
     run_folder: Annotated[Positional[Path], arg(name="run", metavar="RUN")]
     """A run made by hyperfit train."""
-    contexts: tuple[str, ...] = ()
-    """Texts to continue: files, folders, hub data sets or builtin:NAME. Empty: the run's held-out texts."""
-    most_contexts: int = 300
-    """Most contexts in all."""
-    context: int = 32
-    """Tokens of a context."""
-    total: int = 256
-    """Tokens of context and continuation together (the papers: 128 and 256)."""
-    decodings: tuple[str, ...] = ("greedy", "nucleus")
-    """How both models decode: greedy, nucleus."""
-    batch_size: int = 64
-    """Contexts continued at once."""
-    seed: int = 0
-    """Seed of the choice of contexts and of the sampling."""
-    device: str = "auto"
-    """auto, cpu, cuda, ..."""
     json: Json = False
     """Print the results as JSON instead of a table."""
 
     def run(self) -> None:
         """Evaluate, print, and renew the report."""
-        from hyperfit.evaluation import Evaluation, evaluate
+        from hyperfit.evaluation import evaluate
         from hyperfit.report.page import write_report
         from hyperfit.rundir import RunDir
 
@@ -119,31 +106,17 @@ class Evaluate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Generate:
+class Generate(Request):
     """Continue prompts with a hyperfitted model, an adapter, or any model."""
 
     model: Annotated[Positional[str], arg(metavar="MODEL")]
     """A run, an adapter folder, a model folder, a hub id, or builtin:tiny."""
-    prompt: tuple[str, ...] = ()
-    """Texts to continue."""
-    prompts: Path | None = None
-    """A file of prompts: .txt (one), .jsonl, .csv or .parquet (one a row)."""
-    new_tokens: int = 224
-    """Most tokens to add."""
-    decoding: str = "greedy"
-    """greedy or nucleus."""
-    seed: int = 0
-    """Seed of the sampling."""
-    batch_size: int = 32
-    """Prompts continued at once."""
-    device: str = "auto"
-    """auto, cpu, cuda, ..."""
     json: Json = False
     """Print one JSON object a line: prompt, continuation, decoding, seed."""
 
     def run(self) -> None:
         """Print the continuations."""
-        from hyperfit.continuations import Request, continuations
+        from hyperfit.continuations import continuations
 
         request = Request(**{field.name: getattr(self, field.name) for field in fields(Request)})
         for row in continuations(request):
@@ -172,8 +145,10 @@ Command = Demo | Train | Evaluate | Generate | Report
 
 def default_output(recipe: Recipe) -> Path:
     """runs/MODEL-DATA-METHOD, with the last part of each name."""
-    parts = [name.rstrip("/").split("/")[-1].split(":")[-1].rsplit(".", 1)[0] for name in (recipe.model, recipe.data)]
-    return Path("runs") / "-".join([*parts, recipe.method])
+    model, data = (name.rstrip("/").split("/")[-1].removeprefix(PREFIX) for name in (recipe.model, recipe.data))
+    if Path(recipe.data).is_file():
+        data = Path(data).stem
+    return Path("runs") / f"{model}-{data}-{recipe.method}".replace(":", "-")
 
 
 def show_results(run: "RunDir", *, as_json: bool, texts: int) -> None:

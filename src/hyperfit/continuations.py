@@ -1,41 +1,18 @@
 """Prompts in, continuations out, with any model that hyperfit can load."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from hyperfit.console import progress
-from hyperfit.decode.decodings import generation_config
-from hyperfit.decode.generate import continue_contexts
+from hyperfit.decode.decodings import check_decoding
+from hyperfit.decode.generate import continuation_text, continue_contexts
 from hyperfit.errors import UserError, collecting
-from hyperfit.model import load_config, load_tokenizer, pick_device, positions_of
+from hyperfit.model import autocast, load_config, load_tokenizer, pick_device, pick_precision, positions_of
+from hyperfit.requests import Request
 from hyperfit.result import load_any, parts_of
 from hyperfit.sources import read_documents
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What to continue, with what, and how."""
-
-    model: str
-    """A run, an adapter folder, a model folder, a hub id, or builtin:tiny."""
-    prompt: tuple[str, ...] = ()
-    """Texts to continue."""
-    prompts: Path | None = None
-    """A file of texts to continue, as hyperfit.sources reads them."""
-    new_tokens: int = 224
-    """Most tokens to add; a text ends earlier where the model ends it."""
-    decoding: str = "greedy"
-    """A name in hyperfit.decode.decodings."""
-    seed: int = 0
-    """Seed of the sampling."""
-    batch_size: int = 32
-    """Prompts continued at once."""
-    device: str = "auto"
-    """auto, cpu, cuda, ..."""
 
 
 def continuations(request: Request) -> Iterator[dict[str, Any]]:
@@ -45,19 +22,18 @@ def continuations(request: Request) -> Iterator[dict[str, Any]]:
     with collecting(problems):
         device = pick_device(request.device)
     with collecting(problems):
-        generation_config(request.decoding, new_tokens=1, stop_at_end=True, eos=None, pad=None)
+        check_decoding(request.decoding, "--decoding")
     with collecting(problems):
         if request.prompts is not None:
-            prompts += [document.text.strip() for document in read_documents(str(request.prompts))[0]]
-        if not any(prompts):
-            raise UserError("--prompt: give a text to continue, or a file of them with --prompts")
-    if request.new_tokens < 1 or request.batch_size < 1:
-        problems.append("--new-tokens and --batch-size: give 1 or more")
+            documents, apart = read_documents(str(request.prompts), flag="--prompts")
+            prompts += [document.text.strip() for document in (*documents, *apart)]
     with collecting(problems):
         base, _ = parts_of(request.model)
         limit = positions_of(load_config(base))
         tokenizer = load_tokenizer(base)
-        contexts = tokenizer(prompts)["input_ids"] if prompts else []
+        contexts = [list(ids) for ids in tokenizer(prompts)["input_ids"]] if prompts else []
+        if not all(contexts):
+            raise UserError("--prompt: an empty text has no token to continue; leave it out")
         longest = max((len(ids) for ids in contexts), default=0)
         if limit and longest + request.new_tokens > limit:
             problems.append(
@@ -66,9 +42,9 @@ def continuations(request: Request) -> Iterator[dict[str, Any]]:
             )
     if problems:
         raise UserError(*problems)
-    dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
-    model = load_any(request.model, device=device, dtype=dtype)
-    with progress(f"{request.decoding} continuations", len(contexts)) as advance:
+    precision = pick_precision(request.precision, device, evaluating=True)
+    model = load_any(request.model, device=device, precision=precision)
+    with progress(f"{request.decoding} continuations", len(contexts)) as advance, autocast(device, precision):
         written = continue_contexts(
             model,
             tokenizer,
@@ -80,6 +56,6 @@ def continuations(request: Request) -> Iterator[dict[str, Any]]:
             stop_at_end=True,
             advance=advance,
         )
-    for prompt, ids in zip(prompts, written, strict=True):
-        row = {"prompt": prompt, "continuation": tokenizer.decode(ids, skip_special_tokens=True)}
+    for prompt, context, ids in zip(prompts, contexts, written, strict=True):
+        row = {"prompt": prompt, "continuation": continuation_text(tokenizer, context, ids, skip_special=True)}
         yield {**row, "model": request.model, "decoding": request.decoding, "seed": request.seed}

@@ -99,15 +99,18 @@ def evaluation_texts(recipe: Recipe, source: str, tokenizer: PreTrainedTokenizer
     """int64[texts, length]: the first tokens of documents of ``source`` that the recipe does not train on.
 
     For the recipe's own data these are its held-out documents; for another source its held-out part, or all
-    of it if it has none, less any text that is trained on. Raises UserError if none is long enough.
+    of it if it has none, less any text that is trained on or begins like one. Raises UserError if none is long enough.
     """
     train, heldout, _ = split_documents(recipe)
     if source == recipe.data:
         documents = heldout
     else:
-        everything, apart = read_documents(source, recipe.text_column)
+        everything, apart = read_documents(source, flag="--contexts")
         documents = unique(apart or everything, {document.text.strip() for document in train})
     rows, short = starts(documents, tokenizer, length)
+    shared = min(length, recipe.length)
+    trained = {tuple(row) for row in tokenize(train, tokenizer, shared)}
+    rows = rows[torch.tensor([tuple(row[:shared]) not in trained for row in rows.tolist()], dtype=torch.bool)]
     if not len(rows):
         raise UserError(
             f"--total {length}: {source} has {len(documents)} documents that are not trained on, {short} of them "

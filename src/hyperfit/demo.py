@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from hyperfit.console import say
-from hyperfit.evaluation import Evaluation, evaluate
+from hyperfit.evaluation import evaluate
 from hyperfit.presets import tiny, tiny_full
 from hyperfit.report.page import write_report
+from hyperfit.requests import Evaluation
 from hyperfit.rundir import RunDir
 from hyperfit.training import train
 

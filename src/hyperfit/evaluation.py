@@ -12,39 +12,18 @@ from transformers import PreTrainedTokenizerBase
 
 from hyperfit.console import progress
 from hyperfit.corpus import build_corpus, choose, evaluation_texts
-from hyperfit.decode.decodings import DECODINGS, generation_config
-from hyperfit.decode.generate import continue_contexts
+from hyperfit.decode.decodings import DECODINGS, check_decoding
+from hyperfit.decode.generate import continuation_text, continue_contexts
 from hyperfit.errors import UserError, collecting
 from hyperfit.measure.diversity import ngram_repetition, type_token_ratio
-from hyperfit.measure.estimate import Estimate, estimate, paired_difference
+from hyperfit.measure.estimate import Estimate, estimate, paired_difference, share_estimate
 from hyperfit.measure.memorisation import LONG_OVERLAP, longest_overlaps
 from hyperfit.measure.sharpness import Sharpness, sharpness, top1_agreement
-from hyperfit.model import load_config, load_tokenizer, pick_device, positions_of
+from hyperfit.model import autocast, load_config, load_tokenizer, pick_device, pick_precision, positions_of
+from hyperfit.recipe import Precision, Recipe
+from hyperfit.requests import Evaluation
 from hyperfit.result import load_any
 from hyperfit.rundir import RunDir, write_json, writing
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """How a run is evaluated."""
-
-    contexts: tuple[str, ...] = ()
-    """Texts to continue: files, folders, hub data sets or builtin:NAME, of which what was not trained on is used.
-    Empty: the held-out texts of the run's own data."""
-    most_contexts: int = 300
-    """Most contexts in all, chosen at random, as many from each source."""
-    context: int = 32
-    """Tokens of a context."""
-    total: int = 256
-    """Tokens of context and continuation together; the papers use 128 and 256."""
-    decodings: tuple[str, ...] = ("greedy", "nucleus")
-    """How both models decode."""
-    batch_size: int = 64
-    """Contexts continued at once."""
-    seed: int = 0
-    """Seed of the choice of contexts and of the sampling."""
-    device: str = "auto"
-    """auto, cpu, cuda, ..."""
 
 
 @dataclass(frozen=True)
@@ -57,43 +36,56 @@ class Texts:
     """Where each came from."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """What a checked evaluation comes to on this machine."""
+
+    device: torch.device
+    precision: Precision
+    """bf16 or fp32"""
+    tokenizer: PreTrainedTokenizerBase
+    texts: Texts
+    training: list[list[int]]
+    """The sequences the run was trained on."""
+
+
 def evaluate(run: RunDir, settings: Evaluation) -> dict[str, Any]:
     """Continue the same contexts with both models, measure, and write samples/ and evaluation.json.
 
     Returns what evaluation.json holds: ``conditions`` (measures of texts by model/decoding, and of the human
     continuations), ``models`` (measures of the models on the human texts) and ``comparisons`` (hyperfitted
-    minus base, paired over contexts); each measure with value, low, high, n. On the CPU everything runs in
-    fp32; on other devices in bf16.
+    minus base, paired over contexts); each measure with value, low, high, n.
     """
-    device, tokenizer, texts = checked(run, settings)
-    dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
-    training = build_corpus(run.recipe, tokenizer).train.tolist()
-    contexts = texts.ids[:, : settings.context].tolist()
-    human = texts.ids[:, settings.context :].tolist()
+    place = checked(run, settings)
+    contexts = place.texts.ids[:, : settings.context].tolist()
+    human = place.texts.ids[:, settings.context :].tolist()
     written: dict[str, list[list[int]]] = {}
     seen: dict[str, Sharpness] = {}
-    for name in ("base", "hyperfitted"):
-        model = load_any(run.recipe.model if name == "base" else str(run.path), device=device, dtype=dtype)
-        with progress(f"{name}: predictions on human text", len(contexts)) as advance:
-            seen[name] = sharpness(model, texts.ids, skip=settings.context, advance=advance)
-        for decoding in settings.decodings:
-            with progress(f"{name}: {decoding} continuations", len(contexts)) as advance:
-                written[f"{name}/{decoding}"] = continue_contexts(
-                    model,
-                    tokenizer,
-                    contexts,
-                    new_tokens=settings.total - settings.context,
-                    decoding=decoding,
-                    seed=settings.seed,
-                    batch_size=settings.batch_size,
-                    advance=advance,
-                )
+    for name, where in (("base", run.recipe.model), ("hyperfitted", str(run.path))):
+        model = load_any(where, device=place.device, precision=place.precision)
+        with autocast(place.device, place.precision):
+            with progress(f"{name}: predictions on human text", len(contexts)) as advance:
+                seen[name] = sharpness(model, place.texts.ids, skip=settings.context, advance=advance)
+            for decoding in settings.decodings:
+                with progress(f"{name}: {decoding} continuations", len(contexts)) as advance:
+                    written[f"{name}/{decoding}"] = continue_contexts(
+                        model,
+                        place.tokenizer,
+                        contexts,
+                        new_tokens=settings.total - settings.context,
+                        decoding=decoding,
+                        seed=settings.seed,
+                        batch_size=settings.batch_size,
+                        advance=advance,
+                    )
+        attention = model.config._attn_implementation
         del model
-    for condition, continuations in {**written, "human": human}.items():
-        save_samples(run, condition, tokenizer, texts.sources, contexts, continuations, settings)
-    values = {name: per_text(continuations, training) for name, continuations in {**written, "human": human}.items()}
+    texts = {**written, "human": human}
+    save_samples(run, place, contexts, texts, settings.seed)
+    values = per_text(texts, place.training)
+    resolved = {"device": str(place.device), "precision": place.precision, "attention": attention}
     results = {
-        "settings": {**dataclasses.asdict(settings), "device": str(device), "dtype": str(dtype).removeprefix("torch.")},
+        "settings": {**dataclasses.asdict(settings), **resolved},
         "conditions": {name: summary(measures) for name, measures in values.items()},
         "models": model_measures(seen),
         "comparisons": comparisons(values, settings.decodings),
@@ -102,9 +94,9 @@ def evaluate(run: RunDir, settings: Evaluation) -> dict[str, Any]:
     return results
 
 
-def checked(run: RunDir, settings: Evaluation) -> tuple[torch.device, PreTrainedTokenizerBase, Texts]:
+def checked(run: RunDir, settings: Evaluation) -> Place:
     """Device, tokenizer and texts. Raises UserError with every problem there is."""
-    problems: list[str] = []
+    recipe, problems = run.recipe, list[str]()
     device, texts = torch.device("cpu"), None
     with collecting(problems):
         run.result  # noqa: B018  # raises if there is none
@@ -112,52 +104,56 @@ def checked(run: RunDir, settings: Evaluation) -> tuple[torch.device, PreTrained
         device = pick_device(settings.device)
     for decoding in settings.decodings:
         with collecting(problems):
-            generation_config(decoding, new_tokens=1, stop_at_end=False, eos=None, pad=None)
-    if not 1 <= settings.context < settings.total:
-        problems.append(f"--context {settings.context}: give at least 1 and less than --total {settings.total}")
-    if settings.batch_size < 1 or settings.most_contexts < 1:
-        problems.append("--batch-size and --most-contexts: give 1 or more")
-    limit = positions_of(load_config(run.recipe.model))
+            check_decoding(decoding, "--decodings")
+    limit = positions_of(load_config(recipe.model))
     if limit and settings.total > limit:
-        problems.append(f"--total {settings.total}: {run.recipe.model} knows {limit} positions; give at most {limit}")
-    tokenizer = load_tokenizer(run.recipe.model)
+        problems.append(f"--total {settings.total}: {recipe.model} knows {limit} positions; give at most {limit}")
+    tokenizer = load_tokenizer(recipe.model)
+    corpus = build_corpus(recipe, tokenizer)
+    if corpus.fingerprint != run.environment["data_fingerprint"]:
+        problems.append(f"{recipe.data}: the texts are not those that {run.path} was trained on; restore them")
     with collecting(problems):
-        texts = human_texts(run, settings, tokenizer)
+        texts = human_texts(recipe, settings, tokenizer)
     if problems or texts is None:
         raise UserError(*problems)
-    return device, tokenizer, texts
+    precision = pick_precision(settings.precision, device, evaluating=True)
+    return Place(device, precision, tokenizer, texts, corpus.train.tolist())
 
 
-def human_texts(run: RunDir, settings: Evaluation, tokenizer: PreTrainedTokenizerBase) -> Texts:
-    """Held-out texts of every source, at most an equal share of ``most_contexts`` from each."""
-    sources = settings.contexts or (run.recipe.data,)
+def human_texts(recipe: Recipe, settings: Evaluation, tokenizer: PreTrainedTokenizerBase) -> Texts:
+    """Held-out texts of every source, at most an equal share of ``most_contexts`` from each, none twice."""
+    sources = dict.fromkeys(settings.contexts or (recipe.data,))
     share = math.ceil(settings.most_contexts / len(sources))
-    if run.recipe.heldout == 0 and not settings.contexts:
+    if recipe.heldout == 0 and not settings.contexts:
         raise UserError("--contexts: this run held no texts out (--heldout 0); name texts to continue")
-    parts, names = [], []
+    chosen: dict[tuple[int, ...], str] = {}
     for source in sources:
-        rows = choose(evaluation_texts(run.recipe, source, tokenizer, settings.total), share, settings.seed)
-        parts.append(rows)
-        names += [source] * len(rows)
-    ids = torch.cat(parts)[: settings.most_contexts]
-    return Texts(ids, names[: len(ids)])
+        rows = choose(evaluation_texts(recipe, source, tokenizer, settings.total), share, settings.seed)
+        chosen = {**dict.fromkeys(map(tuple, rows.tolist()), source), **chosen}
+    kept = [row for source in sources for row in chosen if chosen[row] == source][: settings.most_contexts]
+    return Texts(torch.tensor(kept, dtype=torch.int64), [chosen[row] for row in kept])
 
 
-def per_text(continuations: list[list[int]], training: list[list[int]]) -> dict[str, list[float]]:
-    """Measures of texts, one value per text."""
-    overlaps = longest_overlaps(continuations, training)
+def per_text(texts: dict[str, list[list[int]]], training: list[list[int]]) -> dict[str, dict[str, list[float]]]:
+    """Measures of the texts of each condition, one value per text."""
+    together = longest_overlaps([tokens for rows in texts.values() for tokens in rows], training)
+    overlaps = dict(zip(texts, together.reshape(len(texts), -1), strict=True))
     return {
-        "ttr": [type_token_ratio(tokens) for tokens in continuations],
-        "bigram_repetition": [ngram_repetition(tokens, 2) for tokens in continuations],
-        "trigram_repetition": [ngram_repetition(tokens, 3) for tokens in continuations],
-        "longest_overlap": overlaps.astype(float).tolist(),
-        "long_overlap_share": (overlaps > LONG_OVERLAP).astype(float).tolist(),
+        name: {
+            "ttr": [type_token_ratio(tokens) for tokens in rows],
+            "bigram_repetition": [ngram_repetition(tokens, 2) for tokens in rows],
+            "trigram_repetition": [ngram_repetition(tokens, 3) for tokens in rows],
+            "longest_overlap": overlaps[name].astype(float).tolist(),
+            "long_overlap_share": (overlaps[name] > LONG_OVERLAP).astype(float).tolist(),
+        }
+        for name, rows in texts.items()
     }
 
 
 def summary(measures: dict[str, list[float]]) -> dict[str, Any]:
-    """Each measure as an estimate; and the longest overlap of all texts, which has no interval."""
+    """Each measure as an estimate; and the longest overlap of all texts, a maximum, which has no interval."""
     estimates: dict[str, Any] = {name: estimate(values).to_dict() for name, values in measures.items()}
+    estimates["long_overlap_share"] = share_estimate(measures["long_overlap_share"]).to_dict()
     return {**estimates, "most_overlap": int(max(measures["longest_overlap"]))}
 
 
@@ -187,23 +183,21 @@ def comparisons(values: dict[str, dict[str, list[float]]], decodings: tuple[str,
 
 
 def save_samples(
-    run: RunDir,
-    condition: str,
-    tokenizer: PreTrainedTokenizerBase,
-    sources: list[str],
-    contexts: list[list[int]],
-    continuations: list[list[int]],
-    settings: Evaluation,
+    run: RunDir, place: Place, contexts: list[list[int]], texts: dict[str, list[list[int]]], seed: int
 ) -> None:
-    """samples/MODEL-DECODING.jsonl: one text a line, with what made it."""
-    model, _, decoding = condition.partition("/")
-    with (
-        writing(run.path / "samples" / f"{condition.replace('/', '-')}.jsonl") as aside,
-        aside.open("w", encoding="utf-8") as file,
-    ):
-        for source, context, continuation in zip(sources, contexts, continuations, strict=True):
-            text = tokenizer.decode(context, skip_special_tokens=True), tokenizer.decode(continuation)
-            row: dict[str, Any] = {"context": text[0], "continuation": text[1], "model": model, "source": source}
-            if decoding:
-                row |= {"decoding": decoding, **DECODINGS[decoding], "seed": settings.seed}
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    """samples/MODEL-DECODING.jsonl: one text a line, with what made it. Replaces the samples of earlier evaluations."""
+    with writing(run.path / "samples") as folder:
+        folder.mkdir()
+        for condition, continuations in texts.items():
+            model, _, decoding = condition.partition("/")
+            made_by = {"decoding": decoding, **DECODINGS[decoding], "seed": seed} if decoding else {}
+            with (folder / f"{condition.replace('/', '-')}.jsonl").open("w", encoding="utf-8") as file:
+                for source, context, continuation in zip(place.texts.sources, contexts, continuations, strict=True):
+                    row = {
+                        "context": place.tokenizer.decode(context, skip_special_tokens=True),
+                        "continuation": continuation_text(place.tokenizer, context, continuation),
+                        "model": model,
+                        "source": source,
+                        **made_by,
+                    }
+                    file.write(json.dumps(row, ensure_ascii=False) + "\n")

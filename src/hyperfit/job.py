@@ -1,5 +1,6 @@
 """A recipe checked against this machine: everything that can be wrong is said before weights are read."""
 
+import dataclasses
 import platform
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,8 +13,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from hyperfit.adapt import check_depth, learning
 from hyperfit.corpus import Corpus, build_corpus, split_documents
 from hyperfit.errors import UserError, collecting
-from hyperfit.model import load_config, load_tokenizer, pick_device, pick_precision, positions_of
-from hyperfit.recipe import Recipe
+from hyperfit.model import autocast, load_config, load_tokenizer, pick_device, pick_precision, positions_of
+from hyperfit.recipe import Precision, Recipe
 from hyperfit.rundir import RunDir
 
 
@@ -25,24 +26,26 @@ class Job:
     tokenizer: PreTrainedTokenizerBase
     corpus: Corpus
     device: torch.device
-    precision: str
+    precision: Precision
+    """bf16 or fp32"""
 
     def autocast(self) -> torch.autocast:
         """bfloat16 arithmetic where the job has it."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+        return autocast(self.device, self.precision)
 
 
-def check(recipe: Recipe, run: RunDir, going_on: bool) -> Job:
-    """Everything that can be wrong before the model's weights are read, reported together."""
+def check(recipe: Recipe, run: RunDir, going_on: bool, device_name: str, processes: int = 1) -> Job:
+    """Everything that can be wrong before the model's weights are read, reported together.
+
+    The job's recipe is the given one with what was left open (rate, scale, samples, device, precision) filled in.
+    """
     problems: list[str] = []
     device, tokenizer, corpus = torch.device("cpu"), None, None
     with collecting(problems):
-        if going_on:
-            check_same(recipe, run.recipe)
-        else:
+        if not going_on:
             run.check_free()
     with collecting(problems):
-        device = pick_device(recipe.device)
+        device = pick_device(device_name)
     with collecting(problems):
         config = load_config(recipe.model)
         with collecting(problems):
@@ -55,25 +58,44 @@ def check(recipe: Recipe, run: RunDir, going_on: bool) -> Job:
             corpus = build_corpus(recipe, tokenizer)
         else:
             split_documents(recipe)  # the texts may have problems of their own
-    if going_on and corpus is not None and corpus.fingerprint != run.environment["data_fingerprint"]:
-        problems.append(f"--resume: the texts of {recipe.data} are not those this run was started with")
     if problems or tokenizer is None or corpus is None:
         raise UserError(*problems)
-    return Job(recipe, tokenizer, corpus, device, pick_precision(recipe.precision, device))
+    recipe = resolved(recipe, corpus, device)
+    if going_on:
+        check_same(recipe, run, corpus, processes)
+    return Job(recipe, tokenizer, corpus, device, recipe.precision)
 
 
-def check_same(recipe: Recipe, started: Recipe) -> None:
-    """Raises UserError that names each setting in which a resumed recipe differs."""
-    now, then = recipe.to_dict(), started.to_dict()
-    changed = [f"--{k.replace('_', '-')} was {then[k]}, is now {now[k]}" for k in now if now[k] != then[k]]
-    if changed:
-        raise UserError(
+def resolved(recipe: Recipe, corpus: Corpus, device: torch.device) -> Recipe:
+    """The recipe with nothing left to defaults that a later version or another machine could change."""
+    return dataclasses.replace(
+        recipe,
+        lr=recipe.learning_rate,
+        alpha=recipe.lora_alpha,
+        samples=len(corpus.train),
+        device=str(device),
+        precision=pick_precision(recipe.precision, device),
+    )
+
+
+def check_same(recipe: Recipe, run: RunDir, corpus: Corpus, processes: int) -> None:
+    """Raises UserError that names each thing in which a resumed run differs from the one that was started."""
+    now, then, before = recipe.to_dict(), run.recipe.to_dict(), run.environment
+    problems = []
+    if changed := [f"--{k.replace('_', '-')} was {then[k]}, is now {now[k]}" for k in now if now[k] != then[k]]:
+        problems.append(
             f"--resume: the recipe changed: {'; '.join(changed)}. Repeat the first command with --resume, or start "
             "another run in a new --output folder"
         )
+    elif corpus.fingerprint != before["data_fingerprint"]:
+        problems.append(f"--resume: the texts of {recipe.data} are not those this run was started with; restore them")
+    if processes != before["processes"]:
+        problems.append(f"--resume: the run was started with {before['processes']} processes, not {processes}")
+    if problems:
+        raise UserError(*problems)
 
 
-def environment(job: Job, model: PreTrainedModel | PeftModel) -> dict[str, Any]:
+def environment(job: Job, model: PreTrainedModel | PeftModel, processes: int) -> dict[str, Any]:
     """What else decides the numbers: versions, device, precision, threads, data."""
     packages = ("hyperfit", "torch", "transformers", "peft", "accelerate", "tokenizers")
     name = (
@@ -90,6 +112,7 @@ def environment(job: Job, model: PreTrainedModel | PeftModel) -> dict[str, Any]:
         "precision": job.precision,
         "attention": model.config._attn_implementation,
         "threads": torch.get_num_threads(),
+        "processes": processes,
         "data_fingerprint": job.corpus.fingerprint,
         "training_sequences": len(job.corpus.train),
         "validation_sequences": len(job.corpus.validation),

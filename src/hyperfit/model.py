@@ -17,6 +17,7 @@ from transformers.utils import logging as transformers_logging
 
 from hyperfit import assets
 from hyperfit.errors import UserError
+from hyperfit.recipe import Precision
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, StrictDataclassError)
 """What transformers raises for files that are absent, damaged or do not belong together."""
@@ -87,7 +88,7 @@ def pick_device(name: str) -> torch.device:
         return accelerator or torch.device("cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.ones(1, device=device).item()  # a device that holds no numbers, such as meta, fails here
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).strip().split("\n")[0]
         raise UserError(f"--device {name}: not to be had here ({reason}); give cpu or auto") from error
@@ -103,11 +104,18 @@ def fast_bf16(device: torch.device) -> bool:
     return False
 
 
-def pick_precision(precision: str, device: torch.device) -> str:
-    """bf16 or fp32; ``auto`` is bf16 where the device is fast at it."""
+def pick_precision(precision: Precision, device: torch.device, *, evaluating: bool = False) -> Precision:
+    """bf16 or fp32; ``auto`` is bf16 where the device is fast at it, but fp32 for evaluation on the CPU."""
     if precision != "auto":
         return precision
+    if evaluating and device.type == "cpu":
+        return "fp32"
     return "bf16" if fast_bf16(device) else "fp32"
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """bfloat16 arithmetic under bf16, nothing under fp32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def load_config(name: str) -> Any:
@@ -122,7 +130,7 @@ def load_config(name: str) -> Any:
     if problems:
         raise UserError(*(f"{name}: {problem}" for problem in problems))
     try:
-        config = AutoConfig.from_pretrained(where)
+        config = AutoConfig.from_pretrained(where, trust_remote_code=False)
     except UNREADABLE as error:
         raise UserError(
             f"{name}: neither a model folder here nor a hub model that could be loaded ({_reason(error)})"
@@ -172,7 +180,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     """The model's tokenizer; its pad token set to the end-of-text token where it has none."""
     where = assets.resolve(name, "models")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(where)
+        tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
     except UNREADABLE as error:
         raise UserError(f"{name}: its tokenizer cannot be loaded ({_reason(error)})") from error
     if tokenizer.pad_token_id is None:
@@ -191,6 +199,7 @@ def load_model(name: str, *, device: torch.device, dtype: torch.dtype) -> PreTra
                 config=config,
                 dtype=dtype,
                 use_safetensors=True,
+                trust_remote_code=False,
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )

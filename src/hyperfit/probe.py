@@ -4,14 +4,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hyperfit.corpus import Corpus
-from hyperfit.decode.generate import continue_contexts
+from hyperfit.decode.generate import continuation_text, continue_contexts
 from hyperfit.measure.diversity import TTR_WINDOW, type_token_ratio
 from hyperfit.measure.sharpness import sharpness
+from hyperfit.model import positions_of
 
 CONTEXT = 32
 """Tokens of held-out text that are continued."""
@@ -45,13 +45,12 @@ def probe(
         return Probe(math.nan, math.nan, math.nan, "")
     seen = sharpness(model, corpus.validation, batch_size=batch_size)
     contexts = corpus.validation[:texts, : min(CONTEXT, corpus.validation.shape[1] - 1)].tolist()
-    limit = getattr(model.config, "max_position_embeddings", None) or CONTEXT + TTR_WINDOW
+    limit = positions_of(model.config) or CONTEXT + TTR_WINDOW
     new_tokens = min(TTR_WINDOW, limit - len(contexts[0]))
-    with torch.no_grad():
-        written = continue_contexts(model, tokenizer, contexts, new_tokens=new_tokens, batch_size=texts)
+    written = continue_contexts(model, tokenizer, contexts, new_tokens=new_tokens, batch_size=texts)
     return Probe(
         val_loss=float(seen.loss.mean()),
         entropy=float(seen.entropy.mean()),
         ttr=float(np.mean([type_token_ratio(text) for text in written])),
-        sample=str(tokenizer.decode(written[0])),
+        sample=continuation_text(tokenizer, contexts[0], written[0]),
     )

@@ -36,7 +36,8 @@ class Recipe:
     chunking: Chunking = "start"
     """start: the first tokens of each document; packed: documents joined and cut into pieces."""
     heldout: float = 0.1
-    """Share of the documents kept out of training, for validation and evaluation (0 to 0.9)."""
+    """Share of the documents kept out of training, for validation and evaluation (0 to 0.9). A source that brings
+    held-out documents of its own keeps them, unless this is 0."""
 
     method: Method = "late-lora"
     """late-lora: adapters in the last blocks; lora: adapters in every block; full: all parameters."""
@@ -107,6 +108,7 @@ class Recipe:
             ("length", self.length >= 2, "a sequence needs at least 2 tokens; the papers use 256"),
             ("samples", self.samples is None or self.samples >= 1, "give 1 or more, or leave it out for all"),
             *(positive(name) for name in ("lr", "alpha", "clip", "stop_loss")),
+            ("lr", self.lr is None or not self.lr > 1, "give at most 1; Adam moves every weight by about this much"),
             ("weight_decay", math.isfinite(self.weight_decay) and self.weight_decay >= 0, "give 0 or more"),
             ("heldout", 0 <= self.heldout <= 0.9, "give a share from 0 to 0.9"),
             ("method", self.method in DEFAULT_LR, f"give one of {', '.join(DEFAULT_LR)}"),

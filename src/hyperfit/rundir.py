@@ -15,6 +15,8 @@ from hyperfit.errors import UserError
 from hyperfit.recipe import Recipe
 
 KEPT_CHECKPOINTS = 2
+BEGINNINGS = {"environment.json", ".environment.json.part", ".recipe.json.part"}
+"""Files that a run may leave if it is killed before it has written its recipe."""
 
 
 @contextmanager
@@ -118,9 +120,8 @@ class RunDir:
             raise UserError(
                 f"--output {self.path}: holds another run; name a new folder, or give --resume to go on with that run"
             )
-        # a run killed before it wrote its recipe has left its environment, and is none
         if self.path.exists() and (
-            not self.path.is_dir() or any(entry.name != "environment.json" for entry in self.path.iterdir())
+            not self.path.is_dir() or not BEGINNINGS.issuperset(entry.name for entry in self.path.iterdir())
         ):
             raise UserError(f"--output {self.path}: is not an empty folder; name a new one")
         there = next(path for path in (self.path.absolute(), *self.path.absolute().parents) if path.exists())
@@ -155,6 +156,8 @@ class RunDir:
         try:
             with self.events_file.open("a", encoding="utf-8") as log:
                 log.write(json.dumps(event, ensure_ascii=False) + "\n")
+                log.flush()
+                os.fsync(log.fileno())
         except OSError as failure:
             if disk_full(failure):
                 raise UserError(f"{self.events_file}: the disk is full; free some space and give --resume") from failure

@@ -18,14 +18,23 @@ class Document:
     origin: str
 
 
-def read_documents(source: str, column: str | None = None) -> tuple[list[Document], list[Document]]:
+def read_documents(
+    source: str, column: str | None = None, flag: str = "--data"
+) -> tuple[list[Document], list[Document]]:
     """All documents of a source, in order, and those it sets apart as held out (often none).
 
     source: a .txt (one document), .jsonl, .csv or .parquet file (one document a row), a folder of
     such files, a hub data set ORG/NAME[:CONFIG[:SPLIT]], or builtin:NAME. A folder whose subfolders
     are ``train`` and ``heldout`` is taken as split that way. column: the text column of tables.
-    Raises UserError naming every file that cannot be read, and why.
+    Raises UserError naming the flag and every file that cannot be read, and why.
     """
+    try:
+        return _read(source, column)
+    except UserError as error:
+        raise UserError(*(problem.replace("--data ", f"{flag} ", 1) for problem in error.problems)) from error
+
+
+def _read(source: str, column: str | None) -> tuple[list[Document], list[Document]]:
     path = Path(assets.resolve(source, "texts"))
     if (path / "train").is_dir() and (path / "heldout").is_dir():
         return _split_folder(path, column)

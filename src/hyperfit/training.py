@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +45,9 @@ def train(recipe: Recipe, output: Path | str, *, resume: bool = False, tell: Say
     tell = tell if main else lambda line: None
     run = RunDir(Path(output))
     going_on = resume and (run.path / "recipe.json").exists()
-    job = check(recipe, run, going_on)
-    if accelerator.num_processes > 1:
-        job = replace(job, device=accelerator.device)
+    many = accelerator.num_processes > 1
+    job = check(recipe, run, going_on, str(accelerator.device) if many else recipe.device, accelerator.num_processes)
+    recipe = job.recipe
     accelerator.wait_for_everyone()
     if going_on and run.end and run.end["reason"] in ("loss", "epochs"):
         tell(f"{run.path}: this run has ended already ({run.end['reason']})")
@@ -64,10 +64,12 @@ def train(recipe: Recipe, output: Path | str, *, resume: bool = False, tell: Say
     if going_on:
         rewind(run, state, tell, main)
     elif main:
-        RunDir.create(run.path, recipe, environment(job, model))
+        RunDir.create(run.path, recipe, environment(job, model, accelerator.num_processes))
     accelerator.wait_for_everyone()
     with stop_requests() as stop:
         Loop(job, run, state, accelerator, stop, tell).run_epochs()
+        if stop():  # asked while the result was being saved
+            raise KeyboardInterrupt
     return run
 
 
@@ -131,7 +133,8 @@ class Loop:
         pieces = [mine[start : start + job.recipe.batch_size] for start in range(0, len(mine), job.recipe.batch_size)]
         weight = 1.0 if pieces else 0.0  # a process without rows still has to take part
         pieces = pieces or [rows[:1]]
-        loss_sum = torch.zeros((), dtype=torch.float64, device=job.device)
+        wide = torch.float32 if job.device.type == "mps" else torch.float64  # MPS has no float64
+        loss_sum = torch.zeros((), dtype=wide, device=job.device)
         for index, piece in enumerate(pieces):
             with nullcontext() if index == len(pieces) - 1 else accelerator.no_sync(model):
                 loss = weight * summed_loss(model, job.corpus.train[piece].to(job.device), job)
@@ -160,6 +163,7 @@ class Loop:
     def end_epoch(self, seconds: float) -> None:
         """Decide whether training has ended, probe, log, and save a checkpoint."""
         state, recipe = self.state, self.job.recipe
+        self.check_weights()
         loss = state.loss_sum / state.tokens
         state.epoch, state.batch, state.loss_sum, state.tokens = state.epoch + 1, 0, 0.0, 0
         if recipe.stop_loss is not None and loss <= recipe.stop_loss:
@@ -183,7 +187,7 @@ class Loop:
         loss = self.run.events("epoch")[-1]["train_loss"]
         folder = self.run.path / ("adapter" if isinstance(state.model, PeftModel) else "model")
         with writing(folder) as aside:
-            save_result(state.model, aside, self.job.recipe, self.job.tokenizer, loss)
+            save_result(state.model, aside, self.job.recipe, self.job.tokenizer, loss, near_zero=state.reason == "loss")
         self.run.append({**self.place("end"), "reason": state.reason, "train_loss": loss})
         self.run.discard_checkpoints()
         verdict = "all epochs done"
@@ -191,21 +195,29 @@ class Loop:
             verdict = f"near-zero loss (at most {goal}) {'' if state.reason == 'loss' else 'NOT '}reached"
         self.tell(f"{verdict}: training loss {loss:.3f} after {state.epoch} epochs; {folder}")
 
+    def check_weights(self) -> None:
+        """Raises UserError if a trained weight is no longer finite: the last update may have done it unseen."""
+        if not all(bool(parameter.isfinite().all()) for parameter in self.state.learned.values()):
+            raise self.diverged()
+
     def diverged(self) -> UserError:
-        """The loss is NaN or infinite: log it; the newest checkpoint is the last good state."""
+        """Loss or weights are NaN or infinite: log it; the newest checkpoint is the last good state."""
         if self.accelerator.is_main_process:
             self.run.append({**self.place("end"), "reason": "nan"})
         return UserError(
-            f"the training loss became {self.state.loss_sum} in epoch {self.state.epoch + 1}, update "
-            f"{self.state.update + 1}; give a smaller --lr (or --precision fp32) and a new --output. "
+            f"--lr {self.job.recipe.learning_rate}: loss or weights became NaN or infinite in epoch "
+            f"{self.state.epoch + 1}, update {self.state.update + 1}; give a smaller --lr (or --precision fp32) and "
+            "a new --output. "
             f"The last good state, if an epoch was completed, stays in {self.run.path / 'checkpoints'}"
         )
 
     def interrupted(self) -> KeyboardInterrupt:
         """Leave a checkpoint in the middle of the epoch, and log that the run was interrupted."""
+        self.check_weights()
         if self.accelerator.is_main_process:
             self.run.save_checkpoint(self.state.update, self.state.place, self.state.write)
             self.run.append({**self.place("end"), "reason": "interrupted"})
+        self.accelerator.wait_for_everyone()  # a launcher ends all processes when the first one leaves
         self.tell(f"interrupted after update {self.state.update}; repeat the command with --resume to go on")
         return KeyboardInterrupt()
 

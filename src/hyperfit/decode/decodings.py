@@ -13,6 +13,12 @@ DECODINGS: dict[str, dict[str, Any]] = {
 """greedy: the likeliest token each time. nucleus: the paper's baseline, top-p 0.9, temperature 0.7, top-k 50."""
 
 
+def check_decoding(decoding: str, flag: str) -> None:
+    """Raises UserError, naming the flag, for a decoding that is not in DECODINGS."""
+    if decoding not in DECODINGS:
+        raise UserError(f"{flag} {decoding}: give one of {', '.join(DECODINGS)}")
+
+
 def generation_config(
     decoding: str, *, new_tokens: int, stop_at_end: bool, eos: int | None, pad: int | None
 ) -> GenerationConfig:
@@ -21,8 +27,7 @@ def generation_config(
     new_tokens: most tokens to add; exactly that many where ``stop_at_end`` is false, which forbids
     the end-of-text token. Raises UserError for an unknown decoding.
     """
-    if decoding not in DECODINGS:
-        raise UserError(f"--decoding {decoding}: give one of {', '.join(DECODINGS)}")
+    check_decoding(decoding, "--decoding")
     return GenerationConfig(
         **DECODINGS[decoding],
         max_new_tokens=new_tokens,

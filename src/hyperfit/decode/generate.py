@@ -50,6 +50,24 @@ def continue_contexts(
     return continuations
 
 
+def continuation_text(
+    tokenizer: PreTrainedTokenizerBase,
+    context: Sequence[int],
+    continuation: Sequence[int],
+    *,
+    skip_special: bool = False,
+) -> str:
+    """The text that ``continuation`` adds to ``context``.
+
+    Decoded alone, a continuation loses the space in front of its first word with many tokenizers (SentencePiece).
+    """
+    start = str(tokenizer.decode(list(context), skip_special_tokens=skip_special))
+    whole = str(tokenizer.decode([*context, *continuation], skip_special_tokens=skip_special))
+    if whole.startswith(start):
+        return whole[len(start) :]
+    return str(tokenizer.decode(list(continuation), skip_special_tokens=skip_special))
+
+
 def left_pad(rows: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
     """(int64[rows, longest] ids, int64[rows, longest] mask with 1 on real tokens), padding first."""
     longest = max(len(row) for row in rows)

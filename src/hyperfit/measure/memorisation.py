@@ -42,7 +42,7 @@ def doubled_ranks(stream: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     Prefix doubling (Manber and Myers, 1990); runs past the end count as smallest.
     """
     ranks = [np.unique(stream, return_inverse=True)[1].astype(np.int64)]
-    while len(np.unique(ranks[-1])) < len(stream):
+    while ranks[-1].max() + 1 < len(stream):
         width = 1 << (len(ranks) - 1)
         second = np.full(len(stream), -1, np.int64)
         second[:-width] = ranks[-1][width:]

@@ -54,7 +54,7 @@ def sharpness(
                 -torch.special.xlogy(p, p).sum(-1),
                 *(best.values[..., :k].sum(-1) for k in (1, 3, 5)),
             ]
-            sums.append(torch.stack([row.double().mean(1) for row in rows]).cpu())
+            sums.append(torch.stack([row.cpu().double().mean(1) for row in rows]))
             choices.append(best.indices[..., 0].cpu())
             advance(len(batch))
     loss, entropy, top1, top3, top5 = torch.cat(sums, dim=1).numpy()

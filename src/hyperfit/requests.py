@@ -1,0 +1,83 @@
+"""What is asked of a finished run: an evaluation, or continuations of prompts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hyperfit.errors import UserError
+from hyperfit.recipe import Precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """How a run is evaluated. Raises UserError naming every bad field."""
+
+    contexts: tuple[str, ...] = ()
+    """Texts to continue: files, folders, hub data sets or builtin:NAME, of which what was not trained on is used.
+    Empty: the held-out texts of the run's own data."""
+    most_contexts: int = 300
+    """Most contexts in all, chosen at random, as many from each source."""
+    context: int = 32
+    """Tokens of a context."""
+    total: int = 256
+    """Tokens of context and continuation together; the papers use 128 and 256."""
+    decodings: tuple[str, ...] = ("greedy", "nucleus")
+    """How both models decode: greedy, nucleus."""
+    batch_size: int = 64
+    """Contexts continued at once."""
+    seed: int = 0
+    """Seed of the choice of contexts and of the sampling."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+    precision: Precision = "auto"
+    """fp32, or bf16 as in training under it; auto: fp32 on the CPU, where batching then changes nothing, else as
+    training chooses."""
+
+    def __post_init__(self) -> None:
+        problems = too_small(self, most_contexts=1, context=1, batch_size=1, seed=0)
+        if self.total <= self.context:
+            problems.append(f"--total {self.total}: give more than the --context of {self.context}")
+        if not self.decodings:
+            problems.append("--decodings: give at least one")
+        if problems:
+            raise UserError(*problems)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to continue, with what, and how. Raises UserError naming every bad field."""
+
+    model: str
+    """A run, an adapter folder, a model folder, a hub id, or builtin:tiny."""
+    prompt: tuple[str, ...] = ()
+    """Texts to continue."""
+    prompts: Path | None = None
+    """A file of texts to continue: .txt (one), .jsonl, .csv or .parquet (one a row)."""
+    new_tokens: int = 224
+    """Most tokens to add; a text ends earlier where the model ends it."""
+    decoding: str = "greedy"
+    """greedy or nucleus."""
+    seed: int = 0
+    """Seed of the sampling."""
+    batch_size: int = 32
+    """Prompts continued at once."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+    precision: Precision = "auto"
+    """fp32, or bf16 as in training under it; auto: fp32 on the CPU, else as training chooses."""
+
+    def __post_init__(self) -> None:
+        problems = too_small(self, new_tokens=1, batch_size=1, seed=0)
+        if self.prompts is None and not any(text.strip() for text in self.prompt):
+            problems.append("--prompt: give a text to continue, or a file of them with --prompts")
+        if problems:
+            raise UserError(*problems)
+
+
+def too_small(settings: Any, **least: int) -> list[str]:
+    """A problem for each field below its least value."""
+    return [
+        f"--{name.replace('_', '-')} {getattr(settings, name)}: give {low} or more"
+        for name, low in least.items()
+        if getattr(settings, name) < low
+    ]
