@@ -173,6 +173,10 @@ def main() -> None:
     settings = Settings(tokens=int(options.tokens), batch=options.batch)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     run: Path = options.output
+    if options.resume != (run / "state.pt").exists():
+        raise SystemExit(
+            f"{run}: {'has no checkpoint' if options.resume else 'holds a run; give --resume or another folder'}"
+        )
     run.mkdir(parents=True, exist_ok=True)
 
     train, heldout = split(options.texts, settings)
@@ -224,7 +228,10 @@ def main() -> None:
             },
         )
 
-    log = (run / "log.jsonl").open("a")
+    lines = (run / "log.jsonl").read_text().splitlines() if options.resume else []
+    kept = [line for line in lines if json.loads(line)["update"] <= update]  # the rest is lost work
+    log = (run / "log.jsonl").open("w")
+    log.writelines(line + "\n" for line in kept)
     rows = windows(stream, settings, epoch)
     mark = saved_at = time.monotonic()
     while seen < settings.tokens:
@@ -261,6 +268,7 @@ def main() -> None:
             saved_at = time.monotonic()
     checkpoint()
 
+    module.to(torch.bfloat16)  # what is saved is what is scored
     scores = {kind: heldout_bits(model, held[kind], sizes[kind], 10_000, device) for kind in held}
     summary = {
         "settings": asdict(settings),
@@ -274,7 +282,6 @@ def main() -> None:
         "heldout_nats_per_token": {kind: round(score[0], 4) for kind, score in scores.items()},
         "heldout_bits_per_byte": {kind: round(score[1], 4) for kind, score in scores.items()},
     }
-    module.to(torch.bfloat16)
     model.save_pretrained(run / "model")
     tokenizer.save_pretrained(run / "model")
     (run / "training.json").write_text(json.dumps(summary, indent=1) + "\n")

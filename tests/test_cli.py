@@ -1,5 +1,6 @@
 """The command line as a user has it: help, flags, whole runs, and one clear message for each mistake."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -10,6 +11,8 @@ import pytest
 
 from families import save_tiny, tiny_tokenizer
 from hyperfit.cli import main, parse
+from hyperfit.recipe import Recipe
+from hyperfit.requests import Evaluation
 
 FLAGS = Path(__file__).parent / "flags.txt"
 COMMANDS = ("demo", "train", "evaluate", "generate", "report")
@@ -231,7 +234,8 @@ def test_bad_models(here: Path, model: Path, capsys: pytest.CaptureFixture[str])
         (["--late-blocks", "0"], ["--late-blocks 0", "1 or more"]),
         (["--late-blocks", "7"], ["--late-blocks 7", "6 blocks"]),
         (["--length", "513"], ["--length 513", "512 positions"]),
-        (["--device", "cuda"], ["--device cuda", "cpu"]),
+        (["--device", "cuda:99"], ["--device cuda:99", "cpu"]),
+        (["--device", "meta"], ["--device meta"]),
         (["--lr", "-1", "--rank", "0", "--heldout", "2"], ["--lr -1", "--rank 0", "--heldout 2"]),
         (["--target-modules", "q_proj", "nope"], ["--target-modules nope", "q_proj k_proj"]),
         (["--epochs", "many"], ["--epochs"]),
@@ -261,12 +265,71 @@ def test_output_that_holds_something(here: Path, model: Path, capsys: pytest.Cap
     assert "--seed was 0, is now 3" in said
 
 
+def test_evaluating_changed_texts_is_refused(here: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With other texts the split would differ, and contexts could be texts that were trained on."""
+    data = texts_file(here)
+    main(["train", str(model), "--data", str(data), "-o", "run", *QUICK])
+    data.write_text("".join(data.read_text().splitlines(keepends=True)[:12]))
+    assert "restore them" in fails(capsys, "evaluate", "run", "--total", 100)
+
+
+def test_contexts_are_never_texts_that_were_trained_on(
+    here: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The training file given again as contexts: only its held-out texts are left."""
+    data = texts_file(here)
+    main(["train", str(model), "--data", str(data), "-o", "run", *QUICK])
+    other = here / "other.jsonl"
+    begin_alike = [json.loads(line)["text"][:150] + " and then another end" for line in data.read_text().splitlines()]
+    other.write_text("".join(json.dumps({"text": text}) + "\n" for text in begin_alike))
+    main(["evaluate", "run", "--total", "130", "--context", "20", "--contexts", str(other), str(other), "--json"])
+    results = json.loads(capsys.readouterr().out)
+    assert results["conditions"]["human"]["ttr"]["n"] == 2, "20 texts, 18 of them trained on; none counted twice"
+    assert "--contexts nope.txt" in fails(capsys, "evaluate", "run", "--contexts", "nope.txt")
+
+
+def test_the_demo_from_start_to_report(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The real command on the embedded model and texts, with a recipe that is over in seconds."""
+    import hyperfit.demo
+    from hyperfit.presets import tiny
+
+    def short(model: str, data: str) -> Recipe:
+        return dataclasses.replace(
+            tiny(model, data), samples=4, epochs=1, length=32, probe_texts=2, validation_samples=2
+        )
+
+    monkeypatch.setattr(hyperfit.demo, "tiny", short)
+    monkeypatch.setattr(hyperfit.demo, "Evaluation", lambda **given: Evaluation(**given, most_contexts=6, total=132))
+    main(["demo"])
+    shown = capsys.readouterr().out
+    for part in (
+        "base/",
+        "hyperfitted/",
+        "nucleus",
+        "human",
+        "TTR",
+        "perplexity",
+        "Base, greedy",
+        "runs/demo/report.html",
+    ):
+        assert part in shown
+    page = (here / "runs" / "demo" / "report.html").read_text()
+    assert "builtin:tiny" in page
+    for source in ("builtin:fiction", "builtin:news", "builtin:wiki"):
+        assert source in page
+
+
 def test_bad_evaluation(here: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no run here" in fails(capsys, "evaluate", here / "nothing")
     main(["train", str(model), "--data", str(texts_file(here)), "-o", "run", *QUICK])
     capsys.readouterr()
-    said = fails(capsys, "evaluate", "run", "--total", "9999", "--decodings", "greedy", "hot", "--device", "cuda")
-    for part in ("--total 9999", "--decoding hot", "--device cuda"):
+    said = fails(capsys, "evaluate", "run", "--total", -5, "--decodings", "greedy", "hot", "--seed", -1)
+    for part in ("--total -5", "--decodings hot", "--seed -1"):
+        assert part in said
+    said = fails(capsys, "evaluate", "run", "--total", "9999", "--device", "cuda:99", "--contexts", "nope.txt")
+    for part in ("--total 9999", "--device cuda:99", "--contexts nope.txt"):
         assert part in said
     assert not (here / "run" / "evaluation.json").exists()
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hyperfit.measure.estimate import Estimate, estimate, paired_difference
+from hyperfit.measure.estimate import Estimate, estimate, paired_difference, share_estimate
 
 finite = st.floats(-100, 100)
 NAN = math.nan
@@ -129,3 +129,15 @@ def test_pairing_narrows_the_interval() -> None:
 def test_pairs_of_different_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="not 1 and 3"):
         paired_difference([1.0], [1.0, 2.0, 3.0])
+
+
+def test_shares_have_an_honest_interval_at_the_ends() -> None:
+    """Wilson's interval by its formula; 0 of 72 is not certainty."""
+    none = share_estimate([0.0] * 72)
+    z = 1.959963984540054
+    assert (none.value, none.low, none.n) == (0, 0, 72)
+    assert none.high == pytest.approx(z**2 / (72 + z**2))
+    half = share_estimate([1.0, 0.0] * 10)
+    spread = z * math.sqrt(0.25 / 20 + z**2 / (4 * 20**2)) / (1 + z**2 / 20)
+    assert (half.value, half.low, half.high) == pytest.approx((0.5, 0.5 - spread, 0.5 + spread))
+    assert math.isnan(share_estimate([]).value)

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 import pytest
 import torch
 from peft import PeftModel
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import nn
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from families import END, random_ids, tiny_model, tiny_tokenizer
 from hyperfit.adapt import adapt
 from hyperfit.decode.decodings import DECODINGS, generation_config
-from hyperfit.decode.generate import continue_contexts, left_pad
+from hyperfit.decode.generate import continuation_text, continue_contexts, left_pad
 from hyperfit.errors import UserError
 from hyperfit.model import FAMILIES
 from hyperfit.recipe import Recipe
@@ -248,3 +249,15 @@ def test_padding_comes_first_and_is_masked() -> None:
     assert ids.tolist() == [[5, 6, 7], [0, 0, 8], [0, 9, 0]]
     assert mask.tolist() == [[1, 1, 1], [0, 0, 1], [0, 1, 1]]
     assert ids.dtype == mask.dtype == torch.int64
+
+
+def test_the_space_before_a_continuation_is_kept() -> None:
+    """A tokenizer that marks word beginnings and strips the first space, as SentencePiece models have it."""
+    words = ["<unk>", "\u2581the", "\u2581ferry", "\u2581was", "\u2581late", "\u2581again"]
+    inner = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Metaspace()
+    inner.decoder = decoders.Metaspace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>")
+    context, rest = [1, 2, 3], [4, 5]
+    assert tokenizer.decode(rest) == "late again", "decoded alone it loses the space"
+    assert tokenizer.decode(context) + continuation_text(tokenizer, context, rest) == "the ferry was late again"

@@ -1,6 +1,8 @@
 """The commands: parse, call one function, print. Everything heavy is imported inside a command."""
 
+import io
 import json
+import os
 import sys
 from dataclasses import dataclass, fields
 from itertools import pairwise
@@ -194,17 +196,25 @@ def main(arguments: list[str] | None = None) -> None:
     if arguments == ["--version"]:
         print(f"hyperfit {__version__}")
         return
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # texts hold what a terminal may not
     try:
         parse(arguments).run()
+        sys.stdout.flush()
     except UserError as error:
         for problem in error.problems:
             print(f"hyperfit: {problem}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # whoever read the output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
+    except OSError as error:  # no space, no permission, a read-only disk
+        print(
+            f"hyperfit: {error.filename or 'output'}: {error.strerror or error}; mend that and repeat", file=sys.stderr
+        )
+        raise SystemExit(2) from None
 
 
 if __name__ == "__main__":

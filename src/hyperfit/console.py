@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -11,8 +11,9 @@ Advance = Callable[[int], None]
 
 
 def say(line: str) -> None:
-    """Print a line of news to stderr."""
-    print(line, file=sys.stderr, flush=True)
+    """Print a line of news to stderr; if nobody reads it any more, go on without."""
+    with suppress(BrokenPipeError):
+        print(line, file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 
 from hyperfit.console import progress
-from hyperfit.decode.decodings import check_decoding
 from hyperfit.decode.generate import continuation_text, continue_contexts
 from hyperfit.errors import UserError, collecting
 from hyperfit.model import autocast, load_config, load_tokenizer, pick_device, pick_precision, positions_of
@@ -21,8 +20,6 @@ def continuations(request: Request) -> Iterator[dict[str, Any]]:
     device, prompts = torch.device("cpu"), list(request.prompt)
     with collecting(problems):
         device = pick_device(request.device)
-    with collecting(problems):
-        check_decoding(request.decoding, "--decoding")
     with collecting(problems):
         if request.prompts is not None:
             documents, apart = read_documents(str(request.prompts), flag="--prompts")

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from hyperfit.console import progress
 from hyperfit.corpus import build_corpus, choose, evaluation_texts
-from hyperfit.decode.decodings import DECODINGS, check_decoding
+from hyperfit.decode.decodings import DECODINGS
 from hyperfit.decode.generate import continuation_text, continue_contexts
 from hyperfit.errors import UserError, collecting
 from hyperfit.measure.diversity import ngram_repetition, type_token_ratio
@@ -66,7 +66,7 @@ def evaluate(run: RunDir, settings: Evaluation) -> dict[str, Any]:
         with autocast(place.device, place.precision):
             with progress(f"{name}: predictions on human text", len(contexts)) as advance:
                 seen[name] = sharpness(model, place.texts.ids, skip=settings.context, advance=advance)
-            for decoding in settings.decodings:
+            for decoding in dict.fromkeys(settings.decodings):
                 with progress(f"{name}: {decoding} continuations", len(contexts)) as advance:
                     written[f"{name}/{decoding}"] = continue_contexts(
                         model,
@@ -102,22 +102,31 @@ def checked(run: RunDir, settings: Evaluation) -> Place:
         run.result  # noqa: B018  # raises if there is none
     with collecting(problems):
         device = pick_device(settings.device)
-    for decoding in settings.decodings:
-        with collecting(problems):
-            check_decoding(decoding, "--decodings")
     limit = positions_of(load_config(recipe.model))
     if limit and settings.total > limit:
         problems.append(f"--total {settings.total}: {recipe.model} knows {limit} positions; give at most {limit}")
     tokenizer = load_tokenizer(recipe.model)
-    corpus = build_corpus(recipe, tokenizer)
-    if corpus.fingerprint != run.environment["data_fingerprint"]:
-        problems.append(f"{recipe.data}: the texts are not those that {run.path} was trained on; restore them")
     with collecting(problems):
+        training = trained_on(run, tokenizer)
         texts = human_texts(recipe, settings, tokenizer)
     if problems or texts is None:
         raise UserError(*problems)
     precision = pick_precision(settings.precision, device, evaluating=True)
-    return Place(device, precision, tokenizer, texts, corpus.train.tolist())
+    return Place(device, precision, tokenizer, texts, training)
+
+
+def trained_on(run: RunDir, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+    """The run's training sequences. Raises UserError if its texts have changed, and with them what was held out."""
+    try:
+        corpus = build_corpus(run.recipe, tokenizer)
+        same = corpus.fingerprint == run.environment["data_fingerprint"]
+    except UserError as error:
+        raise UserError(
+            f"{run.recipe.data}: the texts of {run.path} cannot be read any more; restore them", *error.problems
+        ) from error
+    if not same:
+        raise UserError(f"{run.recipe.data}: the texts are not those that {run.path} was trained on; restore them")
+    return corpus.train.tolist()
 
 
 def human_texts(recipe: Recipe, settings: Evaluation, tokenizer: PreTrainedTokenizerBase) -> Texts:

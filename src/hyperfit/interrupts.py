@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from hyperfit.console import say
+
 
 @contextmanager
 def stop_requests() -> Iterator[Callable[[], bool]]:
@@ -20,6 +22,7 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
+        say("stopping at the next safe moment; once more stops at once")
 
     for number in before:
         signal.signal(number, ask)

@@ -50,6 +50,8 @@ def check(recipe: Recipe, run: RunDir, going_on: bool, device_name: str, process
         config = load_config(recipe.model)
         with collecting(problems):
             check_depth(recipe, config.num_hidden_layers)
+        if recipe.method != "full" and recipe.rank > config.hidden_size:
+            problems.append(f"--rank {recipe.rank}: more than the model's width; give at most {config.hidden_size}")
         if (limit := positions_of(config)) and recipe.length > limit:
             problems.append(f"--length {recipe.length}: {recipe.model} knows {limit} positions; give at most {limit}")
         tokenizer = load_tokenizer(recipe.model)

@@ -69,7 +69,7 @@ def family_of(model_type: str) -> Family:
 
 
 def blocks_of(model: PreTrainedModel) -> nn.ModuleList:
-    """The model's transformer blocks, first to last."""
+    """The model's transformer blocks, first to last. Raises UserError for an unknown family."""
     blocks = model.get_submodule(family_of(model.config.model_type).blocks)
     assert isinstance(blocks, nn.ModuleList)
     return blocks
@@ -126,7 +126,7 @@ def load_config(name: str) -> Any:
     if folder.is_dir():
         problems += _folder_problems(folder)
     elif folder.exists() or where.count("/") > 1 or where.startswith((".", "/", "~")):
-        raise UserError(f"{name}: no such model folder")
+        raise UserError(f"{name}: no such model folder; give a folder with config.json, a hub id or builtin:tiny")
     if problems:
         raise UserError(*(f"{name}: {problem}" for problem in problems))
     try:
@@ -144,13 +144,17 @@ def _folder_problems(folder: Path) -> list[str]:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         kind = str(config["model_type"])
     except FileNotFoundError:
+        if (folder / "recipe.json").is_file():
+            return ["is a run of hyperfit; give its model/ folder, or the base model that it was trained from"]
         return ["no config.json in this folder; give the folder of a Hugging Face causal LM"]
     except (ValueError, KeyError, TypeError, OSError) as error:
         return [f"config.json cannot be used ({type(error).__name__}: {error})"]
     problems = []
     if kind not in FAMILIES:
         if "auto_map" in config:
-            problems.append("needs code of its own (auto_map in config.json), which hyperfit does not run")
+            problems.append(
+                "needs code of its own (auto_map in config.json), which hyperfit does not run; use another model"
+            )
         else:
             try:
                 family_of(kind)
@@ -165,7 +169,7 @@ def _folder_problems(folder: Path) -> list[str]:
                 "(model.save_pretrained in transformers 5 does)"
             )
         else:
-            problems.append("no weights in this folder (no .safetensors file)")
+            problems.append("no weights in this folder (no .safetensors file); copy the model's weights there")
     return problems
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hyperfit.decode.decodings import unknown_decodings
 from hyperfit.errors import UserError
 from hyperfit.recipe import Precision
 
@@ -37,6 +38,7 @@ class Evaluation:
         problems = too_small(self, most_contexts=1, context=1, batch_size=1, seed=0)
         if self.total <= self.context:
             problems.append(f"--total {self.total}: give more than the --context of {self.context}")
+        problems += unknown_decodings(self.decodings, "--decodings")
         if not self.decodings:
             problems.append("--decodings: give at least one")
         if problems:
@@ -68,6 +70,7 @@ class Request:
 
     def __post_init__(self) -> None:
         problems = too_small(self, new_tokens=1, batch_size=1, seed=0)
+        problems += unknown_decodings((self.decoding,), "--decoding")
         if self.prompts is None and not any(text.strip() for text in self.prompt):
             problems.append("--prompt: give a text to continue, or a file of them with --prompts")
         if problems:
@@ -77,7 +80,7 @@ class Request:
 def too_small(settings: Any, **least: int) -> list[str]:
     """A problem for each field below its least value."""
     return [
-        f"--{name.replace('_', '-')} {getattr(settings, name)}: give {low} or more"
+        f"--{name.replace('_', '-')} {getattr(settings, name)}: give {low} or more, below 2^63"
         for name, low in least.items()
-        if getattr(settings, name) < low
+        if not low <= getattr(settings, name) < 2**63
     ]

@@ -5,8 +5,9 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from hyperfit.errors import UserError
 from hyperfit.recipe import Recipe
 
 KEPT_CHECKPOINTS = 2
+ENDED = ("loss", "epochs")
+"""Reasons of an end event after which there is a result."""
 BEGINNINGS = {"environment.json", ".environment.json.part", ".recipe.json.part"}
 """Files that a run may leave if it is killed before it has written its recipe."""
 
@@ -33,13 +36,15 @@ def writing(target: Path) -> Iterator[Path]:
         yield aside
         for path in sorted(aside.rglob("*")) if aside.is_dir() else [aside]:
             if path.is_file():
+                path.chmod(path.stat().st_mode | 0o044)  # safetensors writes files that only their owner can read
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
         if target.is_dir():
             remove(target)
         aside.rename(target)
     except BaseException as failure:
-        remove(aside)
+        with suppress(OSError):
+            remove(aside)
         if disk_full(failure):
             there = next(folder for folder in target.absolute().parents if folder.exists())
             raise UserError(
@@ -130,8 +135,11 @@ class RunDir:
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe the run was started with."""
-        return Recipe.from_dict(self._json("recipe.json"))
+        """The recipe the run was started with. Raises UserError if it has been damaged."""
+        try:
+            return Recipe.from_dict(self._json("recipe.json"))
+        except (TypeError, AttributeError, ValueError) as error:
+            raise UserError(f"{self.path / 'recipe.json'}: is not a recipe ({error}); the run is damaged") from error
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -143,6 +151,25 @@ class RunDir:
             return json.loads((self.path / name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise UserError(f"{self.path / name}: cannot be read ({error}); the run is damaged") from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out of the run while the block runs. Raises UserError if one is at work in it."""
+        if sys.platform == "win32":  # has no such locks
+            yield
+            return
+        import fcntl
+
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise UserError(
+                f"--output {self.path}: another process is training here; wait for it or stop it"
+            ) from error
+        finally:
+            os.close(handle)
 
     # Events
 
@@ -168,13 +195,23 @@ class RunDir:
         if not self.events_file.exists():
             return []
         whole = self.events_file.read_bytes().split(b"\n")[:-1]  # in bytes: a cut may go through a character
-        events = [json.loads(line) for line in whole]
+        try:
+            events = [json.loads(line) for line in whole]
+        except ValueError as error:
+            raise UserError(
+                f"{self.events_file}: the log is damaged ({error}); train again in a new --output"
+            ) from error
         return [event for event in events if kind in (None, event["event"])]
 
     def rewind_events(self, size: int) -> None:
         """Cut the log to ``size`` bytes: what came after a checkpoint is lost work, and will be done again."""
-        if self.events_file.exists():
-            os.truncate(self.events_file, min(size, self.events_file.stat().st_size))
+        there = self.events_file.stat().st_size if self.events_file.exists() else 0
+        if there < size:
+            raise UserError(
+                f"{self.events_file}: is shorter than when the checkpoint was made; train in a new --output"
+            )
+        if there:
+            os.truncate(self.events_file, size)
 
     @property
     def end(self) -> dict[str, Any] | None:
@@ -225,4 +262,8 @@ class RunDir:
         for name in ("adapter", "model"):
             if (self.path / name).is_dir():
                 return self.path / name
+        if self.end and self.end["reason"] == "nan":
+            raise UserError(f"{self.path}: training diverged (NaN); train with a smaller --lr in a new --output")
+        if self.end and self.end["reason"] in ENDED:
+            raise UserError(f"{self.path}: its adapter or model has been removed; train again in a new --output")
         raise UserError(f"{self.path}: training has not ended; repeat its command with --resume")

@@ -25,7 +25,7 @@ from hyperfit.model import load_model
 from hyperfit.probe import Probe, probe
 from hyperfit.recipe import Recipe
 from hyperfit.result import save_result
-from hyperfit.rundir import RunDir, writing
+from hyperfit.rundir import ENDED, RunDir, writing
 from hyperfit.state import State
 
 Say = Callable[[str], None]
@@ -49,7 +49,8 @@ def train(recipe: Recipe, output: Path | str, *, resume: bool = False, tell: Say
     job = check(recipe, run, going_on, str(accelerator.device) if many else recipe.device, accelerator.num_processes)
     recipe = job.recipe
     accelerator.wait_for_everyone()
-    if going_on and run.end and run.end["reason"] in ("loss", "epochs"):
+    if going_on and run.end and run.end["reason"] in (*ENDED, "nan"):
+        run.result  # noqa: B018  # raises if it diverged, or the result is gone
         tell(f"{run.path}: this run has ended already ({run.end['reason']})")
         run.discard_checkpoints()
         return run
@@ -61,20 +62,25 @@ def train(recipe: Recipe, output: Path | str, *, resume: bool = False, tell: Say
         (p for p in model.parameters() if p.requires_grad), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     state = State(model, optimizer)
-    if going_on:
-        rewind(run, state, tell, main)
-    elif main:
-        RunDir.create(run.path, recipe, environment(job, model, accelerator.num_processes))
+    now = environment(job, model, accelerator.num_processes)
+    if main and not going_on:
+        RunDir.create(run.path, recipe, now)
     accelerator.wait_for_everyone()
-    with stop_requests() as stop:
+    with stop_requests() as stop, run.locked() if main else nullcontext():
+        if going_on:
+            rewind(run, state, now, tell, main)
+        accelerator.wait_for_everyone()
         Loop(job, run, state, accelerator, stop, tell).run_epochs()
         if stop():  # asked while the result was being saved
             raise KeyboardInterrupt
     return run
 
 
-def rewind(run: RunDir, state: State, tell: Say, main: bool) -> None:
-    """Load the newest good checkpoint and drop the events that came after it."""
+def rewind(run: RunDir, state: State, now: dict[str, Any], tell: Say, main: bool) -> None:
+    """Load the newest good checkpoint, drop the events that came after it, and say what else has changed."""
+    for name in ("versions", "device_name", "attention", "threads"):
+        if (before := run.environment.get(name)) != now[name]:
+            tell(f"{name} was {before}, is now {now[name]}: the weights may differ from those of an unbroken run")
     checkpoint = run.newest_checkpoint(tell)
     if checkpoint is None:
         tell(f"{run.path}: no checkpoint yet, starting from the beginning")

@@ -1,10 +1,11 @@
 """Decodings by name, as explicit generation settings in which nothing is left to a model's own defaults."""
 
-from typing import Any
-
-from transformers import GenerationConfig
+from typing import TYPE_CHECKING, Any
 
 from hyperfit.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import GenerationConfig
 
 DECODINGS: dict[str, dict[str, Any]] = {
     "greedy": {"do_sample": False},
@@ -13,21 +14,23 @@ DECODINGS: dict[str, dict[str, Any]] = {
 """greedy: the likeliest token each time. nucleus: the paper's baseline, top-p 0.9, temperature 0.7, top-k 50."""
 
 
-def check_decoding(decoding: str, flag: str) -> None:
-    """Raises UserError, naming the flag, for a decoding that is not in DECODINGS."""
-    if decoding not in DECODINGS:
-        raise UserError(f"{flag} {decoding}: give one of {', '.join(DECODINGS)}")
+def unknown_decodings(decodings: tuple[str, ...], flag: str) -> list[str]:
+    """A problem for each name that is not in DECODINGS."""
+    return [f"{flag} {name}: give one of {', '.join(DECODINGS)}" for name in decodings if name not in DECODINGS]
 
 
 def generation_config(
     decoding: str, *, new_tokens: int, stop_at_end: bool, eos: int | None, pad: int | None
-) -> GenerationConfig:
+) -> "GenerationConfig":
     """Settings for ``model.generate``.
 
     new_tokens: most tokens to add; exactly that many where ``stop_at_end`` is false, which forbids
     the end-of-text token. Raises UserError for an unknown decoding.
     """
-    check_decoding(decoding, "--decoding")
+    from transformers import GenerationConfig
+
+    if problems := unknown_decodings((decoding,), "--decoding"):
+        raise UserError(*problems)
     return GenerationConfig(
         **DECODINGS[decoding],
         max_new_tokens=new_tokens,
