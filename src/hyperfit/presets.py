@@ -1,6 +1,7 @@
 """Recipes of the papers and of the embedded model, as functions of model and data."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from hyperfit.recipe import Recipe
 
@@ -55,19 +56,8 @@ def tiny(model: str, data: str) -> Recipe:
 
 
 def tiny_full(model: str, data: str) -> Recipe:
-    """All parameters of the embedded model, calibrated in LAB.md; probes every second epoch."""
-    return Recipe(
-        model=model,
-        data=data,
-        method="full",
-        samples=64,
-        lr=1e-3,
-        epochs=40,
-        batch_size=8,
-        probe_every=2,
-        probe_texts=16,
-        validation_samples=24,
-    )
+    """All parameters of the embedded model, calibrated in LAB.md; otherwise as ``tiny``."""
+    return replace(tiny(model, data), method="full", lr=1e-3, epochs=40, batch_size=8)
 
 
 PRESETS: dict[str, Callable[[str, str], Recipe]] = {
