@@ -334,6 +334,23 @@ def test_bad_evaluation(here: Path, model: Path, capsys: pytest.CaptureFixture[s
     assert not (here / "run" / "evaluation.json").exists()
 
 
+def test_damaged_runs(here: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["train", str(model), "--data", str(texts_file(here)), "-o", "run", *QUICK])
+    capsys.readouterr()
+    run = here / "run"
+    for name, text, part in (
+        ("environment.json", "[1]", "environment.json"),
+        ("events.jsonl", '{"a": 1}\n', "events.jsonl"),
+        ("recipe.json", "[]", "recipe.json"),
+    ):
+        whole = (run / name).read_text()
+        (run / name).write_text(text)
+        assert part in fails(capsys, "report", "run")
+        (run / name).write_text(whole)
+    (run / "adapter" / "adapter_model.safetensors").unlink()
+    assert "adapter_model.safetensors is missing" in fails(capsys, "generate", "run", "--prompt", "plain words")
+
+
 def test_bad_generation(here: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = fails(capsys, "generate", model, "--decoding", "hot", "--new-tokens", 0)
     for part in ("--prompt", "--decoding hot", "--new-tokens"):

@@ -30,6 +30,8 @@ ENVIRONMENT = {
     "trainable_parameters": 1_576_960,
     "parameters": 13_314_304,
     "adapted_blocks": [7, 8, 9, 10, 11],
+    "data_fingerprint": "39115a09a16dac79",
+    "processes": 1,
     "blocks": 12,
 }
 LOOP = "The mill was shut. " + "He went to the door, and " * 6 + "he went to"

@@ -20,7 +20,13 @@ from hyperfit.recipe import Recipe
 from hyperfit.rundir import RunDir, disk_full, write_json, writing
 
 RECIPE = Recipe(model="builtin:tiny", data="Käse.txt", target_modules=("q_proj", "v_proj"), seed=3)
-ENVIRONMENT = {"python": "3.11", "device_name": "größte", "threads": 2}
+ENVIRONMENT = {
+    "data_fingerprint": "0123456789abcdef",
+    "processes": 1,
+    "python": "3.11",
+    "device_name": "größte",
+    "threads": 2,
+}
 MANY = 1_000_000
 """Bytes, more than there is room for in the tests of a full disk."""
 
@@ -448,7 +454,7 @@ def test_a_damaged_newest_falls_back_to_the_one_before(saved: RunDir, damage: st
         assert (checkpoint.path / "state.safetensors").read_bytes() == b"state after 9"
         assert len(notices) == 1
         assert notices[0].startswith(f"{newest} is damaged (")
-        assert notices[0].endswith("falling back to the one before")
+        assert notices[0].endswith("looking for the one before")
 
 
 def test_no_turned_bit_changes_what_is_loaded(saved: RunDir) -> None:
@@ -465,9 +471,11 @@ def test_no_turned_bit_changes_what_is_loaded(saved: RunDir) -> None:
         file.write_bytes(raw)
 
 
-def test_all_damaged_gives_none(saved: RunDir) -> None:
+def test_all_damaged_is_refused(saved: RunDir) -> None:
+    """Starting over would throw the log away, and that is the user's to decide."""
     for folder in (saved.path / "checkpoints").iterdir():
         (folder / "state.safetensors").write_bytes(b"goat")
     notices: list[str] = []
-    assert saved.newest_checkpoint(notices.append) is None
+    with pytest.raises(UserError, match="all its checkpoints are damaged; train again in a new --output"):
+        saved.newest_checkpoint(notices.append)
     assert len(notices) == 2

@@ -390,3 +390,26 @@ def test_two_processes_do_not_share_a_run(world: tuple[str, str], tmp_path: Path
     run = train(recipe_for(world, epochs=1), tmp_path / "run", tell=quiet)
     with run.locked(), pytest.raises(UserError, match="another process"), RunDir(run.path).locked():
         pass
+
+
+def test_a_run_that_ends_while_another_process_waits_is_left_alone(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process ends the run while this one loads the model: nothing is begun again."""
+    import hyperfit.training as module
+
+    recipe = recipe_for(world, epochs=2)
+    run = train(recipe, tmp_path / "run", tell=quiet)
+    whole, lines = weights(run.path), run.events_file.read_text().splitlines(keepends=True)
+    run.events_file.write_text("".join(lines[:-1]))  # as it stands just before the end
+
+    def slow_load(*arguments: object, **named: object) -> object:
+        run.events_file.write_text("".join(lines))  # now the other process has ended it
+        return load_model(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "load_model", slow_load)
+    said: list[str] = []
+    train(recipe, run.path, resume=True, tell=said.append)
+    assert "ended already" in said[-1]
+    assert run.events_file.read_text() == "".join(lines)
+    assert all(torch.equal(tensor, weights(run.path)[name]) for name, tensor in whole.items())

@@ -165,9 +165,11 @@ def show_results(run: "RunDir", *, as_json: bool, texts: int) -> None:
     from hyperfit.report.texts import terminal_texts
 
     console = Console()
-    console.print(terminal_table(results))
-    console.print(terminal_texts(run, texts))
-    console.print(f"Report: {run.path / 'report.html'}", soft_wrap=True)
+    with console.capture() as page:  # rich would end the process itself if the reader of a pipe has gone
+        console.print(terminal_table(results))
+        console.print(terminal_texts(run, texts))
+    print(page.get(), end="")
+    print(f"Report: {run.path / 'report.html'}")
 
 
 def parse(arguments: list[str]) -> Command:
@@ -193,14 +195,15 @@ def parse(arguments: list[str]) -> Command:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: exit status 0, 2 for what the user can mend, 130 after Ctrl-C or SIGTERM, 1 for a bug."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments == ["--version"]:
-        print(f"hyperfit {__version__}")
-        return
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # texts hold what a terminal may not
     try:
-        parse(arguments).run()
-        sys.stdout.flush()
+        if arguments == ["--version"]:
+            print(f"hyperfit {__version__}")
+        else:
+            parse(arguments).run()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except UserError as error:
         for problem in error.problems:
             print(f"hyperfit: {problem}", file=sys.stderr)

@@ -11,8 +11,8 @@ Advance = Callable[[int], None]
 
 
 def say(line: str) -> None:
-    """Print a line of news to stderr; if nobody reads it any more, go on without."""
-    with suppress(BrokenPipeError):
+    """Print a line of news to stderr; if nobody can read it any more, go on without."""
+    with suppress(OSError):
         print(line, file=sys.stderr, flush=True)
 
 

@@ -80,7 +80,8 @@ def build_corpus(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Corpus:
     if heldout and not len(heldout_rows):
         problems.append(
             f"--data {recipe.data}: none of the {len(heldout)} held-out documents gives a sequence of {recipe.length} "
-            "tokens; give a larger --heldout, a smaller --length, or --heldout 0 to go without validation"
+            "tokens that does not begin like a training sequence; give a larger --heldout, a smaller --length, or "
+            "--heldout 0 to go without validation"
         )
     if problems:
         raise UserError(*problems)
@@ -107,6 +108,8 @@ def evaluation_texts(recipe: Recipe, source: str, tokenizer: PreTrainedTokenizer
     else:
         everything, apart = read_documents(source, flag="--contexts")
         documents = unique(apart or everything, {document.text.strip() for document in train})
+    if not documents:
+        raise UserError(f"--contexts {source}: all of it was trained on; name other texts")
     rows, short = starts(documents, tokenizer, length)
     shared = min(length, recipe.length)
     trained = {tuple(row) for row in tokenize(train, tokenizer, shared)}

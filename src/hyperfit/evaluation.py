@@ -81,7 +81,6 @@ def evaluate(run: RunDir, settings: Evaluation) -> dict[str, Any]:
         attention = model.config._attn_implementation
         del model
     texts = {**written, "human": human}
-    save_samples(run, place, contexts, texts, settings.seed)
     values = per_text(texts, place.training)
     resolved = {"device": str(place.device), "precision": place.precision, "attention": attention}
     results = {
@@ -90,6 +89,7 @@ def evaluate(run: RunDir, settings: Evaluation) -> dict[str, Any]:
         "models": model_measures(seen),
         "comparisons": comparisons(values, settings.decodings),
     }
+    save_samples(run, place, contexts, texts, settings.seed)
     write_json(run.path / "evaluation.json", results)
     return results
 
@@ -122,7 +122,8 @@ def trained_on(run: RunDir, tokenizer: PreTrainedTokenizerBase) -> list[list[int
         same = corpus.fingerprint == run.environment["data_fingerprint"]
     except UserError as error:
         raise UserError(
-            f"{run.recipe.data}: the texts of {run.path} cannot be read any more; restore them", *error.problems
+            f"{run.recipe.data}: the texts of {run.path} cannot be read (from this folder); restore them",
+            *error.problems,
         ) from error
     if not same:
         raise UserError(f"{run.recipe.data}: the texts are not those that {run.path} was trained on; restore them")

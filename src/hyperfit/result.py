@@ -91,6 +91,8 @@ def load_any(name: str, *, device: torch.device, precision: Precision = "fp32") 
     or a model trained whole in fp32.
     """
     base, adapter = parts_of(name)
+    if adapter is not None and not (adapter / "adapter_model.safetensors").is_file():
+        raise UserError(f"{adapter}: adapter_model.safetensors is missing; copy it there, or train again")
     trained_whole = adapter is None and (Path(name) / "recipe.json").is_file()
     dtype = torch.bfloat16 if precision == "bf16" and not trained_whole else torch.float32
     model = load_model(base, device=device, dtype=dtype)

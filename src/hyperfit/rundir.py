@@ -143,8 +143,11 @@ class RunDir:
 
     @property
     def environment(self) -> dict[str, Any]:
-        """Versions, device, precision and data fingerprint at the start of the run."""
-        return dict(self._json("environment.json"))
+        """Versions, device, precision and data fingerprint at the start of the run. Raises UserError if damaged."""
+        found = self._json("environment.json")
+        if not isinstance(found, dict) or not {"data_fingerprint", "processes"} <= found.keys():
+            raise UserError(f"{self.path / 'environment.json'}: is not what hyperfit wrote; the run is damaged")
+        return found
 
     def _json(self, name: str) -> Any:
         try:
@@ -162,12 +165,12 @@ class RunDir:
 
         handle = os.open(self.path, os.O_RDONLY)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                busy = f"--output {self.path}: another process is training here; wait for it or stop it"
+                raise UserError(busy) from error
             yield
-        except BlockingIOError as error:
-            raise UserError(
-                f"--output {self.path}: another process is training here; wait for it or stop it"
-            ) from error
         finally:
             os.close(handle)
 
@@ -197,6 +200,8 @@ class RunDir:
         whole = self.events_file.read_bytes().split(b"\n")[:-1]  # in bytes: a cut may go through a character
         try:
             events = [json.loads(line) for line in whole]
+            if not all(isinstance(event, dict) and "event" in event for event in events):
+                raise ValueError("a line holds no event")
         except ValueError as error:
             raise UserError(
                 f"{self.events_file}: the log is damaged ({error}); train again in a new --output"
@@ -234,7 +239,10 @@ class RunDir:
             remove(old)
 
     def newest_checkpoint(self, notice: Callable[[str], None]) -> Checkpoint | None:
-        """The newest undamaged checkpoint; each damaged one met on the way is told to ``notice``."""
+        """The newest undamaged checkpoint, or None if there is none at all; each damaged one is told to ``notice``.
+
+        Raises UserError if there are checkpoints and all are damaged: starting over would lose the log of the run.
+        """
         for path in reversed(self._checkpoints()):
             try:
                 sums = json.loads((path / "sha256.json").read_text())
@@ -243,7 +251,9 @@ class RunDir:
                 reason = "its checksums do not match"
             except (OSError, ValueError, AttributeError) as error:  # AttributeError: JSON, but no table of checksums
                 reason = str(error)
-            notice(f"{path} is damaged ({reason}); falling back to the one before")
+            notice(f"{path} is damaged ({reason}); looking for the one before")
+        if self._checkpoints():
+            raise UserError(f"{self.path}: all its checkpoints are damaged; train again in a new --output")
         return None
 
     def discard_checkpoints(self) -> None:

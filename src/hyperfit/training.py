@@ -49,10 +49,7 @@ def train(recipe: Recipe, output: Path | str, *, resume: bool = False, tell: Say
     job = check(recipe, run, going_on, str(accelerator.device) if many else recipe.device, accelerator.num_processes)
     recipe = job.recipe
     accelerator.wait_for_everyone()
-    if going_on and run.end and run.end["reason"] in (*ENDED, "nan"):
-        run.result  # noqa: B018  # raises if it diverged, or the result is gone
-        tell(f"{run.path}: this run has ended already ({run.end['reason']})")
-        run.discard_checkpoints()
+    if going_on and has_ended(run, tell):
         return run
     tell(job.corpus.describe())
     dtype = torch.bfloat16 if job.precision == "bf16" and recipe.method != "full" else torch.float32
@@ -67,6 +64,9 @@ def train(recipe: Recipe, output: Path | str, *, resume: bool = False, tell: Say
         RunDir.create(run.path, recipe, now)
     accelerator.wait_for_everyone()
     with stop_requests() as stop, run.locked() if main else nullcontext():
+        accelerator.wait_for_everyone()
+        if going_on and has_ended(run, tell):  # by another process, while this one was loading the model
+            return run
         if going_on:
             rewind(run, state, now, tell, main)
         accelerator.wait_for_everyone()
@@ -74,6 +74,14 @@ def train(recipe: Recipe, output: Path | str, *, resume: bool = False, tell: Say
         if stop():  # asked while the result was being saved
             raise KeyboardInterrupt
     return run
+
+
+def has_ended(run: RunDir, tell: Say) -> bool:
+    """Whether there is nothing left to train. Raises UserError if the run diverged or its result is gone."""
+    if not (run.end and run.end["reason"] in (*ENDED, "nan")):
+        return False
+    tell(f"{run.path}: this run has ended already ({run.end['reason']}); {run.result}")
+    return True
 
 
 def rewind(run: RunDir, state: State, now: dict[str, Any], tell: Say, main: bool) -> None:
@@ -212,7 +220,7 @@ class Loop:
             self.run.append({**self.place("end"), "reason": "nan"})
         return UserError(
             f"--lr {self.job.recipe.learning_rate}: loss or weights became NaN or infinite in epoch "
-            f"{self.state.epoch + 1}, update {self.state.update + 1}; give a smaller --lr (or --precision fp32) and "
+            f"{self.state.epoch + 1}, about update {self.state.update}; give a smaller --lr (or --precision fp32) and "
             "a new --output. "
             f"The last good state, if an epoch was completed, stays in {self.run.path / 'checkpoints'}"
         )
