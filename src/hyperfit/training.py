@@ -35,8 +35,8 @@ def train(recipe: Recipe, output: Path | str, *, resume: bool = False, tell: Say
     """Train as the recipe says and leave the result in the folder ``output``.
 
     resume: go on from the newest checkpoint of the run that lies there (or begin, if none does). A
-    resumed run ends with the same weights, bit for bit, as one that was never stopped. Raises
-    UserError for anything wrong with the input, all at once, before the folder is made; and for a
+    resumed run ends, on a CPU with as many threads, with the same weights, bit for bit, as one that was
+    never stopped. Raises UserError for anything wrong with the input, all at once, before the folder is made; and for a
     loss that becomes NaN. KeyboardInterrupt after Ctrl-C or SIGTERM, with the run left resumable.
     Under ``accelerate launch`` the sequences of each update are shared among the processes.
     """
