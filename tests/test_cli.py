@@ -15,7 +15,7 @@ from hyperfit.recipe import Recipe
 from hyperfit.requests import Evaluation
 
 FLAGS = Path(__file__).parent / "flags.txt"
-COMMANDS = ("demo", "train", "evaluate", "generate", "report")
+COMMANDS = ("demo", "train", "evaluate", "generate", "report", "cache list", "cache clear")
 QUICK = [
     "--length",
     "48",
@@ -82,7 +82,11 @@ def flag_list() -> str:
     lines = []
     for command in COMMANDS:
         flags = sorted(
-            set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", re.sub(r"(?<=\w)-\s*\n", "-", usage_part(help_of(command)))))
+            set(
+                re.findall(
+                    r"(?<![\w-])--?[a-z][\w-]*", re.sub(r"(?<=\w)-\s*\n", "-", usage_part(help_of(*command.split())))
+                )
+            )
         )
         lines.append(f"{command}: {' '.join(flags)}\n")
     return "".join(lines)

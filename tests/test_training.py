@@ -192,16 +192,16 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
     import hyperfit.training as module
 
     done = 0
-    real = module.summed_loss
+    real = module.Loop.update
 
-    def counting(*arguments: object) -> torch.Tensor:
+    def counting(*arguments: object) -> bool:
         nonlocal done
         done += 1
         if done == late_updates:
             os.kill(os.getpid(), signal.SIGTERM)
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "summed_loss", counting)
+    monkeypatch.setattr(module.Loop, "update", counting)
     with pytest.raises(KeyboardInterrupt):
         train(recipe, tmp_path / "broken", tell=quiet)
     assert events(tmp_path / "broken")[-1]["reason"] == "interrupted"
@@ -284,7 +284,7 @@ def test_nan_stops_and_keeps_the_last_good_state(
     """NaN in a loss, and in the gradients of an epoch's last update (4 updates an epoch), where no loss shows it."""
     import hyperfit.training as module
 
-    real = module.summed_loss
+    real = module.SequenceLoss.forward
     calls = 0
 
     def failing(*arguments: object) -> torch.Tensor:
@@ -298,9 +298,9 @@ def test_nan_stops_and_keeps_the_last_good_state(
         loss.register_hook(lambda gradient: gradient * math.nan)
         return loss
 
-    monkeypatch.setattr(module, "summed_loss", failing)
+    monkeypatch.setattr(module.SequenceLoss, "forward", failing)
     with pytest.raises(UserError, match=r"--lr 0.01: loss or weights became NaN.*smaller --lr"):
-        train(recipe_for(world), tmp_path / "run", tell=quiet)
+        train(recipe_for(world), tmp_path / "run", prefix_cache="off", tell=quiet)
     run = RunDir.open(tmp_path / "run")
     assert run.end is not None
     assert run.end["reason"] == "nan"
@@ -396,7 +396,7 @@ def test_a_run_that_ends_while_another_process_waits_is_left_alone(
     world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process ends the run while this one loads the model: nothing is begun again."""
-    import hyperfit.training as module
+    import hyperfit.ready as module
 
     recipe = recipe_for(world, epochs=2)
     run = train(recipe, tmp_path / "run", tell=quiet)

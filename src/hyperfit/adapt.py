@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from hyperfit.errors import UserError
-from hyperfit.model import blocks_of, family_of, quiet
+from hyperfit.model import blocks_of, family_of, inner_model, quiet
 from hyperfit.recipe import Recipe
 
 
@@ -115,11 +115,9 @@ def check_depth(recipe: Recipe, depth: int) -> None:
         raise UserError(f"--late-blocks {recipe.late_blocks}: {recipe.model} has {depth} blocks; give 1 to {depth}")
 
 
-def learning(model: nn.Module) -> Learning:
+def learning(model: PreTrainedModel | PeftModel) -> Learning:
     """Count what learns in a model that has been adapted."""
-    inner = model.get_base_model() if isinstance(model, PeftModel) else model
-    assert isinstance(inner, PreTrainedModel)
-    blocks = blocks_of(inner)
+    blocks = blocks_of(inner_model(model))
     return Learning(
         blocks=tuple(index for index, block in enumerate(blocks) if any(p.requires_grad for p in block.parameters())),
         depth=len(blocks),

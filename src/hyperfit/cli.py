@@ -4,6 +4,7 @@ import io
 import json
 import os
 import sys
+import time
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +18,7 @@ from hyperfit.assets import PREFIX
 from hyperfit.console import say
 from hyperfit.errors import UserError
 from hyperfit.presets import PRESETS
-from hyperfit.recipe import Recipe
+from hyperfit.recipe import CacheMode, Recipe
 from hyperfit.requests import Evaluation, Request
 
 if TYPE_CHECKING:
@@ -69,6 +70,14 @@ class Train(Recipe):
     other flags change it."""
     resume: bool = False
     """Go on with the run that lies in the output folder; begin it if none does."""
+    prefix_cache: CacheMode = "auto"
+    """auto: compute the frozen blocks once and read their output back, which changes speed and nothing else, where
+    the model allows it; off; required: or fail."""
+    cache_dir: Path | None = None
+    """Folder of the prefix caches, shared by runs on the same model and data. None: .prefix-cache beside the run."""
+    streaming: bool = False
+    """Never hold the frozen blocks: read them from the disk one at a time to fill the prefix cache, then train with
+    the late blocks alone in memory. For models that are too large for this machine."""
 
     @property
     def recipe(self) -> Recipe:
@@ -79,7 +88,14 @@ class Train(Recipe):
         """Train and say where the result lies."""
         from hyperfit.training import train
 
-        run = train(self.recipe, self.output or default_output(self.recipe), resume=self.resume)
+        run = train(
+            self.recipe,
+            self.output or default_output(self.recipe),
+            resume=self.resume,
+            prefix_cache=self.prefix_cache,
+            cache_dir=self.cache_dir,
+            streaming=self.streaming,
+        )
         say(f"next: hyperfit evaluate {run.path}")
 
 
@@ -142,7 +158,83 @@ class Report:
         print(write_report(RunDir.open(self.run_folder), self.texts))
 
 
-Command = Demo | Train | Evaluate | Generate | Report
+RUNS_CACHE = Path("runs/.prefix-cache")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheList:
+    """Show the prefix caches in a folder: what they hold, how large they are, when they were last used."""
+
+    cache_dir: Path = RUNS_CACHE
+    """Folder of the caches: .prefix-cache beside the runs, or what --cache-dir named."""
+    json: Json = False
+    """Print one JSON object a line."""
+
+    def run(self) -> None:
+        """Print a line a cache."""
+        from hyperfit.prefix.store import entries, megabytes
+
+        found = entries(self.cache_dir)
+        if self.json:
+            for entry in found:
+                print(json.dumps({"name": entry.path.name, **entry.about, "used": round(entry.used)}))
+            return
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table("name", "model", "blocks", "states", "type", "size", "last used", box=None)
+        for entry in found:
+            states = entry.about["states"]
+            table.add_row(
+                entry.path.name,
+                Path(entry.about["model"]).name,
+                f"0–{entry.about['key']['blocks'] - 1}",
+                " × ".join(map(str, states["shape"])),
+                states["dtype"],
+                megabytes(states["bytes"]),
+                time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used)),
+            )
+        console = Console(width=None if sys.stdout.isatty() else 120)
+        with console.capture() as page:
+            console.print(table if found else f"no prefix caches in {self.cache_dir}")
+        print(page.get(), end="")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheClear:
+    """Remove prefix caches, and what interrupted fills have left. A run that is reading one goes on undisturbed."""
+
+    names: Annotated[Positional[tuple[str, ...]], arg(metavar="[NAME ...]")] = ()
+    """Those to remove, as hyperfit cache list names them; without a name, all."""
+    cache_dir: Path = RUNS_CACHE
+    """Folder of the caches: .prefix-cache beside the runs, or what --cache-dir named."""
+
+    def run(self) -> None:
+        """Remove, and say what has gone."""
+        from hyperfit.prefix.store import clear, megabytes
+
+        gone = clear(self.cache_dir, self.names)
+        for name, size in gone:
+            print(f"removed {name} ({megabytes(size)})")
+        if not gone:
+            print(f"no prefix caches in {self.cache_dir}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cache:
+    """Show or remove prefix caches: the frozen blocks' output, kept so that runs on the same data can share it."""
+
+    what: (
+        Annotated[CacheList, subcommand("list", prefix_name=False)]
+        | Annotated[CacheClear, subcommand("clear", prefix_name=False)]
+    )
+
+    def run(self) -> None:
+        """Do it."""
+        self.what.run()
+
+
+Command = Demo | Train | Evaluate | Generate | Report | Cache
 
 
 def default_output(recipe: Recipe) -> Path:
@@ -188,6 +280,7 @@ def parse(arguments: list[str]) -> Command:
         | Annotated[Evaluate, subcommand("evaluate")]
         | Annotated[Generate, subcommand("generate")]
         | Annotated[Report, subcommand("report")]
+        | Annotated[Cache, subcommand("cache", prefix_name=False)]
     )
     return tyro.cli(commands, args=arguments, prog="hyperfit", config=(FlagCreatePairsOff,))
 

@@ -4,7 +4,7 @@ import dataclasses
 import platform
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from peft import PeftModel
@@ -13,8 +13,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from hyperfit.adapt import check_depth, learning
 from hyperfit.corpus import Corpus, build_corpus, split_documents
 from hyperfit.errors import UserError, collecting
-from hyperfit.model import autocast, load_config, load_tokenizer, pick_device, pick_precision, positions_of
-from hyperfit.recipe import Precision, Recipe
+from hyperfit.model import autocast, device_name, load_config, load_tokenizer, pick_device, pick_precision, positions_of
+from hyperfit.recipe import CacheMode, Precision, Recipe
 from hyperfit.rundir import RunDir
 
 
@@ -28,24 +28,46 @@ class Job:
     device: torch.device
     precision: Precision
     """bf16 or fp32"""
+    prefix_cache: CacheMode
+    streaming: bool
+
+    @property
+    def batch_size(self) -> int:
+        """Sequences of every forward pass in training: the recipe's, or all there are."""
+        return min(self.recipe.batch_size, len(self.corpus.train))
 
     def autocast(self) -> torch.autocast:
         """bfloat16 arithmetic where the job has it."""
         return autocast(self.device, self.precision)
 
 
-def check(recipe: Recipe, run: RunDir, going_on: bool, device_name: str, processes: int = 1) -> Job:
+def check(
+    recipe: Recipe,
+    run: RunDir,
+    going_on: bool,
+    wanted_device: str,
+    processes: int = 1,
+    *,
+    prefix_cache: CacheMode = "auto",
+    streaming: bool = False,
+) -> Job:
     """Everything that can be wrong before the model's weights are read, reported together.
 
     The job's recipe is the given one with what was left open (rate, scale, samples, device, precision) filled in.
     """
     problems: list[str] = []
+    if prefix_cache not in get_args(CacheMode):
+        problems.append(f"--prefix-cache {prefix_cache}: give one of {', '.join(get_args(CacheMode))}")
+    if streaming and (recipe.method != "late-lora" or prefix_cache == "off"):
+        problems.append(
+            "--streaming: needs frozen blocks and their cache; give --method late-lora without --prefix-cache off"
+        )
     device, tokenizer, corpus = torch.device("cpu"), None, None
     with collecting(problems):
         if not going_on:
             run.check_free()
     with collecting(problems):
-        device = pick_device(device_name)
+        device = pick_device(wanted_device)
     with collecting(problems):
         config = load_config(recipe.model)
         with collecting(problems):
@@ -65,7 +87,7 @@ def check(recipe: Recipe, run: RunDir, going_on: bool, device_name: str, process
     recipe = resolved(recipe, corpus, device)
     if going_on:
         check_same(recipe, run, corpus, processes)
-    return Job(recipe, tokenizer, corpus, device, recipe.precision)
+    return Job(recipe, tokenizer, corpus, device, recipe.precision, prefix_cache, streaming)
 
 
 def resolved(recipe: Recipe, corpus: Corpus, device: torch.device) -> Recipe:
@@ -100,17 +122,12 @@ def check_same(recipe: Recipe, run: RunDir, corpus: Corpus, processes: int) -> N
 def environment(job: Job, model: PreTrainedModel | PeftModel, processes: int) -> dict[str, Any]:
     """What else decides the numbers: versions, device, precision, threads, data."""
     packages = ("hyperfit", "torch", "transformers", "peft", "accelerate", "tokenizers")
-    name = (
-        torch.cuda.get_device_name(job.device)
-        if job.device.type == "cuda"
-        else platform.processor() or platform.machine()
-    )
     counted = learning(model)
     return {
         "python": platform.python_version(),
         "versions": {package: version(package) for package in packages},
         "device": str(job.device),
-        "device_name": name,
+        "device_name": device_name(job.device),
         "precision": job.precision,
         "attention": model.config._attn_implementation,
         "threads": torch.get_num_threads(),

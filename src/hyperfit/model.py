@@ -1,6 +1,7 @@
 """Load a causal language model; know where its family keeps blocks, norm, head and embeddings."""
 
 import json
+import platform
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
+from peft import PeftModel
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -35,6 +37,8 @@ class Family:
     """The unembedding."""
     embedding: str
     """The token embedding."""
+    tuple_output: bool = False
+    """Whether a block returns its hidden states as the first of a tuple."""
 
 
 _LLAMA = Family("model.layers", "model.norm", "lm_head", "model.embed_tokens")
@@ -53,6 +57,7 @@ FAMILIES: dict[str, Family] = {
     "gpt2": Family("transformer.h", "transformer.ln_f", "lm_head", "transformer.wte"),
     "gpt_neox": Family("gpt_neox.layers", "gpt_neox.final_layer_norm", "lm_head", "gpt_neox.embed_in"),
     "opt": Family("model.decoder.layers", "model.decoder.final_layer_norm", "lm_head", "model.decoder.embed_tokens"),
+    "imagegpt": Family("transformer.h", "transformer.ln_f", "lm_head", "transformer.wte", tuple_output=True),
 }
 """By ``config.model_type``. A family is one line here; tests/families.py builds a tiny random model of each."""
 
@@ -75,6 +80,13 @@ def blocks_of(model: PreTrainedModel) -> nn.ModuleList:
     return blocks
 
 
+def inner_model(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
+    """The causal LM itself, without PEFT's wrapping; adapters inside its blocks stay where they are."""
+    inner = model.get_base_model() if isinstance(model, PeftModel) else model
+    assert isinstance(inner, PreTrainedModel)
+    return inner
+
+
 def positions_of(config: Any) -> int | None:
     """The longest sequence the model has positions for; None if its config names no limit."""
     limit = getattr(config, "max_position_embeddings", None)
@@ -93,6 +105,13 @@ def pick_device(name: str) -> torch.device:
         reason = str(error).strip().split("\n")[0]
         raise UserError(f"--device {name}: not to be had here ({reason}); give cpu or auto") from error
     return device
+
+
+def device_name(device: torch.device) -> str:
+    """The kind of processor."""
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    return f"{platform.processor() or platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
 
 
 def fast_bf16(device: torch.device) -> bool:

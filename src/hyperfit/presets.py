@@ -29,16 +29,23 @@ def li2026(model: str, data: str) -> Recipe:
     """*Beyond Temperature*: Late-Stage LoRA in the last 5 blocks, 2,000 sequences, up to 260 epochs.
 
     The paper states depth, samples and epochs; rank, scale and learning rate are not known to us, so
-    those here are this project's defaults. Probes every 5 epochs, as 260 of them would cost more
+    those here are this project's defaults. Greedy texts every 5 epochs, as 260 times would cost more
     than the training.
     """
     return Recipe(
-        model=model, data=data, method="late-lora", late_blocks=5, samples=2000, epochs=260, batch_size=8, probe_every=5
+        model=model,
+        data=data,
+        method="late-lora",
+        late_blocks=5,
+        samples=2000,
+        epochs=260,
+        batch_size=8,
+        greedy_every=5,
     )
 
 
 def tiny(model: str, data: str) -> Recipe:
-    """Late-Stage LoRA for the embedded 12-million-parameter model, calibrated in LAB.md; probes every second epoch."""
+    """Late-Stage LoRA for the embedded 12-million-parameter model, calibrated in LAB.md; greedy text every 2 epochs."""
     return Recipe(
         model=model,
         data=data,
@@ -49,7 +56,7 @@ def tiny(model: str, data: str) -> Recipe:
         lr=2e-3,
         epochs=60,
         batch_size=4,
-        probe_every=2,
+        greedy_every=2,
         probe_texts=16,
         validation_samples=24,
     )

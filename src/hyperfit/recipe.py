@@ -10,6 +10,7 @@ from hyperfit.errors import UserError
 Method = Literal["late-lora", "lora", "full"]
 Chunking = Literal["start", "packed"]
 Precision = Literal["auto", "bf16", "fp32"]
+CacheMode = Literal["auto", "off", "required"]
 
 DEFAULT_LR: dict[str, float] = {"late-lora": 5e-4, "lora": 5e-4, "full": 5e-6}
 """Learning rates for models of a billion parameters and more, by method; small models need larger ones."""
@@ -67,7 +68,9 @@ class Recipe:
     """Mean training loss of an epoch (nats per token) at which the run ends. None: run all epochs."""
 
     probe_every: int = 1
-    """Epochs between probes of validation loss, entropy and greedy text; 0: only after the last."""
+    """Epochs between probes of validation loss and entropy; 0: only before the first and after the last."""
+    greedy_every: int = 1
+    """Epochs between probes of greedy text, which need the whole model; 0: only before the first and after the last."""
     probe_texts: int = 32
     """Held-out contexts continued greedily in a probe (TTR of 96 tokens)."""
     validation_samples: int = 128
@@ -103,7 +106,7 @@ class Recipe:
                 for name in ("late_blocks", "rank", "batch_size", "accumulate", "epochs", "probe_texts")
             ),
             *(at_least(name, 1) for name in ("validation_samples", "checkpoint_every")),
-            at_least("probe_every", 0),
+            *(at_least(name, 0) for name in ("probe_every", "greedy_every")),
             ("seed", 0 <= self.seed < 2**63, "give a whole number from 0 to 2^63 - 1"),
             ("batch_size", self.batch_size <= 2**20, "give at most 1,048,576"),
             ("accumulate", self.accumulate <= 2**20, "give at most 1,048,576"),

@@ -10,20 +10,21 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from accelerate import Accelerator
 from peft import PeftModel
-from torch import Tensor
 from transformers import PreTrainedModel
 
-from hyperfit.adapt import adapt, learning
+from hyperfit import probe
+from hyperfit.adapt import learning
 from hyperfit.console import progress, say
 from hyperfit.errors import UserError
 from hyperfit.interrupts import stop_requests
 from hyperfit.job import Job, check, environment
-from hyperfit.model import load_model
-from hyperfit.probe import Probe, probe
-from hyperfit.recipe import Recipe
+from hyperfit.loss import SequenceLoss
+from hyperfit.prefix.cache import PrefixCache
+from hyperfit.prefix.store import FOLDER
+from hyperfit.ready import ready
+from hyperfit.recipe import CacheMode, Recipe
 from hyperfit.result import save_result
 from hyperfit.rundir import ENDED, RunDir, writing
 from hyperfit.state import State
@@ -31,14 +32,27 @@ from hyperfit.state import State
 Say = Callable[[str], None]
 
 
-def train(recipe: Recipe, output: Path | str, *, resume: bool = False, tell: Say = say) -> RunDir:
+def train(
+    recipe: Recipe,
+    output: Path | str,
+    *,
+    resume: bool = False,
+    prefix_cache: CacheMode = "auto",
+    cache_dir: Path | str | None = None,
+    streaming: bool = False,
+    tell: Say = say,
+) -> RunDir:
     """Train as the recipe says and leave the result in the folder ``output``.
 
     resume: go on from the newest checkpoint of the run that lies there (or begin, if none does). A
     resumed run ends, on a CPU with as many threads, with the same weights, bit for bit, as one that was
-    never stopped. Raises UserError for anything wrong with the input, all at once, before the folder is made; and for a
-    loss that becomes NaN. KeyboardInterrupt after Ctrl-C or SIGTERM, with the run left resumable.
-    Under ``accelerate launch`` the sequences of each update are shared among the processes.
+    never stopped. prefix_cache: compute the frozen blocks once and read their output back; the weights come out the
+    same, bit for bit. auto: where that can be done; off; required: or fail. cache_dir: where caches lie; None: in
+    ``.prefix-cache`` beside the run. streaming: never hold the frozen blocks; they are read from the disk one at
+    a time to fill the cache, and greedy probes are left out. Raises UserError for anything wrong with the input,
+    all at once, before the folder is made; and for a loss that becomes NaN. KeyboardInterrupt after Ctrl-C or
+    SIGTERM, with the run left resumable. Under ``accelerate launch`` the sequences of each update are shared among
+    the processes.
     """
     accelerator = Accelerator(mixed_precision="no", device_placement=False)
     main = accelerator.is_main_process
@@ -46,20 +60,29 @@ def train(recipe: Recipe, output: Path | str, *, resume: bool = False, tell: Say
     run = RunDir(Path(output))
     going_on = resume and (run.path / "recipe.json").exists()
     many = accelerator.num_processes > 1
-    job = check(recipe, run, going_on, str(accelerator.device) if many else recipe.device, accelerator.num_processes)
+    device = str(accelerator.device) if many else recipe.device
+    job = check(
+        recipe, run, going_on, device, accelerator.num_processes, prefix_cache=prefix_cache, streaming=streaming
+    )
     recipe = job.recipe
     accelerator.wait_for_everyone()
     if going_on and has_ended(run, tell):
         return run
     tell(job.corpus.describe())
-    dtype = torch.bfloat16 if job.precision == "bf16" and recipe.method != "full" else torch.float32
-    model = adapt(load_model(recipe.model, device=job.device, dtype=dtype), recipe).eval()
+    model, prefix = ready(job, Path(cache_dir) if cache_dir else run.path.absolute().parent / FOLDER, tell)
     tell(f"{learning(model).describe()}; {job.precision} on {job.device}")
     optimizer = torch.optim.AdamW(
         (p for p in model.parameters() if p.requires_grad), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     state = State(model, optimizer)
-    now = environment(job, model, accelerator.num_processes)
+    now = {
+        **environment(job, model, accelerator.num_processes),
+        "prefix_cache": prefix and {"blocks": prefix.blocks, "name": prefix.entry.path.name},
+    }
+    if streaming:
+        tell(
+            "--streaming: no greedy text in the probes, as it needs the whole model; hyperfit evaluate can do it later"
+        )
     if main and not going_on:
         RunDir.create(run.path, recipe, now)
     accelerator.wait_for_everyone()
@@ -70,7 +93,7 @@ def train(recipe: Recipe, output: Path | str, *, resume: bool = False, tell: Say
         if going_on:
             rewind(run, state, now, tell, main)
         accelerator.wait_for_everyone()
-        Loop(job, run, state, accelerator, stop, tell).run_epochs()
+        Loop(job, run, state, prefix, accelerator, stop, tell).run_epochs()
         if stop():  # asked while the result was being saved
             raise KeyboardInterrupt
     return run
@@ -106,25 +129,35 @@ class Loop:
     job: Job
     run: RunDir
     state: State
+    prefix: PrefixCache | None
     accelerator: Accelerator
     stop: Callable[[], bool]
     """Whether this process has been asked to stop."""
     tell: Say
 
+    @property
+    def model(self) -> PreTrainedModel | PeftModel:
+        """The model in training."""
+        assert isinstance(self.state.model, (PreTrainedModel, PeftModel))
+        return self.state.model
+
     def run_epochs(self) -> None:
         """Epochs until the loss is reached, the epochs are used up, or a signal asks to stop."""
         state, recipe, main = self.state, self.job.recipe, self.accelerator.is_main_process
-        model, optimizer = self.accelerator.prepare(state.model, state.optimizer)
+        model, optimizer = self.accelerator.prepare(SequenceLoss(self.model, self.job.autocast), state.optimizer)
         if state.update == 0 and main:
             first = {"event": "epoch", "epoch": 0, "step": 0, "train_loss": None}
-            self.run.append({**first, **self.look().event, "seconds": 0.0})
+            self.run.append({**first, **self.look(predictions=True, greedy=True), "seconds": 0.0})
         while state.reason is None:
             started = time.monotonic()
             updates = epoch_order(recipe, state.epoch, len(self.job.corpus.train), self.accelerator.num_processes)
             with progress(f"epoch {state.epoch + 1} of at most {recipe.epochs}", len(updates)) as advance:
                 advance(state.batch)
-                for rows in updates[state.batch :]:
-                    interrupted = self.update(model, optimizer, rows)
+                for number in range(state.batch, len(updates)):
+                    if self.prefix is not None:
+                        for soon in updates[number + 1 : number + 2]:
+                            self.prefix.expect(self.job.corpus.train[soon])
+                    interrupted = self.update(model, optimizer, updates[number])
                     if not math.isfinite(state.loss_sum):
                         raise self.diverged()
                     if interrupted:
@@ -144,14 +177,16 @@ class Loop:
         job, state, accelerator = self.job, self.state, self.accelerator
         predicted = len(rows) * (job.corpus.train.shape[1] - 1)
         mine = rows[accelerator.process_index :: accelerator.num_processes]
-        pieces = [mine[start : start + job.recipe.batch_size] for start in range(0, len(mine), job.recipe.batch_size)]
-        weight = 1.0 if pieces else 0.0  # a process without rows still has to take part
-        pieces = pieces or [rows[:1]]
+        pieces = [mine[start : start + job.batch_size] for start in range(0, len(mine), job.batch_size)]
+        pieces = pieces or [[]]  # a process without rows still has to take part
         wide = torch.float32 if job.device.type == "mps" else torch.float64  # MPS has no float64
         loss_sum = torch.zeros((), dtype=wide, device=job.device)
         for index, piece in enumerate(pieces):
+            # every pass has the same shape, and with it the same rounding; what fills it up does not count
+            filled_up = [*piece, *[rows[0]] * (job.batch_size - len(piece))]
+            ids = job.corpus.train[filled_up].to(job.device)
             with nullcontext() if index == len(pieces) - 1 else accelerator.no_sync(model):
-                loss = weight * summed_loss(model, job.corpus.train[piece].to(job.device), job)
+                loss = model(ids, len(piece))
                 # gradients are averaged over processes; the loss is a mean over the tokens of all of them
                 accelerator.backward(loss * accelerator.num_processes / predicted)
             loss_sum += loss.detach()
@@ -167,12 +202,16 @@ class Loop:
             state.tokens += predicted
         return bool(reduced[1] > 0)
 
-    def look(self) -> Probe:
-        """A probe of the model as it stands."""
-        job, model = self.job, self.state.model
-        assert isinstance(model, (PreTrainedModel, PeftModel))
+    def look(self, *, predictions: bool, greedy: bool) -> dict[str, float | str | None]:
+        """Probes of the model as it stands, for the log."""
+        job, model = self.job, self.model
+        found: dict[str, float | str | None] = {}
         with job.autocast():
-            return probe(model, job.tokenizer, job.corpus, job.recipe.probe_texts, job.recipe.batch_size)
+            if predictions:
+                found |= probe.predictions(model, job.corpus, job.batch_size)
+            if greedy and not job.streaming:
+                found |= probe.greedy_text(model, job.tokenizer, job.corpus, job.recipe.probe_texts)
+        return found
 
     def end_epoch(self, seconds: float) -> None:
         """Decide whether training has ended, probe, log, and save a checkpoint."""
@@ -187,8 +226,11 @@ class Loop:
         if not self.accelerator.is_main_process:
             return
         event = {"event": "epoch", "epoch": state.epoch, "step": state.update, "train_loss": round(loss, 6)}
-        if state.reason or (recipe.probe_every and state.epoch % recipe.probe_every == 0):
-            event |= self.look().event
+        due = {
+            name: bool(every) and state.epoch % every == 0
+            for name, every in (("predictions", recipe.probe_every), ("greedy", recipe.greedy_every))
+        }
+        event |= self.look(**{name: now or state.reason is not None for name, now in due.items()})
         self.run.append({**event, "seconds": round(seconds, 2)})
         self.tell(epoch_line(event, recipe.epochs, seconds))
         if state.reason or state.epoch % recipe.checkpoint_every == 0:
@@ -197,16 +239,17 @@ class Loop:
     def finish(self) -> None:
         """Save the result, say plainly whether near-zero loss was reached, and let the checkpoints go."""
         state, goal = self.state, self.job.recipe.stop_loss
-        assert isinstance(state.model, (PreTrainedModel, PeftModel))
         loss = self.run.events("epoch")[-1]["train_loss"]
         folder = self.run.path / ("adapter" if isinstance(state.model, PeftModel) else "model")
         with writing(folder) as aside:
-            save_result(state.model, aside, self.job.recipe, self.job.tokenizer, loss, near_zero=state.reason == "loss")
+            save_result(self.model, aside, self.job.recipe, self.job.tokenizer, loss, near_zero=state.reason == "loss")
         self.run.append({**self.place("end"), "reason": state.reason, "train_loss": loss})
         self.run.discard_checkpoints()
         verdict = "all epochs done"
         if goal is not None:
             verdict = f"near-zero loss (at most {goal}) {'' if state.reason == 'loss' else 'NOT '}reached"
+        if self.prefix is not None and not self.job.streaming:
+            self.tell(self.prefix.saving())
         self.tell(f"{verdict}: training loss {loss:.3f} after {state.epoch} epochs; {folder}")
 
     def check_weights(self) -> None:
@@ -245,13 +288,6 @@ def epoch_order(recipe: Recipe, epoch: int, count: int, processes: int) -> list[
     order = np.random.default_rng([recipe.seed, 3, epoch]).permutation(count).tolist()
     size = recipe.batch_size * recipe.accumulate * processes
     return [order[start : start + size] for start in range(0, count, size)]
-
-
-def summed_loss(model: torch.nn.Module, ids: Tensor, job: Job) -> Tensor:
-    """Cross-entropy summed over the predicted tokens of int64[batch, length], nats."""
-    with job.autocast():
-        logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
-    return F.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten(), reduction="sum")
 
 
 def epoch_line(event: dict[str, Any], epochs: int, seconds: float) -> str:

@@ -9,7 +9,7 @@ from peft import PeftModel
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from hyperfit.decode.decodings import generation_config
-from hyperfit.model import evaluating
+from hyperfit.model import evaluating, inner_model
 
 
 def continue_contexts(
@@ -31,8 +31,7 @@ def continue_contexts(
     at the end-of-text token (which is not returned); otherwise that token is forbidden and each
     continuation has exactly ``new_tokens`` tokens. advance: called with the number of texts done.
     """
-    inner = model.get_base_model() if isinstance(model, PeftModel) else model
-    assert isinstance(inner, PreTrainedModel)
+    inner = inner_model(model)
     generate: Any = inner.generate
     eos, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
     config = generation_config(decoding, new_tokens=new_tokens, stop_at_end=stop_at_end, eos=eos, pad=pad)

@@ -1,0 +1,136 @@
+"""Where the frozen blocks end, what forbids to skip them, and how their stored output takes their place."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from hyperfit.model import blocks_of, family_of, inner_model
+
+
+def frozen_blocks(model: PreTrainedModel | PeftModel) -> int:
+    """How many blocks lie below the first one that learns; all of them if none learns."""
+    blocks = blocks_of(inner_model(model))
+    learns = [any(p.requires_grad for p in block.parameters()) for block in blocks]
+    return learns.index(True) if True in learns else len(blocks)
+
+
+def obstacle(model: PreTrainedModel | PeftModel, frozen: int) -> str | None:
+    """Why the output of the first ``frozen`` blocks may not be computed once and reused; None if it may."""
+    inner = inner_model(model)
+    config, blocks = inner.config, blocks_of(inner)
+    if frozen == 0:
+        return "the first block learns, so there is nothing below it to store"
+    if frozen == len(blocks):
+        return "no block learns"
+    if getattr(config, "hidden_size_per_layer_input", 0):
+        return f"{config.model_type} feeds token embeddings into every block"
+    if getattr(config, "num_kv_shared_layers", 0):
+        return f"blocks of {config.model_type} share keys and values"
+    below = below_the_cut(inner, frozen)
+    if learning := [name for name, parameter in parameters_of(below).items() if parameter.requires_grad]:
+        return f"{learning[0]} learns, below the first block that does"
+    for name, module in below:
+        if module.training and (rate := dropout_of(module)):
+            return f"{name or type(module).__name__} drops out at random ({rate}); call model.eval()"
+    return None
+
+
+def below_the_cut(inner: PreTrainedModel, frozen: int) -> list[tuple[str, nn.Module]]:
+    """(name, module) of everything that the first ``frozen`` blocks' output depends on, in the model's order."""
+    family = family_of(inner.config.model_type)
+    above = (family.norm, family.head, *(f"{family.blocks}.{i}" for i in range(frozen, len(blocks_of(inner)))))
+    return [
+        (name, module)
+        for name, module in inner.named_modules()
+        if not any(name == path or name.startswith(f"{path}.") for path in above)
+    ]
+
+
+def parameters_of(modules: list[tuple[str, nn.Module]]) -> dict[str, nn.Parameter]:
+    """The modules' own parameters by their whole names, a shared one once."""
+    found: dict[nn.Parameter, str] = {}
+    for path, module in modules:
+        for part, parameter in module.named_parameters(recurse=False):
+            found.setdefault(parameter, f"{path}.{part}")
+    return {name: parameter for parameter, name in found.items()}
+
+
+def dropout_of(module: nn.Module) -> float:
+    """The largest dropout rate among a module's own settings, 0 if it has none."""
+    names = [name for name in vars(module) if "drop" in name]
+    if isinstance(module, nn.Dropout):
+        names.append("p")
+    rates = [getattr(module, name) for name in names]
+    return max((float(rate) for rate in rates if isinstance(rate, (int, float))), default=0.0)
+
+
+class Bypass:
+    """Gives ``hidden`` as the output of the first ``blocks`` blocks while it is set; they compute nothing then.
+
+    The model stays whole: its own code still makes position embeddings, rotary phases and masks for the
+    blocks that follow, and the names of its parameters stay as they are.
+    """
+
+    def __init__(self, model: PreTrainedModel | PeftModel, blocks: int) -> None:
+        inner = self.model = inner_model(model)
+        family = family_of(inner.config.model_type)
+        self.hidden: Tensor | None = None
+        """float[batch, length, width], or None to compute."""
+        self.blocks = blocks
+        for index, block in enumerate(blocks_of(inner)):
+            block.forward = self._block(index, block.forward, family.tuple_output)
+        embedding: Any = inner.get_submodule(family.embedding)
+        embedding.forward = self._embedding(embedding, embedding.forward)
+
+    def _block(self, index: int, compute: Callable[..., Any], tuple_output: bool) -> Callable[..., Any]:
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            if self.hidden is None or index >= self.blocks:
+                return compute(*args, **kwargs)
+            return (self.hidden,) if tuple_output else self.hidden
+
+        return forward
+
+    def _embedding(self, embedding: Any, compute: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        def forward(ids: Tensor) -> Tensor:
+            if self.hidden is None:
+                return compute(ids)
+            # never read: only its shape, type and device tell the model how to make positions and masks
+            blank = torch.zeros((), dtype=embedding.weight.dtype, device=ids.device)
+            return blank.expand(*ids.shape, embedding.embedding_dim)
+
+        return forward
+
+
+class _Reached(Exception):  # noqa: N818  # carries the states out of the model; nothing is wrong
+    def __init__(self, hidden: Tensor) -> None:
+        self.hidden = hidden
+
+
+def hidden_at(model: PreTrainedModel | PeftModel, block: int, ids: Tensor) -> Tensor:
+    """float[batch, length, width]: what reaches block ``block`` for int64[batch, length] ids; nothing after is run."""
+    inner = inner_model(model)
+    with stopping_at(blocks_of(inner)[block]):
+        try:
+            inner.base_model(input_ids=ids, use_cache=False)
+        except _Reached as reached:
+            return reached.hidden
+    raise AssertionError(f"block {block} was never reached")
+
+
+@contextmanager
+def stopping_at(block: nn.Module) -> Iterator[None]:
+    """Leave the model's forward pass with what it hands to ``block``."""
+
+    def leave(module: nn.Module, args: tuple[Any, ...]) -> None:
+        raise _Reached(args[0])
+
+    handle = block.register_forward_pre_hook(leave)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -1,0 +1,269 @@
+"""The prefix cache: the frozen blocks' output for given sequences, made once, used in every later forward pass."""
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from peft import PeftModel
+from torch import Tensor
+from torch.utils.hooks import RemovableHandle
+from transformers import PreTrainedModel
+
+from hyperfit.console import Advance, progress, say
+from hyperfit.errors import UserError
+from hyperfit.model import autocast, device_name, evaluating, inner_model
+from hyperfit.prefix.bypass import Bypass, below_the_cut, frozen_blocks, hidden_at, obstacle, parameters_of
+from hyperfit.prefix.rows import Rows
+from hyperfit.prefix.states import TYPES, States, bytes_of, type_name
+from hyperfit.prefix.store import Entry, megabytes, open_or_fill
+from hyperfit.recipe import Precision
+
+FORMAT = 1
+"""Rises when the meaning of the file changes."""
+
+UNIMPORTANT = {"_name_or_path", "name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures"}
+"""What a model's config says that its arithmetic does not depend on."""
+
+Say = Callable[[str], None]
+
+
+class PrefixCache:
+    """Stored states of a model's first ``blocks`` blocks, fed to it whenever it reads one of the stored sequences."""
+
+    def __init__(self, entry: Entry, rows: Rows, bypass: Bypass, *, reused: bool, tell: Say = say) -> None:
+        self.entry, self.rows, self.bypass, self.reused, self.tell = entry, rows, bypass, reused, tell
+        about = entry.about["states"]
+        self.states = States(entry.states, tuple(about["shape"]), TYPES[about["dtype"]])
+        self.on = True
+        self.missed = False
+        self.served = 0
+        self.hooks: list[RemovableHandle] = []
+
+    @property
+    def blocks(self) -> int:
+        """Frozen blocks whose output is stored."""
+        return self.bypass.blocks
+
+    def attach(self) -> None:
+        """From now on the model reads stored sequences from the cache, and computes all others as before.
+
+        Only whole sequences, without padding, positions or key-value cache (``use_cache=False``) are read from it.
+        """
+        body = self.bypass.model.base_model
+
+        def look_up(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            given = {"input_ids": args[0], **kwargs} if args else kwargs
+            self.bypass.hidden = self.find(given) if self.on else None
+
+        def forget(module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            self.bypass.hidden = None
+
+        self.hooks = [
+            body.register_forward_pre_hook(look_up, with_kwargs=True),
+            body.register_forward_hook(forget, always_call=True),
+        ]
+
+    def detach(self) -> None:
+        """The model computes everything again."""
+        for hook in self.hooks:
+            hook.remove()
+
+    def find(self, given: dict[str, Any]) -> Tensor | None:
+        """The states for the arguments of a forward pass, on the ids' device; None if it must be computed."""
+        ids, mask = given.get("input_ids"), given.get("attention_mask")
+        others = ("past_key_values", "position_ids", "inputs_embeds", "token_type_ids")
+        if ids is None or ids.shape[1] != self.rows.ids.shape[1] or given.get("use_cache") is not False:
+            return None
+        if any(given.get(name) is not None for name in others) or not (mask is None or bool(mask.all())):
+            return None
+        rows = self.rows.find(ids)
+        if rows is None:
+            if not self.missed:
+                self.missed = True
+                self.tell("a sequence is not in the prefix cache (did the data change?); such batches run uncached")
+            return None
+        self.served += 1
+        return self.states.read(rows).to(ids.device)
+
+    def expect(self, ids: Tensor) -> None:
+        """Have the states of int64[batch, length] sequences read from the disk meanwhile."""
+        self.states.expect(self.rows.find(ids) or [])
+
+    @contextmanager
+    def off(self) -> Iterator[None]:
+        """Compute everything inside the block."""
+        self.on = False
+        try:
+            yield
+        finally:
+            self.on = True
+
+    def saving(self) -> str:
+        """What it has saved so far, in one line for people."""
+        fill = self.entry.about["fill"]
+        each, spent = fill["seconds"] / fill["batches"], 0.0 if self.reused else fill["seconds"]
+        saved = max(0.0, self.served * each - spent)
+        filled = f", less {spent:.1f} s to fill it" if spent else ""
+        return (
+            f"prefix cache: saved about {saved:.0f} s ({self.served} passes without blocks 0–{self.blocks - 1}, "
+            f"{each:.3f} s each{filled})"
+        )
+
+    def describe(self) -> str:
+        """One line for people."""
+        fill, size = self.entry.about["fill"], self.entry.about["states"]["bytes"]
+        how = "found" if self.reused else f"filled in {fill['seconds']:.1f} s"
+        return (
+            f"prefix cache: blocks 0–{self.blocks - 1} over {len(self.rows.ids)} sequences, {megabytes(size)}, {how}; "
+            f"{self.entry.path}"
+        )
+
+
+def cache_prefix(
+    model: PreTrainedModel | PeftModel,
+    sequences: Tensor,
+    folder: Path | str,
+    *,
+    batch_size: int = 8,
+    precision: Precision = "fp32",
+    tell: Say = say,
+) -> PrefixCache:
+    """Store what the frozen blocks make of int64[any, length] sequences, and attach it to the model.
+
+    folder: where caches lie; one that is there for the same weights, sequences, depth, types and versions is used.
+    batch_size: sequences of a forward pass; train with as many, for then rounding is the same. precision: bf16 where
+    training computes under bfloat16 autocast. Raises UserError if the model breaks a condition
+    (``hyperfit.prefix.bypass.obstacle``) or the disk has no room.
+    """
+    frozen = frozen_blocks(model)
+    if reason := obstacle(model, frozen):
+        raise UserError(f"the prefix cannot be cached: {reason}")
+    inner = inner_model(model)
+    tensors = parameters_of(below_the_cut(inner, frozen)).items()
+    plan = Plan(inner, frozen, Rows.of(sequences), batch_size, precision, inner.device)
+
+    def fill(states: States, bypass: Bypass, advance: Advance) -> None:
+        plan.push(states, bypass, 0, frozen, advance)
+
+    return plan.open(Path(folder), tensors, fill, passes=1, tell=tell)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be stored: the output of a model's first ``frozen`` blocks for some sequences."""
+
+    model: PreTrainedModel
+    frozen: int
+    rows: Rows
+    batch_size: int
+    """Sequences of every forward pass."""
+    precision: Precision
+    """bf16: under autocast."""
+    device: torch.device
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(sequences, length, width)"""
+        count, length = self.rows.ids.shape
+        return count, length, self.model.config.hidden_size
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk: states have the type of the model's weights."""
+        return math.prod(self.shape) * self.model.dtype.itemsize
+
+    def key(self, weights: str) -> dict[str, Any]:
+        """All that the states depend on, rounding included; ``weights``: a digest of the frozen tensors."""
+        config = {name: value for name, value in self.model.config.to_dict().items() if name not in UNIMPORTANT}
+        return {
+            "format": FORMAT,
+            "weights": weights,
+            "config": hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest(),
+            "blocks": self.frozen,
+            "sequences": self.rows.fingerprint,
+            "shape": list(self.shape),
+            "batch_size": self.batch_size,
+            "dtype": type_name(self.model.dtype),
+            "precision": self.precision,
+            "attention": self.model.config._attn_implementation,
+            "device": self.device.type,
+            "device_name": device_name(self.device),
+            "threads": torch.get_num_threads() if self.device.type == "cpu" else None,
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+        }
+
+    def open(
+        self,
+        folder: Path,
+        tensors: Iterable[tuple[str, Tensor]],
+        fill: Callable[[States, Bypass, Advance], None],
+        *,
+        passes: int,
+        tell: Say,
+    ) -> PrefixCache:
+        """The cache, found or filled, attached to the model.
+
+        tensors: name and values of all frozen weights. fill: writes the states. passes: how often it pushes all
+        sequences through the model, for the bar.
+        """
+        key, bypass, batches = (
+            self.key(digest(tensors)),
+            Bypass(self.model, self.frozen),
+            self.rows.batches(self.batch_size),
+        )
+
+        def write(file: Path) -> dict[str, Any]:
+            started = time.monotonic()
+            with (
+                States.create(file, self.shape, self.model.dtype) as states,
+                progress(f"prefix cache: blocks 0–{self.frozen - 1}", passes * len(batches)) as advance,
+                evaluating(self.model),
+                autocast(self.device, self.precision),
+            ):
+                fill(states, bypass, advance)
+            seconds = round(time.monotonic() - started, 3)
+            return {
+                "model": self.model.name_or_path,
+                "states": {"dtype": type_name(self.model.dtype), "shape": list(self.shape)},
+                "fill": {"seconds": seconds, "batches": len(batches)},
+            }
+
+        entry, reused = open_or_fill(folder, key, self.size, write, tell)
+        cache = PrefixCache(entry, self.rows, bypass, reused=reused, tell=tell)
+        cache.attach()
+        return cache
+
+    def push(self, states: States, bypass: Bypass, start: int, stop: int, advance: Advance) -> None:
+        """Take all sequences from block ``start`` (0: from their tokens) to before block ``stop``, in the file."""
+        for rows in self.rows.batches(self.batch_size):
+            hidden = states.read(rows) if start else None
+            states.write(rows.start, self.run(bypass, rows, hidden, start, stop))
+            advance(1)
+
+    def run(self, bypass: Bypass, rows: range, hidden: Tensor | None, start: int, stop: int) -> Tensor:
+        """float[rows, length, width]: the states before block ``stop``, from those before block ``start``."""
+        whole = [*range(len(rows)), *[0] * (self.batch_size - len(rows))]  # all batches have one shape
+        ids = self.rows.ids[rows.start : rows.stop][whole].to(self.device)
+        bypass.blocks, bypass.hidden = start, None if hidden is None else hidden[whole].to(self.device)
+        try:
+            return hidden_at(self.model, stop, ids)[: len(rows)]
+        finally:
+            bypass.blocks, bypass.hidden = self.frozen, None
+
+
+def digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
+    """SHA-256 of names, types, shapes and values, hexadecimal."""
+    total = hashlib.sha256()
+    for name, tensor in tensors:
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        total.update(bytes_of(tensor))
+    return total.hexdigest()

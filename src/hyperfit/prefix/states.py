@@ -1,0 +1,85 @@
+"""Hidden states in a file: written in pieces, read back through a memory map."""
+
+import mmap
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+TYPES: dict[str, torch.dtype] = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+"""Names of element types as files have them."""
+
+
+def type_name(dtype: torch.dtype) -> str:
+    """The inverse of TYPES."""
+    return str(dtype).removeprefix("torch.")
+
+
+def bytes_of(tensor: Tensor) -> memoryview:
+    """A tensor's values as they lie in memory."""
+    values: Any = tensor.detach().cpu().contiguous().view(torch.uint8).numpy()
+    return memoryview(values).cast("B")
+
+
+class States:
+    """dtype[rows, length, width] in a file of that many bytes. What has been read is not kept in memory."""
+
+    def __init__(self, file: Path, shape: tuple[int, int, int], dtype: torch.dtype) -> None:
+        self.shape, self.dtype = shape, dtype
+        self.row_bytes = shape[1] * shape[2] * dtype.itemsize
+        self.handle = os.open(file, os.O_RDWR if os.access(file, os.W_OK) else os.O_RDONLY)
+        size = shape[0] * self.row_bytes
+        # a private map: torch wants memory it could write to, and what it wrote would never reach the file
+        self.map = mmap.mmap(self.handle, size, access=mmap.ACCESS_COPY)
+        self.tensor = torch.frombuffer(self.map, dtype=dtype).view(shape)
+
+    @classmethod
+    def create(cls, file: Path, shape: tuple[int, int, int], dtype: torch.dtype) -> "States":
+        """A file for states that are still to be written."""
+        with file.open("wb") as new:
+            new.truncate(shape[0] * shape[1] * shape[2] * dtype.itemsize)
+        return cls(file, shape, dtype)
+
+    def read(self, rows: Sequence[int]) -> Tensor:
+        """dtype[len(rows), length, width]: a copy, on the CPU."""
+        states = self.tensor[list(rows)]
+        if hasattr(mmap, "MADV_DONTNEED"):  # the pages stay in the system's cache, but are no longer ours
+            self.map.madvise(mmap.MADV_DONTNEED)
+        return states
+
+    def expect(self, rows: Sequence[int]) -> None:
+        """Let the system read rows from the disk meanwhile; they will be asked for soon."""
+        if hasattr(mmap, "MADV_WILLNEED"):
+            for row in rows:
+                start = row * self.row_bytes // mmap.PAGESIZE * mmap.PAGESIZE
+                self.map.madvise(mmap.MADV_WILLNEED, start, (row + 1) * self.row_bytes - start)
+
+    def write(self, start: int, states: Tensor) -> None:
+        """Put dtype[any, length, width] at row ``start`` and those after it."""
+        assert states.dtype == self.dtype
+        assert states.shape[1:] == self.shape[1:]
+        data = bytes_of(states)
+        offset = start * self.row_bytes
+        while data:
+            written = os.pwrite(self.handle, data, offset)
+            data, offset = data[written:], offset + written
+
+    def __enter__(self) -> "States":
+        """The states themselves."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close file and map."""
+        self.close()
+
+    def close(self) -> None:
+        """Let go of file and map."""
+        del self.tensor
+        self.map.close()
+        os.close(self.handle)

@@ -1,0 +1,166 @@
+"""Fill a prefix cache, and train above it, without ever holding the frozen blocks: one at a time, from the disk."""
+
+import json
+from pathlib import Path
+
+import torch
+from accelerate import init_empty_weights
+from accelerate.utils import set_module_tensor_to_device
+from safetensors import safe_open
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
+from transformers.utils.hub import cached_file
+
+from hyperfit import assets
+from hyperfit.console import Advance, say
+from hyperfit.errors import UserError
+from hyperfit.model import UNREADABLE, blocks_of, family_of, load_config
+from hyperfit.prefix.bypass import Bypass, below_the_cut, obstacle, parameters_of
+from hyperfit.prefix.cache import Plan, PrefixCache, Say
+from hyperfit.prefix.rows import Rows
+from hyperfit.prefix.states import States
+from hyperfit.recipe import Precision
+
+
+class Shards:
+    """A model's weights in its safetensors files, read tensor by tensor."""
+
+    def __init__(self, name: str, model: PreTrainedModel) -> None:
+        """name: folder, hub id or builtin:NAME. Raises UserError if a weight of ``model`` is not in the files."""
+        self.files = {key: file for file in weight_files(name) for key in keys_of(file)}
+        start = f"{model.base_model_prefix}."
+        self.keys: dict[str, str] = {}
+        """The model's names of weights → those in the files."""
+        for weight, _ in model.named_parameters():
+            self.keys[weight] = weight if weight in self.files else weight.removeprefix(start)
+            if self.keys[weight] not in self.files:
+                raise UserError(
+                    f"--streaming: {weight} is not in the safetensors files of {name} under this name, so the model "
+                    "cannot be read block by block; train without --streaming"
+                )
+
+    def read(self, weight: str, dtype: torch.dtype) -> Tensor:
+        """A tensor by the model's name of it, copied out of the file."""
+        key = self.keys[weight]
+        with safe_open(self.files[key], framework="pt") as file:
+            tensor: Tensor = file.get_tensor(key)
+            return tensor.to(dtype, copy=True)
+
+
+def weight_files(name: str) -> list[Path]:
+    """The safetensors files of a model: one, or the shards that its index names."""
+    where = assets.resolve(name, "models")
+    try:
+        if single := cached_file(where, SAFE_WEIGHTS_NAME, _raise_exceptions_for_missing_entries=False):
+            return [Path(single)]
+        index = json.loads(Path(str(cached_file(where, SAFE_WEIGHTS_INDEX_NAME))).read_text(encoding="utf-8"))
+        return [Path(str(cached_file(where, shard))) for shard in sorted(set(index["weight_map"].values()))]
+    except UNREADABLE as error:
+        raise UserError(f"{name}: its safetensors files cannot be found ({error})") from error
+
+
+def keys_of(file: Path) -> list[str]:
+    """The tensors in a safetensors file. Raises UserError if it is damaged."""
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return list(opened.keys())
+    except UNREADABLE as error:
+        raise UserError(f"{file}: cannot be read ({error}); copy or download it again") from error
+
+
+def skeleton(name: str, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
+    """A causal LM without weights: parameters frozen and on the meta device, buffers on ``device``; evaluation mode."""
+    config = load_config(name)
+    with init_empty_weights(include_buffers=False):
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    for module in model.modules():
+        for part, buffer in module.named_buffers(recurse=False):
+            setattr(module, part, buffer.to(device))
+    model.tie_weights()
+    model.requires_grad_(False)
+    model.eval()
+    return model
+
+
+def stream_prefix(
+    name: str,
+    late_blocks: int,
+    sequences: Tensor,
+    folder: Path,
+    *,
+    batch_size: int,
+    device: torch.device,
+    precision: Precision,
+    tell: Say = say,
+) -> tuple[PreTrainedModel, PrefixCache]:
+    """A causal LM of which only the last blocks, norm and head are in memory, with the cache that stands for the rest.
+
+    Never more is held than one block, or the late blocks with norm and head, and the states of a batch. Everything is
+    frozen. Raises UserError for what ``cache_prefix`` does, and for weights that cannot be read block by block.
+    """
+    model = skeleton(name, torch.bfloat16 if precision == "bf16" else torch.float32, device)
+    shards = Shards(name, model)
+    frozen = len(blocks_of(model)) - late_blocks
+    if reason := obstacle(model, frozen):
+        raise UserError(f"--streaming: {reason}")
+    family = family_of(model.config.model_type)
+    tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    below = parameters_of(below_the_cut(model, frozen))
+    tensors = ((weight, shards.read(weight, model.dtype)) for weight in below)
+    ground = [weight for weight in below if not weight.startswith(f"{family.blocks}.")]
+    embedding = weights_under(model, family.embedding)
+    plan = Plan(model, frozen, Rows.of(sequences), batch_size, precision, device)
+
+    def fill(states: States, bypass: Bypass, advance: Advance) -> None:
+        first = plan.rows.batches(batch_size)[0]
+        hidden: Tensor | None = None
+        load(model, ground, shards, device)
+        for index in range(frozen):
+            block = weights_under(model, f"{family.blocks}.{index}")
+            load(model, block, shards, device)
+            hidden = plan.run(bypass, first, hidden, index, index + 1)  # once more, never through the file
+            plan.push(states, bypass, index, index + 1, advance)
+            unload(model, block)
+            if index == 0 and not tied:
+                unload(model, embedding)
+        assert hidden is not None
+        if not torch.equal(states.read(first), hidden.cpu()):
+            raise UserError(f"{folder}: what was written is not what is read back; is the disk in order?")
+
+    cache = plan.open(folder, tensors, fill, passes=frozen, tell=tell)
+    unneeded = {weight for weight in below if weight not in ground} | (set() if tied else set(embedding))
+    load(model, [weight for weight, _ in model.named_parameters() if weight not in unneeded], shards, device)
+    model.tie_weights()
+    refuse_without(cache, model.get_submodule(family.embedding))
+    return model, cache
+
+
+def load(model: PreTrainedModel, weights: list[str], shards: Shards, device: torch.device) -> None:
+    """Read weights into the model."""
+    for weight in weights:
+        set_module_tensor_to_device(model, weight, device, value=shards.read(weight, model.dtype))
+
+
+def unload(model: PreTrainedModel, weights: list[str]) -> None:
+    """Let go of weights."""
+    for weight in weights:
+        set_module_tensor_to_device(model, weight, "meta")
+
+
+def weights_under(model: PreTrainedModel, path: str) -> list[str]:
+    """The names of a submodule's parameters."""
+    return [f"{path}.{part}" for part, _ in model.get_submodule(path).named_parameters()]
+
+
+def refuse_without(cache: PrefixCache, embedding: nn.Module) -> None:
+    """Say what is the matter when the model is asked for what the cache does not hold."""
+
+    def refuse(module: nn.Module, args: tuple[object, ...]) -> None:
+        if cache.bypass.hidden is None:
+            raise UserError(
+                "--streaming: the frozen blocks are not in memory, so that only sequences of the prefix cache can be "
+                "read; load the finished run for others (hyperfit evaluate, hyperfit generate)"
+            )
+
+    embedding.register_forward_pre_hook(refuse)

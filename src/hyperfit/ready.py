@@ -1,0 +1,77 @@
+"""A job's model, ready to train: loaded or streamed, adapted, its prefix cached, the cache checked."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from hyperfit.adapt import adapt
+from hyperfit.errors import UserError
+from hyperfit.job import Job
+from hyperfit.loss import SequenceLoss
+from hyperfit.model import load_model
+from hyperfit.prefix.bypass import frozen_blocks, obstacle
+from hyperfit.prefix.cache import PrefixCache, cache_prefix
+from hyperfit.prefix.stream import stream_prefix
+
+Say = Callable[[str], None]
+
+
+def ready(job: Job, folder: Path, tell: Say) -> tuple[PreTrainedModel | PeftModel, PrefixCache | None]:
+    """The adapted model in evaluation mode, and the cache that is attached to it, if one is.
+
+    folder: where prefix caches lie. Raises UserError where a cache is required and cannot be had.
+    """
+    recipe, sequences = job.recipe, torch.cat([job.corpus.train, job.corpus.validation])
+    if job.streaming:
+        model, cache = stream_prefix(
+            recipe.model,
+            recipe.late_blocks,
+            sequences,
+            folder,
+            batch_size=job.batch_size,
+            device=job.device,
+            precision=job.precision,
+            tell=tell,
+        )
+        tell(cache.describe())
+        return adapt(model, recipe).eval(), cache
+    dtype = torch.bfloat16 if job.precision == "bf16" and recipe.method != "full" else torch.float32
+    adapted = adapt(load_model(recipe.model, device=job.device, dtype=dtype), recipe).eval()
+    if job.prefix_cache == "off":
+        return adapted, None
+    try:
+        return adapted, cached(adapted, job, sequences, folder, tell)
+    except UserError as error:
+        if job.prefix_cache == "required":
+            raise UserError(*(f"--prefix-cache required: {problem}" for problem in error.problems)) from error
+        tell(f"no prefix cache: {error}")
+        return adapted, None
+
+
+def cached(model: PreTrainedModel | PeftModel, job: Job, sequences: Tensor, folder: Path, tell: Say) -> PrefixCache:
+    """The cache for a job's sequences, attached and checked. Raises UserError with the reason if there can be none."""
+    if reason := obstacle(model, frozen_blocks(model)):
+        raise UserError(reason)
+    cache = cache_prefix(model, sequences, folder, batch_size=job.batch_size, precision=job.precision, tell=tell)
+    if not exact(model, cache, job.corpus.train[: job.batch_size].to(job.device), job):
+        cache.detach()
+        raise UserError("with it, loss and gradients of the first batch are not bit for bit those of the whole model")
+    tell(cache.describe())
+    return cache
+
+
+def exact(model: PreTrainedModel | PeftModel, cache: PrefixCache, ids: Tensor, job: Job) -> bool:
+    """Whether loss and gradients of int64[batch, length] sequences are bit for bit the same with and without."""
+    loss_of, learned = SequenceLoss(model, job.autocast), [p for p in model.parameters() if p.requires_grad]
+
+    def found() -> list[Tensor]:
+        loss = loss_of(ids)
+        return [loss.detach(), *torch.autograd.grad(loss, learned)]
+
+    with cache.off():
+        without = found()
+    return all(torch.equal(one, other) for one, other in zip(without, found(), strict=True))
