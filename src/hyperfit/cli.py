@@ -224,10 +224,11 @@ class CacheClear:
 class Cache:
     """Show or remove prefix caches: the frozen blocks' output, kept so that runs on the same data can share it."""
 
-    what: (
+    what: Annotated[
         Annotated[CacheList, subcommand("list", prefix_name=False)]
-        | Annotated[CacheClear, subcommand("clear", prefix_name=False)]
-    )
+        | Annotated[CacheClear, subcommand("clear", prefix_name=False)],
+        arg(name=""),
+    ]
 
     def run(self) -> None:
         """Do it."""

@@ -57,17 +57,28 @@ FAMILIES: dict[str, Family] = {
     "gpt2": Family("transformer.h", "transformer.ln_f", "lm_head", "transformer.wte"),
     "gpt_neox": Family("gpt_neox.layers", "gpt_neox.final_layer_norm", "lm_head", "gpt_neox.embed_in"),
     "opt": Family("model.decoder.layers", "model.decoder.final_layer_norm", "lm_head", "model.decoder.embed_tokens"),
-    "imagegpt": Family("transformer.h", "transformer.ln_f", "lm_head", "transformer.wte", tuple_output=True),
 }
 """By ``config.model_type``. A family is one line here; tests/families.py builds a tiny random model of each."""
+
+IMAGE_FAMILIES: dict[str, Family] = {
+    "imagegpt": Family("transformer.h", "transformer.ln_f", "lm_head", "transformer.wte", tuple_output=True),
+}
+"""The same for autoregressive models of images: their parts are known, but the commands read text."""
 
 
 def family_of(model_type: str) -> Family:
     """The family's module paths. Raises UserError with the whole table for an unknown one."""
     if model_type in FAMILIES:
         return FAMILIES[model_type]
+    if model_type in IMAGE_FAMILIES:
+        return IMAGE_FAMILIES[model_type]
+    raise unknown(model_type)
+
+
+def unknown(model_type: str) -> UserError:
+    """What to say of a model that cannot be used."""
     rows = "\n".join(f"  {name:12} blocks {family.blocks}, norm {family.norm}" for name, family in FAMILIES.items())
-    raise UserError(
+    return UserError(
         f"model family {model_type!r} is not known; use a model of one of these, or add a line to FAMILIES in "
         f"hyperfit/model.py:\n{rows}"
     )
@@ -154,7 +165,8 @@ def load_config(name: str) -> Any:
         raise UserError(
             f"{name}: neither a model folder here nor a hub model that could be loaded ({_reason(error)})"
         ) from error
-    family_of(config.model_type)
+    if config.model_type not in FAMILIES:
+        raise unknown(config.model_type)
     return config
 
 
@@ -175,10 +187,7 @@ def _folder_problems(folder: Path) -> list[str]:
                 "needs code of its own (auto_map in config.json), which hyperfit does not run; use another model"
             )
         else:
-            try:
-                family_of(kind)
-            except UserError as error:
-                problems += error.problems
+            problems += unknown(kind).problems
     names = {path.name for path in folder.iterdir()}
     if not any(name.endswith(".safetensors") for name in names):
         pickles = sorted(name for name in names if name.endswith((".bin", ".pt", ".pth")))
