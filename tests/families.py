@@ -9,6 +9,8 @@ from torch import nn
 from transformers import (
     CONFIG_MAPPING,
     AutoModelForCausalLM,
+    ImageGPTConfig,
+    ImageGPTForCausalImageModeling,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
@@ -55,6 +57,7 @@ TINY: dict[str, dict[str, Any]] = {
     "gpt2": {"n_inner": 64},
     "gpt_neox": {"intermediate_size": 64},
     "opt": {"ffn_dim": 64, "word_embed_proj_dim": WIDTH},
+    "imagegpt": {"n_inner": 64, "vocab_size": VOCABULARY + 1},  # its start token is read, never predicted
 }
 """What each family's config needs besides SIZES. Dropout, tied heads and the like stay as the family has them."""
 
@@ -69,7 +72,12 @@ def tiny_model(family: str = "llama", *, seed: int = 0, **changes: Any) -> PreTr
     """A random model in fp32 and evaluation mode, the same for the same seed; torch's generator stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(tiny_config(family, **changes))
+        config = tiny_config(family, **changes)
+        model: PreTrainedModel = (
+            ImageGPTForCausalImageModeling(config)
+            if isinstance(config, ImageGPTConfig)
+            else AutoModelForCausalLM.from_config(config)
+        )
     model.eval()
     return model
 
