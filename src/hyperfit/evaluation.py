@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from peft import PeftModel
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hyperfit.console import progress, say
 from hyperfit.corpus import build_corpus, choose, evaluation_texts
@@ -64,31 +65,22 @@ def evaluate(run: RunDir, settings: Evaluation) -> dict[str, Any]:
     human = place.texts.ids[:, settings.context :].tolist()
     written: dict[str, list[list[int]]] = {}
     seen: dict[str, Sharpness] = {}
+    batches: dict[str, int] = {}
     for name, where in (("base", run.recipe.model), ("hyperfitted", str(run.path))):
         model = load_any(where, device=place.device, precision=place.precision)
         with autocast(place.device, place.precision):
             with progress(f"{name}: predictions on human text", len(contexts)) as advance:
                 seen[name] = sharpness(model, place.texts.ids, skip=settings.context, advance=advance)
             for decoding in dict.fromkeys(decodings):
-                with progress(f"{name}: {decoding} continuations", len(contexts)) as advance:
-                    written[f"{name}/{decoding}"] = continue_contexts(
-                        model,
-                        place.tokenizer,
-                        contexts,
-                        new_tokens=settings.total - settings.context,
-                        decoding=decoding,
-                        seed=settings.seed,
-                        batch_size=settings.batch_size,
-                        batch_invariant=settings.batch_invariant,
-                        advance=advance,
-                    )
+                condition = f"{name}/{decoding}"
+                written[condition], batches[condition] = texts_of(model, place, contexts, condition, decoding, settings)
         attention = model.config._attn_implementation
         del model
     texts = {**written, "human": human}
     values = per_text(texts, place.training)
     resolved = {"device": str(place.device), "precision": place.precision, "attention": attention}
     results = {
-        "settings": {**dataclasses.asdict(settings), **resolved},
+        "settings": {**dataclasses.asdict(settings), **resolved, "largest_batches": batches},
         "conditions": {name: summary(measures) for name, measures in values.items()},
         "models": model_measures(seen),
         "comparisons": comparisons(values, decodings),
@@ -96,6 +88,36 @@ def evaluate(run: RunDir, settings: Evaluation) -> dict[str, Any]:
     save_samples(run, place, contexts, texts, decodings, settings.seed)
     write_json(run.path / "evaluation.json", results)
     return results
+
+
+def texts_of(
+    model: PreTrainedModel | PeftModel,
+    place: Place,
+    contexts: list[list[int]],
+    condition: str,
+    decoding: Decoding,
+    settings: Evaluation,
+) -> tuple[list[list[int]], int]:
+    """(a continuation of each context, the most that were continued at once)"""
+    batches = []
+    with progress(f"{condition} continuations", len(contexts)) as advance:
+
+        def note(texts: int) -> None:
+            batches.append(texts)
+            advance(texts)
+
+        written = continue_contexts(
+            model,
+            place.tokenizer,
+            contexts,
+            new_tokens=settings.total - settings.context,
+            decoding=decoding,
+            seed=settings.seed,
+            batch_size=settings.batch_size,
+            batch_invariant=settings.batch_invariant,
+            advance=note,
+        )
+    return written, max(batches)
 
 
 def checked(run: RunDir, settings: Evaluation) -> Place:

@@ -28,7 +28,7 @@ class Evaluation:
     batch_size: int | None = None
     """Contexts continued at once. None: as many as memory holds."""
     batch_invariant: bool = False
-    """Continue one context at a time, so that no text depends on the others, not even by rounding; several times
+    """Continue one context at a time, so that no text depends on the others, not even by rounding; many times
     slower."""
     seed: int = 0
     """Seed of the choice of contexts and of the sampling."""
@@ -69,7 +69,7 @@ class Request:
     batch_size: int | None = None
     """Prompts continued at once. None: as many as memory holds."""
     batch_invariant: bool = False
-    """Continue one prompt at a time, so that no text depends on the others, not even by rounding; several times
+    """Continue one prompt at a time, so that no text depends on the others, not even by rounding; many times
     slower."""
     device: str = "auto"
     """auto, cpu, cuda, ..."""
