@@ -91,6 +91,11 @@ def blocks_of(model: PreTrainedModel) -> nn.ModuleList:
     return blocks
 
 
+def body_of(model: PreTrainedModel) -> nn.Module:
+    """The module that runs the blocks one after the other: embedding, blocks and final norm, without the head."""
+    return model.get_submodule(family_of(model.config.model_type).blocks.rpartition(".")[0])
+
+
 def inner_model(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
     """The causal LM itself, without PEFT's wrapping; adapters inside its blocks stay where they are."""
     inner = model.get_base_model() if isinstance(model, PeftModel) else model
