@@ -71,10 +71,7 @@ def train(
     tell(job.corpus.describe())
     model, prefix = ready(job, Path(cache_dir) if cache_dir else run.path.absolute().parent / FOLDER, tell)
     tell(f"{learning(model).describe()}; {job.precision} on {job.device}")
-    optimizer = torch.optim.AdamW(
-        (p for p in model.parameters() if p.requires_grad), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
-    state = State(model, optimizer)
+    state = State(model, adam(model, recipe))
     now = {
         **environment(job, model, accelerator.num_processes),
         "prefix_cache": prefix and {"blocks": prefix.blocks, "name": prefix.entry.path.name},
@@ -97,6 +94,12 @@ def train(
         if stop():  # asked while the result was being saved
             raise KeyboardInterrupt
     return run
+
+
+def adam(model: torch.nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW over what learns, with the recipe's rate and decay."""
+    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return torch.optim.AdamW(learned, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
 
 
 def has_ended(run: RunDir, tell: Say) -> bool:

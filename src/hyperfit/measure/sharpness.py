@@ -42,9 +42,10 @@ def sharpness(
     """
     sums: list[Tensor] = []
     choices: list[Tensor] = []
+    device = model.get_output_embeddings().weight.device  # the rest may not be in memory
     with evaluating(model):
         for batch in texts.split(batch_size):
-            ids = batch.to(model.device)
+            ids = batch.to(device)
             logits = model(input_ids=ids, use_cache=False).logits[:, skip - 1 : -1].float()
             log_p = logits.log_softmax(-1)
             p = log_p.exp()

@@ -23,7 +23,7 @@ from hyperfit.model import autocast, body_of, device_name, evaluating, inner_mod
 from hyperfit.prefix.bypass import Bypass, below_the_cut, frozen_blocks, hidden_at, obstacle, parameters_of
 from hyperfit.prefix.rows import Rows
 from hyperfit.prefix.states import TYPES, States, bytes_of, type_name
-from hyperfit.prefix.store import Entry, megabytes, open_or_fill
+from hyperfit.prefix.store import Entry, open_or_fill, readable
 from hyperfit.recipe import Precision
 
 FORMAT = 1
@@ -122,7 +122,7 @@ class PrefixCache:
         fill, size = self.entry.about["fill"], self.entry.about["states"]["bytes"]
         how = "found" if self.reused else f"filled in {fill['seconds']:.1f} s"
         return (
-            f"prefix cache: blocks 0–{self.blocks - 1} over {len(self.rows.ids)} sequences, {megabytes(size)}, {how}; "
+            f"prefix cache: blocks 0–{self.blocks - 1} over {len(self.rows.ids)} sequences, {readable(size)}, {how}; "
             f"{self.entry.path}"
         )
 

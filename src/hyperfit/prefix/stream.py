@@ -33,9 +33,7 @@ class Shards:
         self.files = {key: file for file in weight_files(name) for key in keys_of(file)}
         renamings = [change for change in get_model_conversion_mapping(model) if isinstance(change, WeightRenaming)]
         known = model.state_dict()
-        named = {
-            rename_source_key(key, renamings, [], model.base_model_prefix, known)[0]: key for key in self.files
-        }
+        named = {rename_source_key(key, renamings, [], model.base_model_prefix, known)[0]: key for key in self.files}
         self.keys: dict[str, str] = {}
         """The model's names of weights → those in the files, as transformers renames them; a shared weight once."""
         for weight, _ in model.named_parameters():
