@@ -129,7 +129,7 @@ def start(name: str, folder: Path) -> Any:
 def answer(process: Any) -> dict[str, Any]:
     """The next thing a contestant says; lines of libraries are passed over. Ends this process if it has failed."""
     for line in process.stdout:
-        if line.startswith("{"):
+        if line.startswith('{"'):
             return dict(json.loads(line))
     sys.exit(f"a contestant failed with {process.wait()}: {' '.join(process.args)}")
 

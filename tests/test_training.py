@@ -233,16 +233,15 @@ def test_nan_stops_and_keeps_the_last_good_state(
     real = module.SequenceLoss.forward
     calls = 0
 
-    def failing(*arguments: object) -> torch.Tensor:
+    def failing(*arguments: object) -> tuple[torch.Tensor, torch.Tensor]:
         nonlocal calls
         calls += 1
-        loss = real(*arguments)  # type: ignore[arg-type]
-        if calls != call:
-            return loss
-        if where == "loss":
-            return loss * math.nan
-        loss.register_hook(lambda gradient: gradient * math.nan)
-        return loss
+        loss, part = real(*arguments)  # type: ignore[arg-type]
+        if calls == call and where == "loss":
+            return loss * math.nan, part * math.nan
+        if calls == call:
+            part.register_hook(lambda gradient: gradient * math.nan)
+        return loss, part
 
     monkeypatch.setattr(module.SequenceLoss, "forward", failing)
     with pytest.raises(UserError, match=r"--lr 0.01: loss or weights became NaN.*smaller --lr"):

@@ -69,8 +69,8 @@ def exact(model: PreTrainedModel | PeftModel, cache: PrefixCache, ids: Tensor, j
     loss_of, learned = SequenceLoss(model, job.autocast), [p for p in model.parameters() if p.requires_grad]
 
     def found() -> list[Tensor]:
-        loss = loss_of(ids)
-        return [loss.detach(), *torch.autograd.grad(loss, learned)]
+        loss, part = loss_of(ids, share=1 / ids.numel())
+        return [loss, *torch.autograd.grad(part, learned)]
 
     with cache.off():
         without = found()

@@ -189,10 +189,10 @@ class Loop:
             filled_up = [*piece, *[rows[0]] * (job.batch_size - len(piece))]
             ids = job.corpus.train[filled_up].to(job.device)
             with nullcontext() if index == len(pieces) - 1 else accelerator.no_sync(model):
-                loss = model(ids, len(piece))
                 # gradients are averaged over processes; the loss is a mean over the tokens of all of them
-                accelerator.backward(loss * accelerator.num_processes / predicted)
-            loss_sum += loss.detach()
+                loss, part = model(ids, len(piece), accelerator.num_processes / predicted)
+                accelerator.backward(part)
+            loss_sum += loss
         reduced = accelerator.reduce(torch.stack([loss_sum, loss_sum.new_tensor(float(self.stop()))]), reduction="sum")
         state.loss_sum += float(reduced[0])
         if math.isfinite(state.loss_sum):
