@@ -22,7 +22,6 @@ first epochs: "with fill" is a mean over --epochs. The weights are compared at t
 import argparse
 import itertools
 import json
-import random
 import statistics
 import subprocess
 import sys
@@ -38,7 +37,7 @@ from accelerate import Accelerator
 from machine import describe_machine, peak_mb
 from peft import get_peft_model
 from safetensors.torch import load_file, save_file
-from shapes import config_of, save_model
+from shapes import config_of, make_texts, save_model
 from torch import nn
 from transformers import AutoModelForCausalLM, TrainerCallback
 
@@ -265,11 +264,7 @@ def make(settings: argparse.Namespace) -> None:
         return
     config = config_of(settings.shape, settings.width, 2 * LENGTH)
     save_model(config, settings.place / "model", torch.bfloat16)
-    draw, texts = random.Random(0), settings.place / "texts"
-    texts.mkdir()
-    for number in range(settings.sequences):
-        words = " ".join(f"w{draw.randrange(config.vocab_size - 2)}" for _ in range(LENGTH))
-        (texts / f"{number}.txt").write_text(words, encoding="utf-8")
+    make_texts(settings.place / "texts", settings.sequences, LENGTH)
 
 
 def say(**values: Any) -> None:
@@ -358,6 +353,7 @@ def report(settings: argparse.Namespace, found: dict[str, dict[str, Any]], weigh
         result = {
             "command": ["python", *sys.orig_argv[1:]],
             "machine": describe_machine(),
+            "threads": torch.get_num_threads(),
             "settings": {k: v for k, v in vars(settings).items() if k not in ("output", "worker", "place", "folder")},
             "contestants": rows,
             "fill_seconds": found["cached"]["fill_seconds"],

@@ -1,6 +1,9 @@
 """Fill a prefix cache, and train above it, without ever holding the frozen blocks: one at a time, from the disk."""
 
+import ctypes
 import json
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -150,6 +153,9 @@ def unload(model: PreTrainedModel, weights: list[str]) -> None:
     """Let go of weights."""
     for weight in weights:
         set_module_tensor_to_device(model, weight, "meta")
+    if sys.platform == "linux":  # glibc keeps what has been freed, block after block, until it is told
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def weights_under(model: PreTrainedModel, path: str) -> list[str]:
