@@ -23,7 +23,7 @@ from hyperfit.prefix.bypass import obstacle
 from hyperfit.prefix.cache import PrefixCache, cache_prefix
 from hyperfit.recipe import Recipe
 from hyperfit.training import train
-from runs import assert_same, events, recipe_for
+from runs import assert_same, events, recipe_for, weights
 
 SEQUENCES = random_ids(6, 16, seed=2)
 
@@ -329,6 +329,36 @@ def test_a_cache_that_is_wrong_is_found_out_on_the_first_batch(
     assert_same(plain.path, run.path)
     with pytest.raises(UserError, match=r"--prefix-cache required: .*not bit for bit"):
         train(recipe_for(world), tmp_path / "required", prefix_cache="required", tell=said.append)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # inside the compiler
+def test_compiled_blocks_train_the_same_with_and_without(world: tuple[str, str], tmp_path: Path) -> None:
+    said: list[str] = []
+    plain = train(recipe_for(world, epochs=1), tmp_path / "plain", tell=said.append)
+    with_it = train(
+        recipe_for(world, epochs=1, compile=True), tmp_path / "with", prefix_cache="required", tell=said.append
+    )
+    without = train(
+        recipe_for(world, epochs=1, compile=True), tmp_path / "without", prefix_cache="off", tell=said.append
+    )
+    assert_same(with_it.path, without.path)
+    assert said.count("compiling 2 blocks; this can take a minute") == 2
+    eager = weights(plain.path)
+    for name, tensor in weights(with_it.path).items():
+        torch.testing.assert_close(tensor, eager[name], rtol=1e-3, atol=1e-4)
+
+
+def test_a_machine_that_cannot_compile_is_told_so(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(graph: object, inputs: object) -> Callable[..., object]:
+        raise RuntimeError("no compiler here")
+
+    real = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **how: real(self, backend=broken, **how))
+    with pytest.raises(UserError, match=r"--compile: the blocks cannot be compiled on this machine.*leave it out"):
+        train(recipe_for(world, compile=True), tmp_path / "run", tell=lambda line: None)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ class Loop:
         """Probes of the model as it stands, for the log."""
         job, model = self.job, self.model
         found: dict[str, float | str | None] = {}
-        with job.autocast():
+        with job.autocast(), torch.compiler.set_stance("force_eager"):  # texts grow: each length would be compiled
             if predictions:
                 found |= probe.predictions(model, job.corpus, job.batch_size)
             if greedy and not job.streaming:
