@@ -175,7 +175,9 @@ def test_other_shapes_of_a_family(name: str, tmp_path: Path) -> None:
 # --- streaming ---
 
 
-def stream(folder: Path, depth: int, caches: Path, precision: Precision = "fp32") -> tuple[PreTrainedModel, PrefixCache]:
+def stream(
+    folder: Path, depth: int, caches: Path, precision: Precision = "fp32"
+) -> tuple[PreTrainedModel, PrefixCache]:
     return stream_prefix(
         str(folder), depth, SEQUENCES, caches, batch_size=BATCH, device=CPU, precision=precision, tell=silent
     )
