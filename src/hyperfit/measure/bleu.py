@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 Counts = Ints | Floats
 
 
-def bleu(matched: Counts, total: Counts, length: Counts, reference_length: Floats, *, effective_order: bool) -> Floats:
+def bleu(matched: Counts, total: Counts, length: Counts, reference_length: Counts, *, effective_order: bool) -> Floats:
     """float64[...]: BLEU, 0 to 100, of n-gram counts [..., 4], total and matched, and of lengths [...].
 
     100 x brevity penalty x geometric mean of matched / total. The k-th order without a match counts as

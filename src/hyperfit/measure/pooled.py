@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from hyperfit.measure.compression import compression_ratio
 from hyperfit.measure.estimate import LEVEL, Estimate
@@ -43,7 +43,7 @@ def distinct_ngrams(texts: Sequence[Sequence[int]], n: int) -> Estimate:
 def compression(texts: Sequence[str]) -> Estimate:
     """``compression_ratio`` of all texts together: the higher, the more they repeat themselves and each other.
 
-    NaN for no bytes. Interval: every twentieth text left out in turn. Only about equal numbers of
+    NaN for no bytes. Interval: a twentieth of the texts left out in turn. Only about equal numbers of
     texts of about equal length compare.
     """
     value, groups = compression_ratio(texts), min(GROUPS, len(texts))
@@ -62,5 +62,5 @@ def jackknife(value: float, without: ArrayLike, n: int, highest: float = math.in
     """
     rest = np.asarray(without, np.float64)
     error = math.sqrt((len(rest) - 1) * float(rest.var()))
-    reach = float(t.ppf((1 + LEVEL) / 2, len(rest) - 1)) * error
+    reach = float(stdtrit(len(rest) - 1, (1 + LEVEL) / 2)) * error
     return Estimate(value, max(value - reach, 0), min(value + reach, highest), n)
