@@ -10,10 +10,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from hyperfit.model import family_of, inner_model
-
-LOGITS_AT_ONCE = 2**22
-"""Most logits held at a time: 16 MB in fp32, which was also the quickest (LAB.md)."""
+from hyperfit.model import LOGITS_AT_ONCE, family_of, head_of, inner_model
 
 
 class SequenceLoss(nn.Module):
@@ -39,18 +36,6 @@ class SequenceLoss(nn.Module):
             apply: Any = _ChunkedLoss.apply
             total, part = apply(hidden, targets, share, head_of(inner), inner.config.vocab_size, *head_weights(inner))
         return total, part
-
-
-def head_of(model: PreTrainedModel) -> Callable[[Tensor], Tensor]:
-    """From the last hidden states (after the final norm) to logits, as the model's own forward pass does it."""
-    head = model.get_submodule(family_of(model.config.model_type).head)
-    cap = getattr(model.config, "final_logit_softcapping", None)
-
-    def logits(hidden: Tensor) -> Tensor:
-        raw: Tensor = head(hidden)
-        return raw if cap is None else torch.tanh(raw / cap) * cap
-
-    return logits
 
 
 def head_weights(model: PreTrainedModel) -> list[nn.Parameter]:
