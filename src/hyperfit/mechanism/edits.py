@@ -105,8 +105,9 @@ def _root(matrix: Tensor, power: float = 0.5) -> Tensor:
 def _random_axes(width: int, seed: int) -> Tensor:
     """float64[width, width]: an orthogonal matrix drawn uniformly (Mezzadri 2007), the same for the same seed."""
     drawn = torch.randn(width, width, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-    q, r = torch.linalg.qr(drawn)
-    return q * r.diagonal().sign()
+    axes, upper = torch.linalg.qr(drawn)
+    turned: Tensor = axes * upper.diagonal().sign()
+    return turned
 
 
 @contextmanager

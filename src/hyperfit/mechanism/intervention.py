@@ -125,7 +125,7 @@ class Intervention:
         return paired_difference(one.outcomes[outcome].tolist(), other.outcomes[outcome].tolist())
 
     def surviving(self, point: Point) -> float:
-        """Share of the tuned model's gain in type-token ratio that a point still has: 0 as the base, 1 as the tuned one.
+        """Share of the tuned model's gain in type-token ratio that a point still has: 1 as tuned, 0 as the base.
 
         NaN if there is no gain whose interval lies above 0.
         """
@@ -188,8 +188,8 @@ class Intervention:
             assert point.edit is not None
             said.append(
                 f"Without the {point.amount:.0f} directions in which spread grew most "
-                f"({1 - point.edit.variance:.0%} of the variance) {self.surviving(point):.0%} survives; without as many random directions "
-                f"{self.surviving(control):.0%}, without random directions of as much variance "
+                f"({1 - point.edit.variance:.0%} of the variance) {self.surviving(point):.0%} survives; without as "
+                f"many random directions {self.surviving(control):.0%}, without random directions of as much variance "
                 f"{self.surviving(energy):.0%}."
             )
         return " ".join([*([] if math.isnan(self.surviving(self.tuned)) else said), self.verdict()])
