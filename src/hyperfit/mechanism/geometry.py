@@ -156,12 +156,20 @@ class Geometry:
         )
         if NORM not in [layer.point for layer in self.layers]:
             return f"{said} This model has no final norm."
-        parts = [_split(self.jump(measure), name) for measure, name in (("l2", "distance"), ("delta_dim", "ΔDim"))]
-        return f"{said} In the last step to what the head reads, {'; '.join(parts)}."
+        names = {"relative_l2": "distance as a share of the base's norm", "delta_dim": "ΔDim"}
+        parts = "; ".join(_split(self.jump(measure), name) for measure, name in names.items())
+        return (
+            f"{said} After the final norm, where hidden_states[-1] of transformers is taken, the distance is "
+            f"{_said(self[NORM]['l2'])} and ΔDim {_said(self[NORM]['delta_dim'])}. Of the last jump, {parts}."
+        )
 
 
 def _said(value: Estimate) -> str:
-    return f"{value.value:.3g} [{value.low:.3g}, {value.high:.3g}]"
+    return "{} [{}, {}]".format(*(_short(number) for number in (value.value, value.low, value.high)))
+
+
+def _short(number: float) -> str:
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
 
 
 def _split(jump: Jump, name: str) -> str:

@@ -162,7 +162,7 @@ class Intervention:
             f"participation ratio from {self.dim_base:.1f} to {self.dim_tuned:.1f} and the variance by a factor of "
             f"{self.variance:.2f}. With {undone.amount:.0%} of that undone, {self.surviving(undone):.0%} of the gain "
             f"survives ({_signed(lost)} against the tuned model); with every state moved as far in a random direction, "
-            f"{self.surviving(control):.0%}. Human text costs {_signed(cost)} nats more."
+            f"{self.surviving(control):.0%}. The loss on human text moves by {_signed(cost)} nats."
         )
         if self.dim_tuned <= self.dim_base and self.variance <= 1:
             return f"{said} So there is no terminal expansion in this pair that could cause the gain."
