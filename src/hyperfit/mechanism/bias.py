@@ -31,7 +31,7 @@ class Promotion:
     """float64[vocabulary]: mean rank, from 1 for the likeliest token."""
     base_log_rank: NDArray[np.float64]
     tuned_log_rank: NDArray[np.float64]
-    """float64[vocabulary]: mean of log rank, in which a rise from 20 to 10 counts as much as one from 2,000 to 1,000."""
+    """float64[vocabulary]: mean log rank, in which a rise from 20 to 10 counts as much as one from 2,000 to 1,000."""
     n: int
     """Positions."""
 
@@ -42,7 +42,10 @@ class Promotion:
         return self.base_log_rank - self.tuned_log_rank
 
     def promoted(self, count: int, by: By = "rank") -> NDArray[np.int64]:
-        """int64[count]: the tokens that rise most, the first most; of equal ones the lower id first."""
+        """int64[count]: the tokens that rise most, the first most; of equal ones the lower id first.
+
+        By rank these are mostly tokens from far down, which have the most room to rise; by log_rank they stand higher.
+        """
         return np.argsort(-self.rise(by), kind="stable")[:count]
 
 
@@ -119,7 +122,7 @@ class StaticBias(LogitsProcessor):
         if problems:
             raise UserError(*problems)
 
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:  # type: ignore[override]
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """float[rows, vocabulary] → the same with the shifts added."""
         if int(self.tokens.numel()) and self.tokens.max() >= scores.shape[-1]:
             raise UserError(f"StaticBias: token {int(self.tokens.max())} is not among the model's {scores.shape[-1]}")

@@ -36,7 +36,9 @@ class Continuing:
 
     def __post_init__(self) -> None:
         values = {"context": self.context, "new_tokens": self.new_tokens, "batch_size": self.batch_size}
-        problems = [f"{name} {value}: give at least 1" for name, value in values.items() if value is not None and value < 1]
+        problems = [
+            f"{name} {value}: give at least 1" for name, value in values.items() if value is not None and value < 1
+        ]
         if problems:
             raise UserError(*problems)
 

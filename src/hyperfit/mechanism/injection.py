@@ -85,14 +85,14 @@ class BiasInjection:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return plain(self) | {"sentence": self.sentence()}
+        return {**plain(self), "sentence": self.sentence()}
 
     def sentence(self) -> str:
         """The finding in numbers."""
         told = []
         for name, curve in self.curves.items():
             ttr = {alpha: measures["ttr"].value for alpha, measures in curve.diversity.items()}
-            best = max(ttr, key=lambda alpha: (-math.inf if math.isnan(ttr[alpha]) else ttr[alpha]))
+            best = max(ttr, key=lambda alpha: -math.inf if math.isnan(ttr[alpha]) else ttr[alpha])
             rho = curve.spearman
             told.append(
                 f"{name} tokens: TTR at best {ttr[best]:.3f} (α {best:g}), ρ {rho.value:.2f} [{rho.low:.2f}, "

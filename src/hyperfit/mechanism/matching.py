@@ -73,7 +73,7 @@ class EntropyMatching:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return plain(self) | {"sentence": self.sentence()}
+        return {**plain(self), "sentence": self.sentence()}
 
     def sentence(self) -> str:
         """The finding in numbers."""
@@ -85,8 +85,8 @@ class EntropyMatching:
             f"base model there are {alike} to its own ({self.texts} texts, {self.tokens} tokens; TTR "
             f"{ttr['base/greedy']}); sampled there, TTR {ttr['base/sampling at T*']}; hyperfitted greedy "
             f"{ttr['hyperfitted/greedy']}. The sides prefer the same token at {self.agreement.value:.1%} of positions. "
-            f"The hyperfitted predictions diverge from the base model's by {left['1']:.3f} nats; at the one temperature "
-            f"by {left['one']:.3f}, at one for each position by {left['each']:.3f}."
+            f"The hyperfitted predictions diverge from the base model's by {left['1']:.3f} nats, from those at the one "
+            f"temperature by {left['one']:.3f}, from those at one for each position by {left['each']:.3f}."
         )
 
 
@@ -187,7 +187,7 @@ def compared(pair: Pair, texts: Tensor, temperature: float, *, skip: int = 1) ->
 
 
 def divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """float[rows]: KL(p || q) in nats from log-probabilities float[rows, tokens]; tokens that p excludes add nothing."""
+    """float[rows]: KL(p || q), nats, from log-probabilities float[rows, tokens]; tokens that p excludes add nothing."""
     p = log_p.exp()
     return torch.where(p > 0, p * (log_p - log_q), 0.0).sum(-1).clamp_(min=0.0)
 

@@ -1,7 +1,7 @@
 """What models predict on the same positions of given texts, a chunk of positions at a time."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,7 +16,7 @@ from hyperfit.model import evaluating, inner_model
 
 Model = PreTrainedModel | PeftModel
 Source = Callable[[], AbstractContextManager[Model]]
-"""Gives a model for the time of a block: ``partial(pair.side, "base")``, ``partial(nullcontext, model)``."""
+"""Gives a model for the time of a block, such as ``partial(pair.side, "base")``."""
 
 LOGITS_AT_ONCE = 2**19
 """About how many logits of one model are held: 2 MB in fp32, so that what is done to them stays in a CPU's cache."""
@@ -39,6 +39,11 @@ class Chunk:
 def both_sides(pair: Pair) -> tuple[Source, Source]:
     """Base and tuned model, as sources for ``predictions``."""
     return partial(pair.side, "base"), partial(pair.side, "tuned")
+
+
+def alone(model: Model) -> Source:
+    """A single model, as a source for ``predictions``."""
+    return lambda: nullcontext(model)
 
 
 def predictions(
@@ -78,7 +83,7 @@ def positions_at_once(model: Model) -> int:
 
 
 def last_states(model: Model, texts: Tensor, *, skip: int = 1) -> Tensor:
-    """float[texts, length - skip, width]: states after the final norm, from which tokens ``skip`` to the last follow."""
+    """float[texts, length - skip, width]: after the final norm, the states that predict tokens ``skip`` to the last."""
     inner = inner_model(model)
     with evaluating(inner):
         states: Tensor = inner.base_model(input_ids=texts.to(inner.device), use_cache=False)[0]

@@ -158,7 +158,7 @@ class EntropyMatchedTemperature(LogitsProcessor):
         self.coldest, self.hottest, self.steps = coldest, hottest, steps
 
     @torch.no_grad()
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:  # type: ignore[override]
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """float[rows, vocabulary] → the same, differences from the best token divided by the temperature."""
         best = scores.max(-1, keepdim=True).values
         below = (scores - best) / (self.temperature or self.temperatures(scores)[:, None].to(scores.dtype))
