@@ -154,7 +154,7 @@ class EntropyMatchedTemperature(LogitsProcessor):
             problems.append(f"steps {steps}: give at least 1")
         if problems:
             raise UserError(*problems)
-        self.temperature, self.entropy = temperature, entropy
+        self.temperature, self.entropy = temperature, None if entropy is None else float(entropy)
         self.coldest, self.hottest, self.steps = coldest, hottest, steps
 
     @torch.no_grad()
