@@ -1,7 +1,6 @@
 """Rank origin: exact identities, planted overrides at known ranks, and counts written out."""
 
 import json
-import math
 from collections import Counter
 
 import numpy as np
@@ -171,11 +170,14 @@ def test_classes_of_a_tokenizer(bare_tokenizer: PreTrainedTokenizerFast) -> None
     assert set(classes) <= set(CLASSES)
 
 
-def test_undefined_override_of_a_class_is_nan_in_its_text_only() -> None:
-    """Token 50 is displaced in both texts, 102 never likeliest under the base model."""
-    seen = made_up()
-    names = word_classes(tiny_tokenizer(), VOCABULARY)
-    only = {**dict.fromkeys(CLASSES, 0), names[50]: 2}
-    share = origins(seen, torch.arange(60, 72).reshape(2, 6), tiny_tokenizer(), skip=2).classes[names[50]]
-    assert share.overridden.n == only[names[50]]
-    assert not math.isnan(share.overridden.value)
+def test_a_text_without_a_class_says_nothing_of_how_it_is_overridden() -> None:
+    tokenizer = tiny_tokenizer()
+    inside, space = tokenizer.convert_tokens_to_ids(["e", "Ġ"])
+    assert word_classes(tokenizer, VOCABULARY)[space] == "space"
+    displaced = np.array([[inside, space, space, inside], [inside] * 4])
+    chosen = np.where([[False, True, False, False], [False] * 4], inside, displaced)
+    seen = Choices(chosen=chosen, displaced=displaced, rank=1 + (chosen != displaced), preferred=chosen)
+    found = origins(seen, torch.arange(60, 72).reshape(2, 6), tokenizer, skip=2).classes
+    assert (found["space"].overridden.value, found["space"].overridden.n) == (0.5, 1)
+    assert found["space"].base.value == 0.25
+    assert (found["inside"].overridden.value, found["inside"].overridden.n) == (0, 2)

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from peft import PeftModel
 from scipy.optimize import brentq
 from scipy.special import softmax
 from scipy.stats import entropy as scipy_entropy
@@ -17,6 +18,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from families import END, VOCABULARY, random_ids, tiny_model, tiny_tokenizer
+from hyperfit.adapt import adapt
 from hyperfit.decode.generate import continue_contexts
 from hyperfit.errors import UserError
 from hyperfit.mechanism import predictions as chunks
@@ -29,6 +31,7 @@ from hyperfit.mechanism.temperature import (
     match_entropies,
     match_mean,
 )
+from hyperfit.recipe import Recipe
 
 TEXTS = random_ids(4, 20)
 NO_IDS = torch.zeros((1, 0), dtype=torch.int64)
@@ -256,6 +259,21 @@ def test_positions_are_those_of_a_plain_pass(monkeypatch: pytest.MonkeyPatch) ->
         assert (seen.agree == (base.argmax(-1) == tuned.argmax(-1))).all()
         colder = scipy_entropy(softmax(tuned, axis=-1), softmax(base / 0.7, axis=-1), axis=-1)
         assert seen.divergence["one"] == pytest.approx(colder, rel=1e-4)
+
+
+def test_both_sides_of_an_adapter_predict_as_if_alone() -> None:
+    tuned = adapt(tiny_model("gemma2"), Recipe(model="-", data="-", rank=4)).eval()  # its logits are soft-capped
+    assert isinstance(tuned, PeftModel)
+    generator = torch.Generator().manual_seed(1)
+    for name, parameter in tuned.named_parameters():
+        if "lora_B" in name:
+            parameter.data.normal_(0, 0.5, generator=generator)
+    seen = list(chunks.predictions(*chunks.both_sides(Pair(None, tuned)), texts=TEXTS, skip=2, batch_size=3))
+    with torch.no_grad():
+        expected = [model(input_ids=TEXTS).logits[:, 1:-1].flatten(0, 1) for model in (tiny_model("gemma2"), tuned)]
+    for side, logits in enumerate(expected):
+        assert torch.allclose(torch.cat([chunk.logits[side] for chunk in seen]), logits, atol=1e-4)
+    assert not torch.allclose(*expected, atol=1e-2)
 
 
 def test_every_nth_position_is_counted_through_all_texts() -> None:
