@@ -186,6 +186,7 @@ def test_named_decodings_are_those_of_the_paper() -> None:
     assert DECODINGS == {
         "greedy": {"do_sample": False},
         "nucleus": {"do_sample": True, "top_p": 0.9, "temperature": 0.7, "top_k": 50},
+        "nucleus:top_p=1,temperature=1,top_k=0": {"do_sample": True, "top_p": 1.0, "temperature": 1.0, "top_k": 0},
     }
 
 

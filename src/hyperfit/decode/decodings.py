@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 DECODINGS: dict[str, dict[str, Any]] = {
     "greedy": {"do_sample": False},
     "nucleus": {"do_sample": True, "top_p": 0.9, "temperature": 0.7, "top_k": 50},
+    "nucleus:top_p=1,temperature=1,top_k=0": {"do_sample": True, "top_p": 1.0, "temperature": 1.0, "top_k": 0},
 }
 """greedy: the likeliest token each time. nucleus: the paper's baseline, top-p 0.9, temperature 0.7, top-k 50."""
 

@@ -6,7 +6,13 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from hyperfit.decode.decodings import generation_config
 from hyperfit.model import evaluating, inner_model
@@ -22,6 +28,7 @@ def continue_contexts(
     seed: int = 0,
     batch_size: int = 32,
     stop_at_end: bool = False,
+    processors: Sequence[LogitsProcessor] = (),
     advance: Callable[[int], None] = lambda done: None,
 ) -> list[list[int]]:
     """The token ids that follow each context, in the contexts' order.
@@ -29,7 +36,8 @@ def continue_contexts(
     contexts: token ids with their special tokens, of any lengths; shorter ones are padded on the left
     and masked. seed: of the sampling; torch's own generator is left as it was. stop_at_end: end a text
     at the end-of-text token (which is not returned); otherwise that token is forbidden and each
-    continuation has exactly ``new_tokens`` tokens. advance: called with the number of texts done.
+    continuation has exactly ``new_tokens`` tokens. processors: change the logits before the decoding
+    sees them, in this order. advance: called with the number of texts done.
     """
     inner = inner_model(model)
     generate: Any = inner.generate
@@ -41,7 +49,10 @@ def continue_contexts(
             batch = contexts[start : start + batch_size]
             ids, mask = left_pad(batch, pad if pad is not None else 0)
             output = generate(
-                input_ids=ids.to(inner.device), attention_mask=mask.to(inner.device), generation_config=config
+                input_ids=ids.to(inner.device),
+                attention_mask=mask.to(inner.device),
+                generation_config=config,
+                logits_processor=LogitsProcessorList(processors),
             )
             for row in output[:, ids.shape[1] :].tolist():
                 continuations.append(row[: row.index(eos)] if stop_at_end and eos in row else row)
