@@ -331,6 +331,7 @@ def test_a_cache_that_is_wrong_is_found_out_on_the_first_batch(
         train(recipe_for(world), tmp_path / "required", prefix_cache="required", tell=said.append)
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # inside the compiler
 def test_compiled_blocks_train_the_same_with_and_without(world: tuple[str, str], tmp_path: Path) -> None:
     said: list[str] = []

@@ -13,11 +13,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from hyperfit.errors import UserError
-from hyperfit.loss import LOGITS_AT_ONCE, head_of
 from hyperfit.measure.estimate import Estimate, estimate
 from hyperfit.mechanism.capture import NORM, Captured, captured, norm_of
 from hyperfit.mechanism.pair import SIDES, Pair, Side, differing
-from hyperfit.model import evaluating, family_of, inner_model
+from hyperfit.model import LOGITS_AT_ONCE, evaluating, family_of, head_of, inner_model
 
 Values = NDArray[np.float64]
 

@@ -10,9 +10,8 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from hyperfit.loss import head_of
 from hyperfit.mechanism.pair import Pair
-from hyperfit.model import evaluating, inner_model
+from hyperfit.model import evaluating, head_of, inner_model
 
 Model = PreTrainedModel | PeftModel
 Source = Callable[[], AbstractContextManager[Model]]
