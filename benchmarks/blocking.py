@@ -4,8 +4,9 @@
     python benchmarks/blocking.py --build 1e6,1e7,1e8 -o RESULT.json
     python benchmarks/blocking.py --device cuda --build 1e6
 
-Steps: a random Llama of about 100 million parameters writes greedily inside ``generate``, with its key-value cache,
-and every second step is blocked, so that both kinds see the same machine; the ratio is of the two medians.
+Steps: a random Llama of about 100 million parameters writes greedily inside ``generate``, with its key-value cache;
+a few steps without a processor, a few with one that only copies the scores, a few with the blocker, and back. The
+ratio is the mean, over the rounds, of the ratio of two kinds' median steps.
 Growth: one call of the blocker by itself. Build: an index of so many tokens, in a process of its own that reports its
 peak memory, from chunks that are drawn while it goes. Tokens are drawn with a probability of 1 / rank, as in text.
 
@@ -20,16 +21,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+from blocking_step import LENGTH, drawn, measure_steps, wait
 from machine import describe_machine, forget_peak, peak_mb
 
-LENGTH = 256
-"""Tokens of a training sequence."""
-CONTEXT = 32
-"""Tokens of a context."""
+from hyperfit.decode.blocking import CitationBlocker
+from hyperfit.decode.citations import CitationIndex
+
 BYTES_A_TOKEN = 33
 WORK_MB = 250
 """What a build may take: bytes a token with two levels, as ``build_index`` says, and its work space."""
@@ -41,18 +44,21 @@ def main() -> None:
     if settings.build_one:
         build_one(settings.build_one, settings.vocabulary)
         return
-    step = measure_steps(settings)
+    device = torch.device(settings.device)
+    sizes = {name: getattr(settings, name) for name in ("vocabulary", "width", "blocks", "batch", "samples", "rounds")}
+    step = measure_steps(**sizes, device=device)
     print_steps(step)
-    growth = [] if settings.no_growth else measure_growth(settings)
+    growth = [] if settings.no_growth else measure_growth(settings, device)
     builds = [measured_build(settings, int(float(tokens))) for tokens in settings.build.split(",") if tokens]
-    quick = step["ratio"] <= settings.most
+    quick = step["ratio"]["value"] <= settings.most
     small = all(build["peak_mb"] <= build["allowed_mb"] for build in builds)
     print(f"{'within' if quick else 'NOT within'} {settings.most:.2f} of a step", end="; ")
     print(f"builds {'within' if small else 'NOT within'} {BYTES_A_TOKEN} bytes a token + {WORK_MB} MB")
     if settings.output:
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else settings.device
         result = {
             "command": ["python", *sys.orig_argv[1:]],
-            "machine": {**describe_machine(), "device": device_name(settings.device), "threads": threads()},
+            "machine": {**describe_machine(), "device": name, "threads": torch.get_num_threads()},
             "step": step,
             "most": settings.most,
             "within": quick,
@@ -73,7 +79,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--blocks", type=int, default=12)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--samples", type=int, default=2000, help=f"training sequences of {LENGTH} tokens")
-    parser.add_argument("--steps", type=int, default=96, help="pairs of decoding steps")
+    parser.add_argument("--rounds", type=int, default=30, help="turns of each kind of step")
     parser.add_argument("--most", type=float, default=1.05, help="times a step without the blocker")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--no-growth", action="store_true", help="leave out the growth of a call")
@@ -83,117 +89,6 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def drawn(tokens: int, vocabulary: int, seed: int = 0, rows: int = 1 << 14) -> Iterator[Any]:
-    """Chunks int64[rows, LENGTH] of about ``tokens`` random tokens; id i with a probability of about 1/(i+1)."""
-    import torch
-
-    generator = torch.Generator().manual_seed(seed)
-    left = max(1, tokens // LENGTH)
-    while left:
-        count = min(rows, left)
-        uniform = torch.rand(count, LENGTH, generator=generator, dtype=torch.float64)
-        yield (vocabulary**uniform).long() - 1
-        left -= count
-
-
-# One step
-
-
-def measure_steps(settings: argparse.Namespace) -> dict[str, Any]:
-    """Time decoding steps with and without the blocker, in turns, inside ``generate``."""
-    import torch
-    from transformers import AutoModelForCausalLM, LlamaConfig, LogitsProcessor
-
-    from hyperfit.decode.blocking import CitationBlocker
-
-    class EverySecond(LogitsProcessor):
-        """Block at even steps, and note when each step begins. A step: a choice, then the model on what was chosen."""
-
-        def __init__(self, blocker: CitationBlocker) -> None:
-            self.blocker, self.began = blocker, list[float]()
-
-        def __call__(self, input_ids: Any, scores: Any) -> Any:
-            wait(settings.device)
-            self.began.append(time.perf_counter())
-            return self.blocker(input_ids, scores) if len(self.began) % 2 else scores
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=settings.vocabulary,
-        hidden_size=settings.width,
-        intermediate_size=settings.width * 8 // 3 // 64 * 64,
-        num_hidden_layers=settings.blocks,
-        num_attention_heads=settings.width // 64,
-        num_key_value_heads=settings.width // 64,
-        tie_word_embeddings=True,
-        initializer_range=0.1,
-    )
-    model: Any = AutoModelForCausalLM.from_config(config).eval().to(settings.device)
-    new = 2 * settings.steps + 9
-    options = {"do_sample": False, "max_new_tokens": new, "pad_token_id": 0, "eos_token_id": None}
-    training = next(drawn(settings.samples * LENGTH, settings.vocabulary, rows=settings.samples))
-    contexts = training[: settings.batch, :CONTEXT].clone()
-    written = model.generate(contexts.to(settings.device), **options).cpu()
-    training[: settings.batch, : min(LENGTH, written.shape[1])] = written[
-        :, :LENGTH
-    ]  # the model quotes, so it is blocked
-    started = time.perf_counter()
-    blocker = CitationBlocker(training, pad_token_id=0)
-    built = time.perf_counter() - started
-    if torch.device(settings.device).type == "cuda":
-        check_no_sync(blocker, contexts.to(settings.device), settings)
-    blocker.reset()
-    timer = EverySecond(blocker)
-    model.generate(contexts.to(settings.device), logits_processor=[timer], **options)
-    steps = [1e3 * (end - begin) for begin, end in zip(timer.began, timer.began[1:], strict=False)][8:]
-    blocked, plain = steps[::2], steps[1::2]
-    counts = blocker.counts()
-    return {
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "vocabulary": settings.vocabulary,
-        "batch": settings.batch,
-        "training_tokens": training.numel(),
-        "k": blocker.k,
-        "index_seconds": round(built, 2),
-        "index_bytes": blocker.index.nbytes,
-        "most_followers": blocker.most,
-        "rows": counts.steps,
-        "rows_blocked": counts.blocked,
-        "rows_changed": counts.changed,
-        "pairs": len(blocked),
-        "ms_with": spread(blocked),
-        "ms_without": spread(plain),
-        "ratio": statistics.median(blocked) / statistics.median(plain),
-    }
-
-
-def check_no_sync(blocker: Any, contexts: Any, settings: argparse.Namespace) -> None:
-    """Let CUDA raise if a call waits for the device."""
-    import torch
-
-    scores = torch.randn(len(contexts), settings.vocabulary, device=contexts.device)
-    blocker(contexts, scores)  # moves the index
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        blocker(contexts, scores)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-
-
-def wait(device: str) -> None:
-    """Until the device has done what it was given."""
-    import torch
-
-    if torch.device(device).type == "cuda":
-        torch.cuda.synchronize()
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Median and quartiles."""
-    low, middle, high = statistics.quantiles(values, n=4)
-    return {"median": round(middle, 3), "quartiles": [round(low, 3), round(high, 3)]}
-
-
 def print_steps(step: dict[str, Any]) -> None:
     """The result for people."""
     print(
@@ -201,54 +96,42 @@ def print_steps(step: dict[str, Any]) -> None:
     )
     print(f"{step['training_tokens']} training tokens (index {step['index_seconds']} s, ", end="")
     print(f"{step['index_bytes'] / 1e6:.1f} MB, at most {step['most_followers']} followers)")
-    print(f"{step['rows_blocked']} of {step['rows']} choices had a block, {step['rows_changed']} another argmax")
-    for name in ("ms_without", "ms_with"):
-        low, high = step[name]["quartiles"]
-        print(f"{name:12}{step[name]['median']:9.2f} ms a step (half of them {low:.2f} to {high:.2f})")
-    print(f"ratio       {step['ratio']:9.4f} over {step['pairs']} pairs\n", flush=True)
+    print(f"{step['blocked']} of {step['choices']} choices had a block, {step['changed']} another argmax")
+    for kind, milliseconds in step["median_ms"].items():
+        print(f"{kind:16}{milliseconds:9.2f} ms a step")
+    for name, ratio in (("copy / without", step["ratio_of_copy"]), ("with / without", step["ratio"])):
+        print(f"{name:16}{ratio['value']:9.4f} (95 %: {ratio['low']:.4f} to {ratio['high']:.4f}, {ratio['n']} rounds)")
+    print(flush=True)
 
 
 # Growth
 
 
-def measure_growth(settings: argparse.Namespace) -> list[dict[str, Any]]:
+def measure_growth(settings: argparse.Namespace, device: torch.device) -> list[dict[str, Any]]:
     """One call by itself, beside a copy of the scores, from a middle case outwards."""
-    import torch
-
-    from hyperfit.decode.blocking import CitationBlocker
-
     middle = {"tokens": settings.samples * LENGTH, "vocabulary": settings.vocabulary, "batch": settings.batch, "k": 5}
     cases = [middle]
     cases += [{**middle, "tokens": tokens} for tokens in (50_000, 5_000_000, 20_000_000)]
     cases += [{**middle, "vocabulary": vocabulary} for vocabulary in (32_000, 262_144)]
     cases += [{**middle, "batch": batch} for batch in (1, 8, 128)]
     cases += [{**middle, "k": k} for k in (1, 2, 10)]
+    heads = ("tokens", "vocabulary", "batch", "k", "followers", "call ms", "copy ms", "argmax ms")
+    print("".join(f"{head:>11}" for head in heads))
     found = []
-    print(
-        f"{'tokens':>10}{'vocabulary':>12}{'batch':>7}{'k':>4}{'followers':>11}"
-        f"{'call ms':>9}{'copy ms':>9}{'argmax ms':>11}"
-    )
     for case in cases:
         chunks = list(drawn(case["tokens"], case["vocabulary"]))
         blocker = CitationBlocker(chunks, case["k"], pad_token_id=0)
-        ids = torch.cat([chunk[: case["batch"], :64] for chunk in chunks])[: case["batch"]].to(settings.device)
-        scores = torch.randn(len(ids), case["vocabulary"], device=settings.device)
-        calls: list[Callable[[], Any]] = [
-            lambda b=blocker, i=ids, s=scores: b(i, s),
-            scores.clone,
-            lambda s=scores: s.argmax(1),
-        ]  # type: ignore[misc]
-        call, copy, argmax = medians(calls, settings.device)
+        ids = torch.cat([chunk[: case["batch"], :64] for chunk in chunks])[: case["batch"]].to(device)
+        scores = torch.randn(len(ids), case["vocabulary"], device=device)
+        calls: list[Callable[[], Any]] = [partial(blocker, ids, scores), scores.clone, partial(scores.argmax, 1)]
+        call, copy, argmax = medians(calls, device)
         found.append({**case, "most_followers": blocker.most, "call_ms": call, "copy_ms": copy, "argmax_ms": argmax})
-        print(
-            f"{case['tokens']:10}{case['vocabulary']:12}{case['batch']:7}{case['k']:4}{blocker.most:11}"
-            f"{call:9.2f}{copy:9.2f}{argmax:11.2f}",
-            flush=True,
-        )
+        print("".join(f"{value:11}" for value in found[-1].values()), flush=True)
+    print()
     return found
 
 
-def medians(calls: list[Callable[[], Any]], device: str, rounds: int = 25) -> list[float]:
+def medians(calls: list[Callable[[], Any]], device: torch.device, rounds: int = 25) -> list[float]:
     """Median milliseconds of each call, all of them in turns."""
     times: list[list[float]] = [[] for _ in calls]
     for _ in range(rounds):
@@ -274,7 +157,8 @@ def measured_build(settings: argparse.Namespace, tokens: int) -> dict[str, Any]:
     build["allowed_mb"] = round(BYTES_A_TOKEN * build["tokens"] / 1e6 + WORK_MB, 1)
     print(
         f"{build['tokens']} tokens: built in {build['seconds']} s, peak {build['peak_mb']} MB of "
-        f"{build['allowed_mb']}; index {build['index_mb']} MB, saved in {build['save_seconds']} s, loaded in {build['load_seconds']} s",
+        f"{build['allowed_mb']}; index {build['index_mb']} MB, saved in {build['save_seconds']} s, "
+        f"loaded in {build['load_seconds']} s",
         flush=True,
     )
     return build
@@ -282,10 +166,7 @@ def measured_build(settings: argparse.Namespace, tokens: int) -> dict[str, Any]:
 
 def build_one(tokens: int, vocabulary: int) -> None:
     """Build, save and load one index; print what that took as JSON."""
-    from hyperfit.decode.citations import CitationIndex
-
-    warm = drawn(LENGTH * 64, vocabulary)
-    CitationIndex.build(warm)
+    CitationIndex.build(drawn(LENGTH * 64, vocabulary))  # what the first use of anything takes
     forget_peak()
     before = peak_mb()
     started = time.perf_counter()
@@ -294,38 +175,24 @@ def build_one(tokens: int, vocabulary: int) -> None:
     peak = peak_mb() - before
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "citations.safetensors"
-        started_save = time.perf_counter()
         index.save(file)
         saved = time.perf_counter()
+        peak_of_saving = peak_mb() - before
         CitationIndex.load(file)
         loaded = time.perf_counter()
     result = {
         "tokens": max(1, tokens // LENGTH) * LENGTH,
         "levels": len(index.levels),
-        "seconds": round(built - started, 1),
-        "peak_mb": round(peak, 1),
-        "peak_with_saving_mb": round(peak_mb() - before, 1),
-        "index_mb": round(index.nbytes / 1e6, 1),
         "prefixes": len(index.offsets) - 1,
         "followers": len(index.followers),
-        "save_seconds": round(saved - started_save, 1),
+        "index_mb": round(index.nbytes / 1e6, 1),
+        "seconds": round(built - started, 1),
+        "peak_mb": round(peak, 1),
+        "peak_with_saving_mb": round(peak_of_saving, 1),
+        "save_seconds": round(saved - built, 1),
         "load_seconds": round(loaded - saved, 1),
     }
     print(json.dumps(result))
-
-
-def device_name(device: str) -> str:
-    """The device, in words."""
-    import torch
-
-    return torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else device
-
-
-def threads() -> int:
-    """Threads of a computation on the CPU."""
-    import torch
-
-    return torch.get_num_threads()
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ class CitationBlocker(LogitsProcessor):
         context = self._context(rows, width)
         going = self._going(input_ids[:, context:])
         start = width - self.k
-        if start < (0 if self.count_context else context):
+        if not self.most or start < (0 if self.count_context else context):
             self._count(going, going & False, going & False)
             return scores
         found, rank = self.index.find(input_ids[:, start:])
@@ -130,19 +130,20 @@ class CitationBlocker(LogitsProcessor):
         return self._blocked(scores, found, rank, going)
 
     def _blocked(self, scores: Tensor, found: Tensor, rank: Tensor, going: Tensor) -> Tensor:
-        """Scatter -inf on the followers of ``rank`` where ``found``; every row has ``most`` places."""
+        """Scatter -inf on the followers of ``rank`` where ``found``; every row has ``most``, the last one repeated."""
         first, end = self.index.offsets[rank], self.index.offsets[rank + 1]
         found = found & (first < end)
         places = first[:, None] + torch.arange(self.most, device=scores.device)
-        places = places.minimum(end[:, None] - 1).clamp_(min=0)
-        tokens = self.index.followers[places].long()
-        own = scores.gather(
-            1, tokens
-        )  # a row without a block gets these back; in one with fewer followers the last is repeated
+        tokens = self.index.followers[places.minimum(end[:, None] - 1).clamp_(min=0)].long()
+        own = scores.gather(1, tokens)  # a row without a block gets them back
         blocked = scores.scatter(1, tokens, own.masked_fill(found[:, None], -torch.inf))
-        found = found & (blocked.amax(1) > -torch.inf)
+        allowed = first_best(blocked)[:, None]
+        best_allowed = blocked.gather(1, allowed)
+        found = found & (best_allowed > -torch.inf).squeeze(1)
         blocked.scatter_(1, tokens, own.masked_fill(found[:, None], -torch.inf))
-        self._count(going, found, found & (tokens == first_best(scores)[:, None]).any(1))
+        best_own, place = own.max(1, keepdim=True)  # of equal ones the first, the smallest token id
+        tied_before = (best_own == best_allowed) & (tokens.gather(1, place) < allowed)
+        self._count(going, found, found & ((best_own > best_allowed) | tied_before).squeeze(1))
         return blocked
 
     def _context(self, rows: int, width: int) -> int:
