@@ -45,7 +45,7 @@ def main() -> None:
         build_one(settings.build_one, settings.vocabulary)
         return
     device = torch.device(settings.device)
-    sizes = {name: getattr(settings, name) for name in ("vocabulary", "width", "blocks", "batch", "samples", "rounds")}
+    sizes = {name: getattr(settings, name) for name in ("vocabulary", "width", "blocks", "batch", "samples", "texts")}
     step = measure_steps(**sizes, device=device)
     print_steps(step)
     growth = [] if settings.no_growth else measure_growth(settings, device)
@@ -79,7 +79,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--blocks", type=int, default=12)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--samples", type=int, default=2000, help=f"training sequences of {LENGTH} tokens")
-    parser.add_argument("--rounds", type=int, default=30, help="turns of each kind of step")
+    parser.add_argument("--texts", type=int, default=4, help=f"how often a batch is written, to {LENGTH} tokens each")
     parser.add_argument("--most", type=float, default=1.05, help="times a step without the blocker")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--no-growth", action="store_true", help="leave out the growth of a call")
@@ -99,6 +99,7 @@ def print_steps(step: dict[str, Any]) -> None:
     print(f"{step['blocked']} of {step['choices']} choices had a block, {step['changed']} another argmax")
     for kind, milliseconds in step["median_ms"].items():
         print(f"{kind:16}{milliseconds:9.2f} ms a step")
+    print(f"{'the call alone':16}{step['call_ms']:9.2f} ms inside a step")
     for name, ratio in (("copy / without", step["ratio_of_copy"]), ("with / without", step["ratio"])):
         print(f"{name:16}{ratio['value']:9.4f} (95 %: {ratio['low']:.4f} to {ratio['high']:.4f}, {ratio['n']} rounds)")
     print(flush=True)

@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -28,6 +29,8 @@ class InTurns(LogitsProcessor):
     acts: dict[str, Callable[[Any, Any], Any]]
     device: torch.device
     began: list[float] = field(default_factory=list)
+    calls: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """Milliseconds of the acts alone."""
 
     def kind(self, step: int) -> str:
         """What is done in a step."""
@@ -39,7 +42,11 @@ class InTurns(LogitsProcessor):
         """The processor; a step lasts until the next call."""
         wait(self.device)
         self.began.append(time.perf_counter())
-        return self.acts[self.kind(len(self.began) - 1)](input_ids, scores)
+        kind = self.kind(len(self.began) - 1)
+        scores = self.acts[kind](input_ids, scores)
+        wait(self.device)
+        self.calls[kind].append(1e3 * (time.perf_counter() - self.began[-1]))
+        return scores
 
     def rounds(self) -> Iterator[dict[str, list[float]]]:
         """Milliseconds of the steps of each kind, round by round."""
@@ -54,7 +61,7 @@ class InTurns(LogitsProcessor):
 
 
 def measure_steps(
-    *, vocabulary: int, width: int, blocks: int, batch: int, samples: int, rounds: int, device: torch.device
+    *, vocabulary: int, width: int, blocks: int, batch: int, samples: int, texts: int, device: torch.device
 ) -> dict[str, Any]:
     """Steps without a processor, with one that copies the scores, and with the blocker, inside ``generate``."""
     model = random_llama(vocabulary, width, blocks).to(device)
@@ -68,10 +75,15 @@ def measure_steps(
     if device.type == "cuda":
         check_no_sync(blocker, contexts, vocabulary)
     blocker.reset()
-    turns = InTurns({"with": blocker, "copy": lambda _, s: s.clone(), "without": lambda _, s: s}, device)
-    greedy(model, contexts, rounds * TURN * len(turns.acts) + 1, turns)
-    times = list(turns.rounds())
-    middle = {kind: [statistics.median(of_round[kind]) for of_round in times] for kind in turns.acts}
+    acts = {"with": blocker, "copy": lambda _, scores: scores.clone(), "without": lambda _, scores: scores}
+    times: list[dict[str, list[float]]] = []
+    calls: list[float] = []
+    for _ in range(texts):
+        turns = InTurns(acts, device)
+        greedy(model, contexts, LENGTH - CONTEXT, turns)
+        times += turns.rounds()
+        calls += turns.calls["with"]
+    middle = {kind: [statistics.median(of_round[kind]) for of_round in times] for kind in acts}
     counts = blocker.counts()
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -87,7 +99,8 @@ def measure_steps(
         "changed": counts.changed,
         "rounds": len(times),
         "steps_a_round": TURN - 1,
-        "median_ms": {kind: statistics.median(middle[kind]) for kind in middle},
+        "median_ms": {kind: round(statistics.median(middle[kind]), 2) for kind in middle},
+        "call_ms": round(statistics.median(calls), 2),
         "ratio": mean_ratio(middle["with"], middle["without"]),
         "ratio_of_copy": mean_ratio(middle["copy"], middle["without"]),
     }

@@ -160,6 +160,7 @@ def test_work_in_pieces_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
         ([[1.5, 2.0, 3.0]], 2, "item 0: is float64"),
         (torch.zeros(2, 3, 4, dtype=torch.int64), 2, "give integers, one sequence"),
         ([3, 4, 5], 2, "give integers, one sequence"),
+        ([[1, 2, 3], [[1, 2, 3], [1, 2]]], 2, "give sequences of different lengths one by one"),
     ],
 )
 def test_what_is_no_corpus_is_refused(sequences: Any, k: int, message: str) -> None:

@@ -118,27 +118,38 @@ class Windows:
 
 def joined(sequences: Tensor | Iterable[Any]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """(int32[tokens] of all sequences in a row, int64[sequences]: where each ends)."""
-    parts: list[NDArray[np.int32]] = []
-    lengths: list[NDArray[np.int64]] = []
+    stream = np.empty(0, np.int32)  # grown in place: pieces to be joined would stay behind as holes in memory
+    used = 0
+    lengths: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
     whole = isinstance(sequences, Tensor | np.ndarray) and sequences.ndim == 2
     for number, given in enumerate([sequences] if whole else sequences):
-        chunk = np.asarray(given.cpu() if isinstance(given, Tensor) else given)
-        rows, length = (1, len(chunk)) if chunk.ndim == 1 else chunk.shape if chunk.ndim == 2 else (0, 0)
-        if chunk.ndim not in (1, 2) or (chunk.size and not np.issubdtype(chunk.dtype, np.integer)):
-            raise UserError(
-                f"sequences, item {number}: is {chunk.dtype}{list(chunk.shape)}; give integers, one sequence "
-                "[length] or several [sequences, length]"
-            )
-        if chunk.size and not 0 <= chunk.min() <= chunk.max() < MOST:
-            raise UserError(
-                f"sequences, item {number}: holds {chunk.min()} to {chunk.max()}; token ids are 0 to {MOST - 1}"
-            )
-        parts.append(chunk.reshape(-1).astype(np.int32))
-        lengths.append(np.full(rows, length, np.int64))
-    stream = np.concatenate(parts) if parts else np.empty(0, np.int32)
-    if len(stream) > MOST:
-        raise UserError(f"sequences: {len(stream)} tokens; an index takes at most {MOST}")
-    return stream, np.cumsum(np.concatenate(lengths)) if lengths else np.empty(0, np.int64)
+        try:
+            chunk = np.asarray(given.cpu() if isinstance(given, Tensor) else given)
+            problem = fault(chunk)
+        except ValueError as error:  # lists of several lengths within one item
+            problem = f"{error}; give sequences of different lengths one by one"
+        if problem:
+            raise UserError(f"sequences, item {number}: {problem}")
+        if used + chunk.size > MOST:
+            raise UserError(f"sequences: more than {MOST} tokens; index a part of them")
+        if used + chunk.size > len(stream):
+            stream.resize(max(used + chunk.size, len(stream) * 5 // 4), refcheck=False)
+        stream[used : used + chunk.size] = chunk.reshape(-1)
+        used += chunk.size
+        lengths.append(np.full(1 if chunk.ndim == 1 else len(chunk), chunk.shape[-1], np.int64))
+    stream.resize(used, refcheck=False)
+    return stream, np.cumsum(np.concatenate(lengths))
+
+
+def fault(chunk: NDArray[Any]) -> str | None:
+    """What forbids to take an array for one or more sequences of token ids."""
+    if chunk.ndim not in (1, 2) or (chunk.size and not np.issubdtype(chunk.dtype, np.integer)):
+        return (
+            f"is {chunk.dtype}{list(chunk.shape)}; give integers, one sequence [length] or several [sequences, length]"
+        )
+    if chunk.size and not 0 <= chunk.min() <= chunk.max() < MOST:
+        return f"holds {chunk.min()} to {chunk.max()}; token ids are 0 to {MOST - 1}"
+    return None
 
 
 def sort_distinct(keys: NDArray[np.int64]) -> None:
