@@ -1,10 +1,14 @@
 """Which tokens begin a word, for tokenizers of each kind; and words in blocked text."""
 
+from typing import Any
+
 import pytest
+import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from families import tiny_tokenizer
+from families import END, VOCABULARY, random_ids, tiny_model, tiny_tokenizer
+from hyperfit.decode.blocking import CitationBlocker
 from hyperfit.decode.words import begins_word, word_starts
 from hyperfit.errors import UserError
 
@@ -93,3 +97,20 @@ def test_tokens_that_hide_the_spaces() -> None:
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>")
     with pytest.raises(UserError, match="show no spaces, so where words begin cannot be read off"):
         word_starts(tokenizer)
+
+
+def test_in_generate_words_are_finished() -> None:
+    """Of the model's own text as corpus, letters are written again, and never a byte that ends a word."""
+    starts = word_starts(tiny_tokenizer())
+    assert starts.shape == (VOCABULARY,)
+    generate: Any = tiny_model().generate
+    ids = random_ids(4, 6)
+    settings = {"do_sample": False, "max_new_tokens": 40, "pad_token_id": END, "eos_token_id": None}
+    free = generate(ids, **settings)
+    cited = {(*before, after) for row in free.tolist() for *before, after in zip(row, row[1:], row[2:], strict=False)}
+    blocker = CitationBlocker(free, 2, word_starts=starts)
+    texts = generate(ids, logits_processor=[blocker], **settings).tolist()
+    again = [run[2] for row in texts for run in zip(row[4:], row[5:], row[6:], strict=False) if run in cited]
+    assert again
+    assert not starts[torch.tensor(again)].any()
+    assert blocker.counts().changed
