@@ -104,8 +104,8 @@ def test_help_says_what_a_command_does(command: str) -> None:
     text = help_of(*command.split())
     assert f"hyperfit {command}" in text
     assert len(text.splitlines()) >= 10
-    for line in re.findall(r"│ --?\w.*", text):
-        assert len(line.split()) > 3, f"a flag without a word of help: {line}"
+    for entry in re.findall(r"│ --?\w.*(?:\n│ {9,}\w.*)?", text):  # a long flag has its help on the next line
+        assert len(entry.split()) > 4, f"a flag without a word of help: {entry}"
 
 
 def test_a_preset_sets_the_defaults_and_flags_win() -> None:
@@ -151,10 +151,31 @@ def test_train_evaluate_generate_report(
     assert {"context", "continuation", "decoding", "seed"} <= set(rows[0])
     assert (run / "report.html").read_text().startswith("<!DOCTYPE html>")
 
+    spelled = ["nucleus:top_p=0.50", "beam", "nucleus:top_p=.5"]
+    main(
+        ["evaluate", "run", "--total", "40", "--context", "16", "--json", "--batch-invariant", "--decodings", *spelled]
+    )
+    printed = capsys.readouterr()
+    assert "one context at a time" in printed.err
+    conditions = json.loads(printed.out)["conditions"]
+    assert [name for name in conditions if name.startswith("base/")] == ["base/nucleus:top_p=0.5", "base/beam"]
+    assert {path.stem for path in (run / "samples").iterdir()} == {
+        *(f"{model}-{made}" for model in ("base", "hyperfitted") for made in ("nucleus_top_p=0.5", "beam")),
+        "human",
+    }
+    row = json.loads((run / "samples" / "base-nucleus_top_p=0.5.jsonl").read_text().splitlines()[0])
+    assert (row["decoding"], row["top_p"], row["temperature"]) == ("nucleus:top_p=0.5", 0.5, 0.7)
+    main(["evaluate", "run", "--total", "140", "--context", "16", "--json"])
+    capsys.readouterr()
+
     main(["generate", "run", "--prompt", "plain words", "--new-tokens", "12", "--json"])
     row = json.loads(capsys.readouterr().out)
     assert row["prompt"] == "plain words"
     assert 0 < len(row["continuation"].encode("utf-8", "replace")) <= 12 * 4
+    assert row["decoding"] == "greedy"
+    main(["generate", "run", "--prompt", "plain words", "--new-tokens", "12", "--json", "--decoding", "top-k:top_k=9"])
+    row = json.loads(capsys.readouterr().out)
+    assert (row["decoding"], row["top_k"], row["seed"]) == ("top-k:top_k=9", 9, 0)
 
     main(["report", "run"])
     assert capsys.readouterr().out.strip() == "run/report.html"

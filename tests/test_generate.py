@@ -1,19 +1,28 @@
 """Decoding: batched generation is what a loop without padding, cache or settings of the model's own would write."""
 
 import math
+import random
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
 from peft import PeftModel
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import nn
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    NoRepeatNGramLogitsProcessor,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
-from families import END, random_ids, tiny_model, tiny_tokenizer
+from families import END, VOCABULARY, cast, random_ids, tiny_model, tiny_tokenizer
 from hyperfit.adapt import adapt
-from hyperfit.decode.decodings import DECODINGS, generation_config
+from hyperfit.decode.decodings import DECODINGS
 from hyperfit.decode.generate import continuation_text, continue_contexts, left_pad
+from hyperfit.decode.rules import SAMPLING, NoRepeatNGram
 from hyperfit.errors import UserError
 from hyperfit.model import FAMILIES
 from hyperfit.recipe import Recipe
@@ -99,14 +108,33 @@ def test_settings_of_the_models_own_do_not_leak_in_and_are_put_back(decoding: st
         top_k=1,
         top_p=0.1,
         min_p=0.5,
-        do_sample=decoding == "greedy",
+        typical_p=0.1,
+        eta_cutoff=0.5,
+        penalty_alpha=0.9,
+        do_sample=decoding not in SAMPLING,
+        num_beams=1 if decoding == "beam" else 3,
+        length_penalty=-5.0,
+        early_stopping=True,
+        num_return_sequences=2,
         no_repeat_ngram_size=1,
         suppress_tokens=[often],
         begin_suppress_tokens=[often],
         bad_words_ids=[[often]],
+        forced_bos_token_id=7,
+        forced_eos_token_id=7,
+        sequence_bias=[[[often], -50.0]],
+        exponential_decay_length_penalty=(1, 9.0),
         max_length=20,
+        max_new_tokens=3,
+        min_length=50,
+        max_time=1e-9,
         eos_token_id=[often],
+        pad_token_id=5,
         stop_strings=["e"],
+        use_cache=False,
+        cache_implementation="static",
+        return_dict_in_generate=True,
+        output_scores=True,
     )
     before = own.to_dict()
     assert continue_contexts(model, tokenizer, CONTEXTS, new_tokens=NEW, decoding=decoding) == expected
@@ -182,14 +210,6 @@ def nucleus(logits: torch.Tensor) -> list[int]:
     return chosen
 
 
-def test_named_decodings_are_those_of_the_paper() -> None:
-    assert DECODINGS == {
-        "greedy": {"do_sample": False},
-        "nucleus": {"do_sample": True, "top_p": 0.9, "temperature": 0.7, "top_k": 50},
-        "nucleus:top_p=1,temperature=1,top_k=0": {"do_sample": True, "top_p": 1.0, "temperature": 1.0, "top_k": 0},
-    }
-
-
 @pytest.mark.parametrize("decoding", DECODINGS)
 @pytest.mark.parametrize("count", [1, 2, NEW])
 def test_exactly_as_many_tokens_as_asked_for_even_where_the_end_is_likeliest(decoding: str, count: int) -> None:
@@ -239,10 +259,188 @@ def test_no_contexts() -> None:
 
 
 def test_unknown_decoding_names_those_there_are() -> None:
-    with pytest.raises(UserError, match="--decoding beam: give one of greedy, nucleus"):
-        generation_config("beam", new_tokens=1, stop_at_end=False, eos=None, pad=None)
-    with pytest.raises(UserError, match="--decoding beam"):
-        continue_contexts(tiny_model(), tiny_tokenizer(), CONTEXTS, new_tokens=1, decoding="beam")
+    with pytest.raises(UserError, match=r"--decoding hot: no such decoding; give one of greedy, nucleus, top-k"):
+        continue_contexts(tiny_model(), tiny_tokenizer(), CONTEXTS, new_tokens=1, decoding="hot")
+
+
+# Decodings against loops without padding or cache
+
+
+def banned_by_ngrams(tokens: list[int], size: int) -> set[int]:
+    """Tokens that would complete a sequence of ``size`` tokens that is there already."""
+    start = tokens[len(tokens) - size + 1 :]
+    if len(tokens) < size:
+        return set()
+    return {tokens[i + size - 1] for i in range(len(tokens) - size + 1) if tokens[i : i + size - 1] == start}
+
+
+def plain_penalised(
+    model: nn.Module, context: list[int], *, penalty: float = 1.0, size: int | None = None
+) -> list[int]:
+    tokens = list(context)
+    for _ in range(NEW):
+        logits = next_logits(model, tokens)
+        for token in set(tokens):
+            logits[token] = logits[token] * penalty if logits[token] < 0 else logits[token] / penalty
+        for token in banned_by_ngrams(tokens, size) if size else ():
+            logits[token] = -math.inf
+        logits[END] = -math.inf
+        tokens.append(int(logits.argmax()))
+    return tokens[len(context) :]
+
+
+# short beside long contexts, with the padding's token within, before and after what the model likes to write
+WITH_END = [[*context[:3], END, *context[3:]] for context in CONTEXTS] + [[END, 5, END], [5], [END]]
+
+
+@pytest.mark.parametrize(("batch_size", "penalty"), [(1, 1.2), (8, 1.2), (3, 3.0)])
+def test_repetition_penalty_counts_context_and_text_but_not_the_padding(batch_size: int, penalty: float) -> None:
+    model, decoding = tiny_model(), f"repetition-penalty:repetition_penalty={penalty}"
+    expected = [plain_penalised(model, context, penalty=penalty) for context in WITH_END]
+    assert expected != [plain_greedy(model, context) for context in WITH_END]
+    written = continue_contexts(
+        model, tiny_tokenizer(), WITH_END, new_tokens=NEW, decoding=decoding, batch_size=batch_size
+    )
+    assert written == expected
+
+
+@pytest.mark.parametrize(("batch_size", "size"), [(1, 2), (3, 1), (3, 2), (8, 3), (8, 5)])
+def test_no_ngram_comes_twice_and_the_padding_is_none(batch_size: int, size: int) -> None:
+    model, decoding = tiny_model(), f"no-repeat-ngram:no_repeat_ngram_size={size}"
+    expected = [plain_penalised(model, context, size=size) for context in WITH_END]
+    written = continue_contexts(
+        model, tiny_tokenizer(), WITH_END, new_tokens=NEW, decoding=decoding, batch_size=batch_size
+    )
+    assert written == expected
+    if size == 1:
+        assert all(len(set(text)) == NEW for text in written)
+
+
+def test_padding_forbids_nothing() -> None:
+    """What transformers' own class gets wrong: here the context is 0 5 0, and 5 followed a 0 of the padding too."""
+    ids = torch.tensor([[0, 0, 7, 5, 0], [1, 2, 3, 4, 5]])
+    scores = torch.zeros(2, 9)
+    own = NoRepeatNGram(2, [2, 0])(ids, scores)
+    assert own.isfinite().all()
+    theirs = NoRepeatNGramLogitsProcessor(2)(ids, scores)
+    assert theirs[0, [0, 7]].tolist() == [-math.inf] * 2
+
+
+def plain_beam(model: nn.Module, context: list[int], beams: int) -> list[int]:
+    """The best of texts of equal length, none of which ends."""
+    kept: list[tuple[float, list[int]]] = [(0.0, list(context))]
+    for _ in range(NEW):
+        grown = []
+        for score, tokens in kept:
+            steps = next_logits(model, tokens).log_softmax(-1)
+            steps[END] = -math.inf
+            best = steps.topk(beams)
+            for step, token in zip(best.values.tolist(), best.indices.tolist(), strict=True):
+                grown.append((score + step, [*tokens, token]))
+        kept = sorted(grown, key=lambda one: -one[0])[:beams]
+    return kept[0][1][len(context) :]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, None])
+def test_beam_search_is_beam_search(batch_size: int | None) -> None:
+    model = tiny_model()
+    expected = [plain_beam(model, context, 3) for context in CONTEXTS]
+    assert expected != [plain_greedy(model, context) for context in CONTEXTS]
+    written = continue_contexts(
+        model, tiny_tokenizer(), CONTEXTS, new_tokens=NEW, decoding="beam:num_beams=3", batch_size=batch_size
+    )
+    assert written == expected
+
+
+# Rules of the caller's own
+
+
+class Remember(LogitsProcessor):
+    """Keeps what it is given, and forbids a token."""
+
+    def __init__(self, token: int) -> None:
+        self.token, self.seen = token, list[torch.Tensor]()
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self.seen.append(scores.clone())
+        return scores.index_fill(1, torch.tensor([self.token]), -math.inf)
+
+
+@pytest.mark.parametrize("decoding", DECODINGS)
+def test_rules_of_the_caller_act_in_every_decoding(decoding: str) -> None:
+    model, tokenizer = tiny_model(), tiny_tokenizer()
+    free = continue_contexts(model, tokenizer, CONTEXTS, new_tokens=NEW, decoding=decoding)
+    common = max(range(VOCABULARY), key=[token for text in free for token in text].count)
+    rule = Remember(common)
+    written = continue_contexts(model, tokenizer, CONTEXTS, new_tokens=NEW, decoding=decoding, processors=[rule])
+    assert written != free
+    assert not any(common in text for text in written)
+    assert [len(text) for text in written] == [NEW] * len(CONTEXTS)
+    assert len(rule.seen) == NEW
+
+
+def test_rules_of_the_caller_come_after_penalties_and_before_warpers() -> None:
+    model, context = tiny_model(), CONTEXTS[3]
+    plain = next_logits(model, context)
+    plain[END] = -math.inf
+
+    def seen(decoding: str) -> torch.Tensor:
+        rule = Remember(END)
+        continue_contexts(model, tiny_tokenizer(), [context], new_tokens=1, decoding=decoding, processors=[rule])
+        return rule.seen[0][0]
+
+    torch.testing.assert_close(seen("nucleus:temperature=0.1,top_p=0.1"), plain)
+    penalised = seen("repetition-penalty:repetition_penalty=2")
+    inside = sorted(set(context) - {END})
+    expected = torch.where(plain < 0, plain * 2, plain / 2)
+    torch.testing.assert_close(penalised[inside], expected[inside])
+    torch.testing.assert_close(
+        seen("no-repeat-ngram:no_repeat_ngram_size=1")[inside], torch.full((len(inside),), -math.inf)
+    )
+
+
+# One at a time
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2", "gpt_neox"])
+def test_batch_invariant_texts_do_not_change_with_batch_size_or_order(family: str, dtype: torch.dtype) -> None:
+    model = cast(tiny_model(family), dtype)
+    order = random.Random(1).sample(range(len(CONTEXTS)), len(CONTEXTS))
+
+    def texts(contexts: list[list[int]], batch_size: int | None) -> list[list[int]]:
+        return continue_contexts(
+            model, tiny_tokenizer(), contexts, new_tokens=NEW, batch_size=batch_size, batch_invariant=True
+        )
+
+    expected = [text for context in CONTEXTS for text in texts([context], None)]
+    for size in (None, 1, 3, 8):
+        assert texts(CONTEXTS, size) == expected
+    assert texts([CONTEXTS[place] for place in order], 3) == [expected[place] for place in order]
+
+
+# Memory
+
+
+def test_a_batch_that_does_not_fit_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, tokenizer = tiny_model(), tiny_tokenizer()
+    expected = continue_contexts(model, tokenizer, CONTEXTS, new_tokens=NEW)
+    whole, sizes = model.generate, []
+
+    def small(**arguments: Any) -> torch.Tensor:
+        sizes.append(len(arguments["input_ids"]))
+        if sizes[-1] > 2:
+            raise torch.OutOfMemoryError
+        written: torch.Tensor = whole(**arguments)  # type: ignore[operator]
+        return written
+
+    monkeypatch.setattr(model, "generate", small)
+    done: list[int] = []
+    assert continue_contexts(model, tokenizer, CONTEXTS, new_tokens=NEW, advance=done.append) == expected
+    assert sizes == [5, 2, 3, 1, 2]
+    assert done == [2, 1, 2]
+    with pytest.raises(torch.OutOfMemoryError):  # asked for, so it is not for us to take fewer
+        continue_contexts(model, tokenizer, CONTEXTS, new_tokens=NEW, batch_size=3)
 
 
 def test_padding_comes_first_and_is_masked() -> None:

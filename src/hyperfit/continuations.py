@@ -5,8 +5,9 @@ from typing import Any
 
 import torch
 
-from hyperfit.console import progress
-from hyperfit.decode.generate import continuation_text, continue_contexts
+from hyperfit.console import progress, say
+from hyperfit.decode.decodings import parse_decoding
+from hyperfit.decode.generate import ONE_AT_A_TIME, continuation_text, continue_contexts
 from hyperfit.errors import UserError, collecting
 from hyperfit.model import autocast, load_config, load_tokenizer, pick_device, pick_precision, positions_of
 from hyperfit.requests import Request
@@ -15,7 +16,10 @@ from hyperfit.sources import read_documents
 
 
 def continuations(request: Request) -> Iterator[dict[str, Any]]:
-    """One row a prompt: prompt, continuation, model, decoding, seed. Raises UserError before any model is loaded."""
+    """One row a prompt: prompt, continuation, model, decoding and its parameters, seed.
+
+    Raises UserError before any model is loaded.
+    """
     problems: list[str] = []
     device, prompts = torch.device("cpu"), list(request.prompt)
     with collecting(problems):
@@ -41,18 +45,22 @@ def continuations(request: Request) -> Iterator[dict[str, Any]]:
         raise UserError(*problems)
     precision = pick_precision(request.precision, device, evaluating=True)
     model = load_any(request.model, device=device, precision=precision)
-    with progress(f"{request.decoding} continuations", len(contexts)) as advance, autocast(device, precision):
+    decoding = parse_decoding(request.decoding)
+    if request.batch_invariant:
+        say(ONE_AT_A_TIME)
+    with progress(f"{decoding} continuations", len(contexts)) as advance, autocast(device, precision):
         written = continue_contexts(
             model,
             tokenizer,
             contexts,
             new_tokens=request.new_tokens,
-            decoding=request.decoding,
+            decoding=decoding,
             seed=request.seed,
             batch_size=request.batch_size,
+            batch_invariant=request.batch_invariant,
             stop_at_end=True,
             advance=advance,
         )
     for prompt, context, ids in zip(prompts, contexts, written, strict=True):
         row = {"prompt": prompt, "continuation": continuation_text(tokenizer, context, ids, skip_special=True)}
-        yield {**row, "model": request.model, "decoding": request.decoding, "seed": request.seed}
+        yield {**row, "model": request.model, "decoding": str(decoding), **decoding.settings, "seed": request.seed}

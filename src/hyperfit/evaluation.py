@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from hyperfit.console import progress
+from hyperfit.console import progress, say
 from hyperfit.corpus import build_corpus, choose, evaluation_texts
-from hyperfit.decode.decodings import DECODINGS
-from hyperfit.decode.generate import continuation_text, continue_contexts
+from hyperfit.decode.decodings import Decoding, parse_decoding
+from hyperfit.decode.generate import ONE_AT_A_TIME, continuation_text, continue_contexts
 from hyperfit.errors import UserError, collecting
 from hyperfit.measure.agreement import top1_agreement
 from hyperfit.measure.diversity import ngram_repetition, type_token_ratio
@@ -59,6 +59,9 @@ def evaluate(run: RunDir, settings: Evaluation) -> dict[str, Any]:
     minus base, paired over contexts); each measure with value, low, high, n.
     """
     place = checked(run, settings)
+    decodings = [parse_decoding(text, "--decodings") for text in settings.decodings]
+    if settings.batch_invariant:
+        say(ONE_AT_A_TIME)
     contexts = place.texts.ids[:, : settings.context].tolist()
     human = place.texts.ids[:, settings.context :].tolist()
     written: dict[str, list[list[int]]] = {}
@@ -68,7 +71,7 @@ def evaluate(run: RunDir, settings: Evaluation) -> dict[str, Any]:
         with autocast(place.device, place.precision):
             with progress(f"{name}: predictions on human text", len(contexts)) as advance:
                 seen[name] = predict(model, place.texts.ids, skip=settings.context, advance=advance)
-            for decoding in dict.fromkeys(settings.decodings):
+            for decoding in dict.fromkeys(decodings):
                 with progress(f"{name}: {decoding} continuations", len(contexts)) as advance:
                     written[f"{name}/{decoding}"] = continue_contexts(
                         model,
@@ -78,6 +81,7 @@ def evaluate(run: RunDir, settings: Evaluation) -> dict[str, Any]:
                         decoding=decoding,
                         seed=settings.seed,
                         batch_size=settings.batch_size,
+                        batch_invariant=settings.batch_invariant,
                         advance=advance,
                     )
         attention = model.config._attn_implementation
@@ -89,9 +93,9 @@ def evaluate(run: RunDir, settings: Evaluation) -> dict[str, Any]:
         "settings": {**dataclasses.asdict(settings), **resolved},
         "conditions": {name: summary(measures) for name, measures in values.items()},
         "models": model_measures(seen),
-        "comparisons": comparisons(values, settings.decodings),
+        "comparisons": comparisons(values, decodings),
     }
-    save_samples(run, place, contexts, texts, settings.seed)
+    save_samples(run, place, contexts, texts, decodings, settings.seed)
     write_json(run.path / "evaluation.json", results)
     return results
 
@@ -181,7 +185,7 @@ def model_measures(seen: dict[str, Predictions]) -> dict[str, dict[str, Any]]:
     return measures
 
 
-def comparisons(values: dict[str, dict[str, list[float]]], decodings: tuple[str, ...]) -> dict[str, Any]:
+def comparisons(values: dict[str, dict[str, list[float]]], decodings: list[Decoding]) -> dict[str, Any]:
     """Hyperfitted minus base for every measure, paired over the contexts."""
     return {
         f"hyperfitted/{decoding} - base/{decoding}": {
@@ -193,15 +197,24 @@ def comparisons(values: dict[str, dict[str, list[float]]], decodings: tuple[str,
 
 
 def save_samples(
-    run: RunDir, place: Place, contexts: list[list[int]], texts: dict[str, list[list[int]]], seed: int
+    run: RunDir,
+    place: Place,
+    contexts: list[list[int]],
+    texts: dict[str, list[list[int]]],
+    decodings: list[Decoding],
+    seed: int,
 ) -> None:
     """samples/MODEL-DECODING.jsonl: one text a line, with what made it. Replaces the samples of earlier evaluations."""
+    by_name = {str(decoding): decoding for decoding in decodings}
     with writing(run.path / "samples") as folder:
         folder.mkdir()
         for condition, continuations in texts.items():
-            model, _, decoding = condition.partition("/")
-            made_by = {"decoding": decoding, **DECODINGS[decoding], "seed": seed} if decoding else {}
-            with (folder / f"{condition.replace('/', '-')}.jsonl").open("w", encoding="utf-8") as file:
+            model, _, name = condition.partition("/")
+            made_by, file_name = dict[str, Any](), model
+            if name:
+                made_by = {"decoding": name, **by_name[name].settings, "seed": seed}
+                file_name = f"{model}-{by_name[name].file_name}"
+            with (folder / f"{file_name}.jsonl").open("w", encoding="utf-8") as file:
                 for source, context, continuation in zip(place.texts.sources, contexts, continuations, strict=True):
                     row = {
                         "context": place.tokenizer.decode(context, skip_special_tokens=True),

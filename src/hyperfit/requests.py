@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperfit.decode.decodings import unknown_decodings
+from hyperfit.decode.decodings import decoding_problems
 from hyperfit.errors import UserError
 from hyperfit.recipe import Precision
 
@@ -23,9 +23,13 @@ class Evaluation:
     total: int = 256
     """Tokens of context and continuation together; the papers use 128 and 256."""
     decodings: tuple[str, ...] = ("greedy", "nucleus")
-    """How both models decode: greedy, nucleus."""
-    batch_size: int = 64
-    """Contexts continued at once."""
+    """How both models decode: greedy, nucleus, top-k, min-p, typical, eta, contrastive, beam, repetition-penalty,
+    no-repeat-ngram; with other values as in nucleus:top_p=0.95,temperature=1."""
+    batch_size: int | None = None
+    """Contexts continued at once. None: as many as memory holds."""
+    batch_invariant: bool = False
+    """Continue one context at a time, so that no text depends on the others, not even by rounding; several times
+    slower."""
     seed: int = 0
     """Seed of the choice of contexts and of the sampling."""
     device: str = "auto"
@@ -38,7 +42,7 @@ class Evaluation:
         problems = too_small(self, most_contexts=1, context=1, batch_size=1, seed=0)
         if self.total <= self.context:
             problems.append(f"--total {self.total}: give more than the --context of {self.context}")
-        problems += unknown_decodings(self.decodings, "--decodings")
+        problems += decoding_problems(self.decodings, "--decodings")
         if not self.decodings:
             problems.append("--decodings: give at least one")
         if problems:
@@ -58,11 +62,15 @@ class Request:
     new_tokens: int = 224
     """Most tokens to add; a text ends earlier where the model ends it."""
     decoding: str = "greedy"
-    """greedy or nucleus."""
+    """greedy, nucleus, top-k, min-p, typical, eta, contrastive, beam, repetition-penalty or no-repeat-ngram; with other
+    values as in nucleus:top_p=0.95,temperature=1."""
     seed: int = 0
     """Seed of the sampling."""
-    batch_size: int = 32
-    """Prompts continued at once."""
+    batch_size: int | None = None
+    """Prompts continued at once. None: as many as memory holds."""
+    batch_invariant: bool = False
+    """Continue one prompt at a time, so that no text depends on the others, not even by rounding; several times
+    slower."""
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     precision: Precision = "auto"
@@ -70,7 +78,7 @@ class Request:
 
     def __post_init__(self) -> None:
         problems = too_small(self, new_tokens=1, batch_size=1, seed=0)
-        problems += unknown_decodings((self.decoding,), "--decoding")
+        problems += decoding_problems([self.decoding], "--decoding")
         if self.prompts is None and not any(text.strip() for text in self.prompt):
             problems.append("--prompt: give a text to continue, or a file of them with --prompts")
         if problems:
@@ -78,9 +86,9 @@ class Request:
 
 
 def too_small(settings: Any, **least: int) -> list[str]:
-    """A problem for each field below its least value."""
+    """A problem for each field below its least value; None is no value."""
     return [
-        f"--{name.replace('_', '-')} {getattr(settings, name)}: give {low} or more, below 2^63"
+        f"--{name.replace('_', '-')} {value}: give {low} or more, below 2^63"
         for name, low in least.items()
-        if not low <= getattr(settings, name) < 2**63
+        if (value := getattr(settings, name)) is not None and not low <= value < 2**63
     ]

@@ -14,8 +14,15 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from hyperfit.decode.decodings import generation_config
+from hyperfit.decode.cache import roomy_cache
+from hyperfit.decode.decodings import Decoding, parse_decoding
+from hyperfit.decode.memory import batch_that_fits
+from hyperfit.decode.rules import custom_generate, penalties, sampling
+from hyperfit.decode.sampling import sample_numbers
 from hyperfit.model import evaluating, inner_model
+
+ONE_AT_A_TIME = "--batch-invariant: one context at a time"
+"""The notice of what ``batch_invariant`` costs; figures: benchmarks/results/decode.json."""
 
 
 def continue_contexts(
@@ -24,40 +31,95 @@ def continue_contexts(
     contexts: Sequence[Sequence[int]],
     *,
     new_tokens: int,
-    decoding: str = "greedy",
+    decoding: str | Decoding = "greedy",
     seed: int = 0,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     stop_at_end: bool = False,
     processors: Sequence[LogitsProcessor] = (),
+    batch_invariant: bool = False,
     advance: Callable[[int], None] = lambda done: None,
 ) -> list[list[int]]:
     """The token ids that follow each context, in the contexts' order.
 
-    contexts: token ids with their special tokens, of any lengths; shorter ones are padded on the left
-    and masked. seed: of the sampling; torch's own generator is left as it was. stop_at_end: end a text
-    at the end-of-text token (which is not returned); otherwise that token is forbidden and each
-    continuation has exactly ``new_tokens`` tokens. processors: change the logits before the decoding
-    sees them, in this order. advance: called with the number of texts done.
+    contexts: token ids with their special tokens, of any lengths, at least one each; they are continued longest
+    first, shorter ones padded on the left and masked. For several samples, give a context several times.
+    decoding: as ``parse_decoding`` reads it. seed: of the sampling: a text depends on it, on its context and on how
+    many equal contexts stand before it, not on the others or the batch; torch's own generator is never used.
+    batch_size: None for as many as memory holds, and fewer where that proves too many. stop_at_end: end a text
+    at the end-of-text token (which is not returned); otherwise that token is forbidden and each continuation has
+    exactly ``new_tokens`` tokens. processors: rules of the caller's own, applied to the logits after penalties and
+    before what shapes the distribution of a sampling decoding (temperature, top-p, ...). batch_invariant: one context
+    at a time: in batches the rounding of a logit depends on the batch's shape, in bf16 enough to change the likeliest
+    token. advance: called with the number of texts done.
+
+    Raises UserError for a decoding that there is not.
     """
+    decoding = parse_decoding(decoding) if isinstance(decoding, str) else decoding
     inner = inner_model(model)
-    generate: Any = inner.generate
     eos, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
     config = generation_config(decoding, new_tokens=new_tokens, stop_at_end=stop_at_end, eos=eos, pad=pad)
-    continuations: list[list[int]] = []
-    with evaluating(inner), own_defaults_aside(inner), seeded(seed, inner.device):
-        for start in range(0, len(contexts), batch_size):
-            batch = contexts[start : start + batch_size]
-            ids, mask = left_pad(batch, pad if pad is not None else 0)
-            output = generate(
-                input_ids=ids.to(inner.device),
-                attention_mask=mask.to(inner.device),
-                generation_config=config,
-                logits_processor=LogitsProcessorList(processors),
-            )
-            for row in output[:, ids.shape[1] :].tolist():
-                continuations.append(row[: row.index(eos)] if stop_at_end and eos in row else row)
-            advance(len(batch))
-    return continuations
+    numbers = sample_numbers(contexts)
+
+    def write(places: list[int]) -> list[list[int]]:
+        batch = [contexts[place] for place in places]
+        ids, mask = left_pad(batch, pad if pad is not None else 0)
+        chain = [
+            *penalties(decoding, batch),
+            *processors,
+            *sampling(decoding, batch, [numbers[place] for place in places], new_tokens, seed, inner.device),
+        ]
+        generate: Any = inner.generate
+        output = generate(
+            input_ids=ids.to(inner.device),
+            attention_mask=mask.to(inner.device),
+            past_key_values=roomy_cache(inner.config, ids.shape[1] + new_tokens),
+            generation_config=config,
+            logits_processor=LogitsProcessorList(chain),
+            custom_generate=custom_generate(decoding),
+        )
+        rows = output[:, ids.shape[1] :].tolist()
+        return [row[: row.index(eos)] if stop_at_end and eos in row else row for row in rows]
+
+    size = 1 if batch_invariant else batch_size
+    if size is None:
+        longest = max(map(len, contexts), default=0)
+        size = batch_that_fits(inner, len(contexts), longest, new_tokens, decoding)
+    order = sorted(range(len(contexts)), key=lambda place: -len(contexts[place]))
+    waiting = [order[start : start + size] for start in range(0, len(order), size)]
+    written: dict[int, list[int]] = {}
+    with evaluating(inner), own_defaults_aside(inner):
+        while waiting:
+            places = waiting.pop(0)
+            try:
+                written.update(zip(places, write(places), strict=True))
+            except torch.OutOfMemoryError:
+                if batch_size is not None or len(places) == 1:
+                    raise
+                half = len(places) // 2
+                waiting[:0] = places[:half], places[half:]
+            else:
+                advance(len(places))
+    return [written[place] for place in range(len(contexts))]
+
+
+def generation_config(
+    decoding: Decoding, *, new_tokens: int, stop_at_end: bool, eos: int | None, pad: int | None
+) -> GenerationConfig:
+    """Settings for ``model.generate``, with nothing in them that draws: ``SeededSampling`` does that.
+
+    new_tokens: most tokens to add; exactly that many where ``stop_at_end`` is false, which forbids the
+    end-of-text token. The n-grams are not here: see ``NoRepeatNGram``.
+    """
+    own = decoding.settings if decoding.name in ("beam", "repetition-penalty") else {}
+    return GenerationConfig(
+        **{"num_beams": 1, **own},
+        do_sample=False,
+        max_new_tokens=new_tokens,
+        min_new_tokens=None if stop_at_end else new_tokens,
+        eos_token_id=eos,
+        pad_token_id=pad,
+        use_cache=True,
+    )
 
 
 def continuation_text(
@@ -95,12 +157,3 @@ def own_defaults_aside(model: PreTrainedModel) -> Iterator[None]:
         yield
     finally:
         model.generation_config = own
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Torch's random numbers from ``seed`` inside the block; the generators as they were after it."""
-    devices = [] if device.type == "cpu" else [device]
-    with torch.random.fork_rng(devices=devices, device_type=device.type if devices else "cuda"):
-        torch.manual_seed(seed)
-        yield
