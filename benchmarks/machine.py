@@ -41,7 +41,7 @@ def version_of(package: str) -> str | None:
 
 
 def peak_mb() -> float:
-    """This process's peak resident memory, MB (10^6 bytes); since ``forget_peak`` where the system can forget."""
+    """The peak of resident memory, MB (10^6 bytes); since ``forget_peak`` where the system can forget."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         # not ru_maxrss, which on Linux begins with the memory of the process that started this one

@@ -1,5 +1,6 @@
 """The models of the benchmarks: real proportions at reduced or full width, random weights."""
 
+import random
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,15 +86,25 @@ def save_model(config: Any, folder: Path, dtype: Any) -> Path:
 
     torch.manual_seed(0)
     AutoModelForCausalLM.from_config(config, dtype=dtype).save_pretrained(folder)
-    word_tokenizer(config.vocab_size - 2).save_pretrained(folder)
+    byte_tokenizer().save_pretrained(folder)
     return folder
 
 
-def word_tokenizer(words: int) -> PreTrainedTokenizerFast:
-    """The words w0, w1, ..., between spaces; ids from 2 on, after the end-of-text and the unknown token."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """A token is a byte of the text; every family's tokenizer class takes it as it is."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-    vocabulary = {END: 0, "<|unknown|>": 1} | {f"w{number}": number + 2 for number in range(words)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<|unknown|>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    vocabulary = {letter: number for number, letter in enumerate([END, *sorted(pre_tokenizers.ByteLevel.alphabet())])}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=END, eos_token=END, pad_token=END)
+
+
+def make_texts(folder: Path, count: int, length: int) -> None:
+    """Files of random letters, each with a few more than a sequence takes."""
+    folder.mkdir()
+    draw = random.Random(0)
+    for number in range(count):
+        letters = "".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=length + 8))
+        (folder / f"{number}.txt").write_text(letters, encoding="utf-8")

@@ -12,7 +12,6 @@ MB, or if the two runs' adapters are not the same, bit for bit.
 import argparse
 import json
 import os
-import random
 import subprocess
 import sys
 import tempfile
@@ -24,8 +23,8 @@ from machine import describe_machine
 
 SHARD_BLOCKS = 8
 """Blocks in one safetensors file; no more than one file is in memory while they are made."""
-WORDS = 2046
-"""Words of the tokenizer, beside the end-of-text and the unknown token."""
+VOCABULARY = 2048
+"""Rows of embedding and head."""
 
 
 def main() -> None:
@@ -121,29 +120,21 @@ def report(settings: argparse.Namespace, found: dict[str, dict[str, Any]], equal
 
 def make(settings: argparse.Namespace) -> None:
     """Write model, tokenizer and texts into the folder ``settings.make``."""
+    from shapes import make_texts
+
     make_texts(settings.make / "texts", settings.texts, settings.length)
     make_model(settings.make / "model", settings.blocks, settings.width, max(512, settings.length))
-
-
-def make_texts(folder: Path, count: int, length: int) -> None:
-    """Files of random words, each with a few more than a sequence takes."""
-    folder.mkdir()
-    draw = random.Random(0)
-    for number in range(count):
-        words = " ".join(f"w{draw.randrange(WORDS)}" for _ in range(length + 8))
-        (folder / f"{number}.txt").write_text(words, encoding="utf-8")
 
 
 def make_model(folder: Path, blocks: int, width: int, positions: int) -> None:
     """Write a Llama with random bf16 weights and its tokenizer; one file is held at a time."""
     import torch
     from safetensors.torch import save_file
-    from shapes import word_tokenizer
+    from shapes import byte_tokenizer
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    tokenizer = word_tokenizer(WORDS)
     config = LlamaConfig(
-        vocab_size=len(tokenizer),
+        vocab_size=VOCABULARY,
         hidden_size=width,
         intermediate_size=width * 11 // 4,
         num_hidden_layers=blocks,
@@ -157,7 +148,7 @@ def make_model(folder: Path, blocks: int, width: int, positions: int) -> None:
     )
     config.architectures = ["LlamaForCausalLM"]
     config.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    byte_tokenizer().save_pretrained(folder)
     with torch.device("meta"):
         shapes = {name: weight.shape for name, weight in LlamaForCausalLM(config).named_parameters()}
     generator = torch.Generator().manual_seed(0)

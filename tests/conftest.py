@@ -6,10 +6,13 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 
+
 import pytest
 from hypothesis import settings
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
+
+from families import save_tiny
 
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")
@@ -52,3 +55,19 @@ def bare_tokenizer() -> PreTrainedTokenizerFast:
 def tokenizer(request: pytest.FixtureRequest) -> PreTrainedTokenizerFast:
     """Once without and once with a token in front of every text."""
     return tiny_bpe(begins=request.param)
+
+
+WORDS = "river stone bread window horse letter winter copper garden ladder music salt paper engine harbour".split()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A tiny random Llama and fourteen short texts."""
+    folder = tmp_path_factory.mktemp("world")
+    save_tiny(folder / "model")
+    texts = folder / "texts"
+    texts.mkdir()
+    for index in range(14):
+        words = [WORDS[(index * 7 + step * (index + 2)) % len(WORDS)] for step in range(40)]
+        (texts / f"{index:02}.txt").write_text(" ".join(words) + ".\n")
+    return str(folder / "model"), str(texts)

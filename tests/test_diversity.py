@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperfit.measure.diversity import TTR_WINDOW, ngram_repetition, type_token_ratio
+from hyperfit.measure.diversity import (
+    TTR_WINDOW,
+    distinct_share,
+    diversity,
+    ngram_repetition,
+    ttr_curve,
+    type_token_ratio,
+    window_types,
+)
 
 tokens = st.lists(st.integers(0, 5), max_size=40)
 long_enough = st.lists(st.integers(0, 5), min_size=8, max_size=40)
@@ -102,3 +110,51 @@ def test_a_loop_repeats_ever_more(loop: list[int], n: int) -> None:
     assert repetitions == sorted(repetitions)
     # at most len(loop) different n-grams, however often it goes round
     assert repetitions[-1] >= 1 - len(loop) / (16 * len(loop) - n + 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ([1, 2, 3, 4], 1.0),
+        ([1, 1, 1, 1, 1], 1 / 4 * 1 / 3 * 1 / 2),  # one different of four pairs, of three triples, of two quadruples
+        ([1, 2, 1, 2, 1], 2 / 4 * 2 / 3 * 2 / 2),  # 12 21 12 21; 121 212 121; 1212 2121
+    ],
+)
+def test_diversity_by_hand(text: list[int], value: float) -> None:
+    assert diversity(text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("length", range(4))
+def test_diversity_of_a_text_without_a_4_gram_is_undefined(length: int) -> None:
+    assert math.isnan(diversity(list(range(length))))
+
+
+@given(long_enough)
+def test_diversity_is_the_product_of_what_does_not_repeat(text: list[int]) -> None:
+    assert diversity(text) == pytest.approx(math.prod(1 - ngram_repetition(text, n) for n in (2, 3, 4)))
+    assert 0 < diversity(text) <= min(distinct_share(text, n) for n in (2, 3, 4))
+
+
+@given(tokens, st.integers(1, 12))
+def test_types_of_every_window_are_those_of_a_count_of_each(text: list[int], window: int) -> None:
+    counted = [len(set(text[start : start + window])) for start in range(len(text) - window + 1)]
+    assert window_types(text, window).tolist() == counted
+
+
+def test_a_window_holds_at_least_one_token() -> None:
+    with pytest.raises(ValueError, match="at least 1 token, not 0"):
+        window_types([1, 2], 0)
+
+
+def test_curve_by_hand() -> None:
+    text = [1, 2, 3, 4, 1, 1, 2, 2, 5]
+    # windows that end after 4, 6 and 8 tokens: 1 2 3 4, 3 4 1 1, 1 1 2 2; the last token begins no step
+    assert ttr_curve(text, window=4, step=2) == [(4, 1.0), (6, 0.75), (8, 0.5)]
+    assert ttr_curve(text[:3], window=4) == []
+
+
+@given(long_enough, st.integers(1, 8), st.integers(1, 8))
+def test_points_of_the_curve_are_ratios_of_the_text_up_to_there(text: list[int], window: int, step: int) -> None:
+    curve = ttr_curve(text, window, step)
+    assert [end for end, _ in curve] == list(range(window, len(text) + 1, step))
+    assert [ratio for _, ratio in curve] == [type_token_ratio(text[:end], window) for end, _ in curve]

@@ -1,10 +1,25 @@
-"""Longest overlap with the training data: exact, against a search through all pairs."""
+"""What stands in the training data: overlaps, novel n-grams, copied spans; each against a search through all pairs."""
+
+import math
+from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hyperfit.measure.memorisation import longest_overlaps
+from hyperfit.measure.memorisation import (
+    LEAST_COPIED,
+    Span,
+    copied_pieces,
+    copied_spans,
+    longest_overlaps,
+    novel_shares,
+)
+from hyperfit.measure.training_index import TrainingIndex, suffix_array
+from hyperfit.model import load_tokenizer
+
+tokenizer = load_tokenizer("builtin:tiny")
 
 # two letters: long runs are shared by chance, and every text repeats itself
 texts_of_two_letters = st.lists(st.lists(st.integers(0, 1), max_size=25), max_size=5)
@@ -76,3 +91,115 @@ def test_planted_span_is_found() -> None:
     overlaps = longest_overlaps(texts.tolist(), training.tolist())
     assert overlaps.tolist() == spans
     assert overlaps.dtype == np.int64
+
+
+@given(st.lists(st.integers(-3, 3), max_size=40))
+def test_suffixes_are_sorted(stream: list[int]) -> None:
+    found = suffix_array(np.array(stream, np.int64)).tolist()
+    assert found == sorted(range(len(stream)), key=lambda place: stream[place:])
+
+
+@given(texts_of_two_letters, texts_of_two_letters)
+def test_one_index_serves_many_texts(texts: list[list[int]], training: list[list[int]]) -> None:
+    index = TrainingIndex(training)
+    assert longest_overlaps(texts, index).tolist() == longest_overlaps(texts, training).tolist()
+    one_by_one = [matches.length.tolist() for text in texts for matches in index.matches([text])]
+    assert [matches.length.tolist() for matches in index.matches(texts)] == one_by_one
+
+
+def runs(text: list[int], n: int) -> list[tuple[int, ...]]:
+    return [tuple(text[start : start + n]) for start in range(len(text) - n + 1)]
+
+
+@given(texts_of_two_letters | texts_of_four_letters, texts_of_two_letters | texts_of_four_letters)
+def test_novel_shares_are_those_of_sets_of_ngrams(texts: list[list[int]], training: list[list[int]]) -> None:
+    shares = novel_shares(texts, training, most=6)
+    assert shares.shape == (len(texts), 6)
+    for n in range(1, 7):
+        seen = {run for sequence in training for run in runs(sequence, n)}
+        for text, share in zip(texts, shares[:, n - 1], strict=True):
+            own = runs(text, n)
+            by_definition = sum(run not in seen for run in own) / len(own) if own else math.nan
+            assert share == pytest.approx(by_definition, nan_ok=True)
+
+
+@given(texts_of_two_letters, texts_of_two_letters)
+def test_longer_ngrams_are_never_less_novel(texts: list[list[int]], training: list[list[int]]) -> None:
+    for row in novel_shares(texts, training).tolist():
+        defined = [share for share in row if not math.isnan(share)]
+        assert defined == sorted(defined)
+
+
+def test_novel_shares_by_hand() -> None:
+    # 1 2 3 7: tokens 7 of four; pairs 3 7 of three; triples 2 3 7 of two; the quadruple
+    shares = novel_shares([[1, 2, 3, 7], [1]], [[1, 2, 3], [3, 3, 9]], most=5)
+    assert shares[0, :4].tolist() == [1 / 4, 1 / 3, 1 / 2, 1]
+    assert shares[1, 0] == 0
+    assert np.isnan(shares[0, 4])
+    assert np.isnan(shares[1, 1:]).all()
+    assert novel_shares([], [[1]]).shape == (0, 10)
+    assert novel_shares([[1, 2]], [], most=2).tolist() == [[1, 1]]
+
+
+def spans_by_definition(text: list[int], training: list[list[int]], least: int) -> list[Span]:
+    """Every run of the text that stands in the training data and is part of no longer one, at its first place there."""
+    found = {}
+    for length in range(len(text), least - 1, -1):
+        for start in range(len(text) - length + 1):
+            inside = any(s <= start and start + length <= s + n for s, n in found)
+            places = [
+                (document, offset)
+                for document, sequence in enumerate(training)
+                for offset in range(len(sequence) - length + 1)
+                if sequence[offset : offset + length] == text[start : start + length]
+            ]
+            if places and not inside:
+                found[start, length] = places[0]
+    return [Span(start, length, *found[start, length]) for start, length in sorted(found)]
+
+
+@given(st.lists(st.integers(0, 2), max_size=25), texts_of_two_letters | texts_of_four_letters, st.integers(1, 6))
+def test_copied_spans_are_those_of_the_definition(text: list[int], training: list[list[int]], least: int) -> None:
+    assert copied_spans(text, training, least) == spans_by_definition(text, training, least)
+
+
+def test_copied_spans_by_hand() -> None:
+    training = [[1, 2, 3, 4, 5], [3, 4, 5, 6, 7], [1, 2, 3, 4]]
+    # 1 2 3 4 5 is in the first, 3 4 5 6 7 in the second, and they share 3 4 5 of the text
+    text = [9, 1, 2, 3, 4, 5, 6, 7, 9, 4, 5, 9]
+    assert copied_spans(text, training, least=3) == [Span(1, 5, 0, 0), Span(3, 5, 1, 0)]
+    assert copied_spans(text, training, least=2) == [Span(1, 5, 0, 0), Span(3, 5, 1, 0), Span(9, 2, 0, 3)]
+    assert copied_spans(text, training) == []
+    assert LEAST_COPIED > 5
+    assert copied_spans([], training) == []
+    assert copied_spans(text, []) == []
+
+
+def test_copied_pieces_by_hand() -> None:
+    training = ["the cat sat on the mat", "on the mat it slept"]
+    text = "once the cat sat on the mat it slept well"
+    tokens = [list(line.encode()) for line in (text, *training)]
+    pieces = copied_pieces(tokens[0], tokens[1:], lambda ids: bytes(ids).decode())
+    assert pieces == [("once ", None), ("the cat sat on the mat", 0), (" it slept", 1), (" well", None)]
+
+
+def test_a_character_cut_in_two_goes_to_the_piece_of_its_last_token() -> None:
+    def decode(tokens: Sequence[int]) -> str:
+        return bytes(tokens).decode(errors="replace")
+
+    # é is c3 a9, è is c3 a8: both begin alike, so the copied run ends within the character
+    text, training = "abcdefgé!".encode(), "abcdefgè?".encode()
+    assert copied_pieces(list(text), [list(training)], decode) == [("abcdefg", 0), ("é!", None)]
+
+
+@settings(max_examples=50)
+@given(st.data(), st.lists(st.text(max_size=30), min_size=1, max_size=4), st.integers(1, 4))
+def test_pieces_concatenate_to_the_text_under_a_real_tokenizer(
+    data: st.DataObject, documents: list[str], least: int
+) -> None:
+    training = [tokenizer(document)["input_ids"] for document in documents]
+    ids = st.sampled_from([*{token for document in training for token in document}, 5, 40, 300])
+    text = data.draw(st.sampled_from(training)) + data.draw(st.lists(ids, max_size=12))
+    pieces = copied_pieces(text, training, tokenizer.decode, least)
+    assert "".join(piece for piece, _ in pieces) == tokenizer.decode(text)
+    assert {document for _, document in pieces} <= {None, *range(len(training))}

@@ -81,9 +81,9 @@ def descent(model: Model, precision: Precision) -> Iterator[Tensor]:
         with autocast(CPU, precision):
             other = plain_loss(model, ids)
         yield from (other.detach(), *torch.autograd.grad(other, weights))
-        loss = summed(ids)
-        loss.backward()
-        yield loss.detach()
+        loss, part = summed(ids, share=1 / 64)
+        part.backward()
+        yield loss
         yield from (weight.grad.clone() for weight in weights if weight.grad is not None)
         optimizer.step()
         optimizer.zero_grad()
@@ -282,9 +282,10 @@ def test_the_loss_in_pieces_is_the_loss(family: str, monkeypatch: pytest.MonkeyP
         with autocast(CPU, precision):
             logits = one(input_ids=ids, use_cache=False).logits[:count, :-1].float()
         expected = F.cross_entropy(logits.flatten(0, 1), ids[:count, 1:].flatten(), reduction="sum")
-        found = SequenceLoss(two, lambda precision=precision: autocast(CPU, precision))(ids, count)
+        found, part = SequenceLoss(two, lambda precision=precision: autocast(CPU, precision))(ids, count, 0.125)
         (expected * 0.25).backward()
-        (found * 0.25).backward()
+        (part * 2).backward()
+        assert part.item() == found.item() * 0.125
         assert found.dtype == torch.float32
         near = 1e-5 if precision == "fp32" else 2e-2
         assert found.item() == pytest.approx(expected.item(), rel=1e-5)
@@ -310,8 +311,8 @@ def test_the_loss_never_makes_more_logits_than_it_may(monkeypatch: pytest.Monkey
 def test_the_loss_of_no_sequence_is_nothing() -> None:
     """A process without rows of its own takes part with weight zero."""
     model = tiny_model()
-    loss = SequenceLoss(model, lambda: autocast(CPU, "fp32"))(random_ids(2, LENGTH), 0)
-    loss.backward()
+    loss, part = SequenceLoss(model, lambda: autocast(CPU, "fp32"))(random_ids(2, LENGTH), 0)
+    part.backward()
     assert loss.item() == 0
     assert all(p.grad is not None and not p.grad.any() for p in model.parameters())
 
@@ -320,9 +321,9 @@ def test_the_loss_without_gradients() -> None:
     model, ids = tiny_model(), random_ids(2, LENGTH)
     loss = SequenceLoss(model, lambda: autocast(CPU, "fp32"))
     with torch.no_grad():
-        quiet = loss(ids)
-    assert not quiet.requires_grad
-    assert torch.equal(quiet, loss(ids).detach())
+        quiet, part = loss(ids)
+    assert not part.requires_grad
+    assert torch.equal(quiet, loss(ids)[0])
 
 
 def test_every_family_is_streamed_or_no_text_model() -> None:

@@ -48,6 +48,7 @@ GOOD: dict[str, st.SearchStrategy[Any]] = {
     "checkpoint_every": COUNT,
     "seed": st.integers(0, 2**40),
     "device": NAME,
+    "compile": st.booleans(),
     "precision": st.sampled_from(["auto", "bf16", "fp32"]),
 }
 """What each field may hold."""
@@ -92,7 +93,7 @@ def flag(field: str) -> str:
 def test_these_tests_know_every_field() -> None:
     names = [field.name for field in dataclasses.fields(Recipe)]
     assert list(GOOD) == names
-    assert set(BAD) == set(names) - {"text_column", "target_modules", "device"}
+    assert set(BAD) == set(names) - {"text_column", "target_modules", "device", "compile"}
 
 
 @settings(max_examples=40)

@@ -11,7 +11,9 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from families import VOCABULARY, cast, random_ids, tiny_model
-from hyperfit.measure.sharpness import sharpness, top1_agreement
+from hyperfit.measure.estimate import estimate
+from hyperfit.measure.predictions import predict
+from hyperfit.measure.sharpness import sharpness, sharpness_of
 
 TEXTS = random_ids(5, 20)
 
@@ -67,13 +69,14 @@ def test_everything_agrees_with_sums_written_out(skip: int) -> None:
         for k in (1, 3, 5):
             best = [sum(sorted(expected[place], reverse=True)[:k]) for place in positions]
             assert seen.top[k][index] == pytest.approx(np.mean(best), rel=1e-5)
-        assert seen.choices[index].tolist() == [int(expected[place].argmax()) for place in positions]
+        right = [expected[place].argmax() == text[place + 1] for place in positions]
+        assert seen.accuracy[index] == pytest.approx(np.mean(right))
 
 
 def test_shapes_and_ranges() -> None:
     seen = sharpness(tiny_model(), TEXTS, skip=6)
     assert seen.loss.shape == seen.entropy.shape == (5,)
-    assert seen.choices.shape == (5, 20 - 6)
+    assert seen.accuracy.shape == (5,)
     assert list(seen.top) == [1, 3, 5]
     assert ((seen.entropy >= 0) & (seen.entropy <= math.log(VOCABULARY))).all()
     assert ((seen.top[1] > 0) & (seen.top[1] < seen.top[3]) & (seen.top[3] < seen.top[5]) & (seen.top[5] < 1)).all()
@@ -88,7 +91,7 @@ def test_batch_size_does_not_matter(batch_size: int) -> None:
     assert other.entropy == pytest.approx(one.entropy, rel=1e-5)
     for k in (1, 3, 5):
         assert other.top[k] == pytest.approx(one.top[k], rel=1e-5)
-    assert (other.choices == one.choices).all()
+    assert other.accuracy.tolist() == one.accuracy.tolist()
     assert sum(done) == len(TEXTS)
 
 
@@ -109,7 +112,7 @@ def test_certain_model_has_no_entropy_rather_than_nan() -> None:
     seen = sharpness(model, torch.full((2, 9), 7))
     assert seen.loss.tolist() == seen.entropy.tolist() == [0, 0]
     assert seen.top[1].tolist() == [1, 1]
-    assert (seen.choices == 7).all()
+    assert seen.accuracy.tolist() == [1, 1]
 
 
 def test_bf16_logits_are_measured_in_fp32() -> None:
@@ -128,10 +131,38 @@ def test_model_is_left_as_it_was(training: bool) -> None:
     assert (sharpness(model.eval(), TEXTS).loss == seen.loss).all()
 
 
-def test_agreement() -> None:
-    one, two = (sharpness(tiny_model(seed=seed), TEXTS) for seed in (0, 1))
-    assert top1_agreement(one, one).tolist() == [1] * 5
-    assert (top1_agreement(one, two) == top1_agreement(two, one)).all()
-    assert (top1_agreement(one, two) < 0.5).all()
-    alike = [sum(a == b for a, b in zip(*rows, strict=True)) for rows in zip(one.choices, two.choices, strict=True)]
-    assert top1_agreement(one, two) == pytest.approx([count / 19 for count in alike])
+def test_contexts_and_continuations_are_parts_of_one_text() -> None:
+    model, length, context = tiny_model(), 20, [4, 9, 1, 19, 12]
+    whole, before, after = (
+        sharpness(model, TEXTS),
+        sharpness(model, TEXTS, until=context),
+        sharpness(model, TEXTS, skip=context),
+    )
+    counts = np.array(context) - 1
+    total = np.where(counts > 0, before.loss * counts, 0) + after.loss * (length - 1 - counts)
+    assert total == pytest.approx(whole.loss * (length - 1), rel=1e-5)
+    assert np.isnan(before.loss).tolist() == [False, False, True, False, False]  # a context of one token
+    assert sharpness_of(predict(model, TEXTS).part(skip=context)).entropy == pytest.approx(after.entropy, rel=1e-5)
+
+
+def test_continuations_that_end_early() -> None:
+    model = tiny_model()
+    texts = [text[:length] for text, length in zip(TEXTS.tolist(), (20, 13, 7, 6, 0), strict=True)]
+    seen = sharpness(model, texts, skip=6)
+    for index, text in enumerate(texts[:3]):
+        alone = sharpness(model, torch.tensor([text]), skip=6)
+        assert seen.loss[index] == pytest.approx(alone.loss[0], rel=1e-5)
+        assert seen.top[3][index] == pytest.approx(alone.top[3][0], rel=1e-5)
+    for values in (seen.loss, seen.entropy, *seen.top.values(), seen.accuracy):
+        assert np.isnan(values).tolist() == [False, False, False, True, True]
+    assert seen.estimates()["entropy"].n == 3
+
+
+def test_estimates_are_over_texts() -> None:
+    seen = sharpness(tiny_model(), TEXTS)
+    found = seen.estimates()
+    assert list(found) == ["perplexity", "entropy", "top1_mass", "top3_mass", "top5_mass"]
+    assert found["perplexity"].value == pytest.approx(math.exp(seen.loss.mean()))
+    assert found["perplexity"].low < found["perplexity"].value < found["perplexity"].high
+    assert found["top3_mass"] == estimate(seen.top[3])
+    assert all(one.n == 5 for one in found.values())

@@ -17,65 +17,11 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from families import save_tiny
 from hyperfit.errors import UserError
 from hyperfit.model import load_model
-from hyperfit.recipe import Recipe
 from hyperfit.rundir import RunDir
 from hyperfit.training import epoch_order, train
-
-WORDS = "river stone bread window horse letter winter copper garden ladder music salt paper engine harbour".split()
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """A tiny random Llama and fourteen short texts."""
-    folder = tmp_path_factory.mktemp("world")
-    save_tiny(folder / "model")
-    texts = folder / "texts"
-    texts.mkdir()
-    for index in range(14):
-        words = [WORDS[(index * 7 + step * (index + 2)) % len(WORDS)] for step in range(40)]
-        (texts / f"{index:02}.txt").write_text(" ".join(words) + ".\n")
-    return str(folder / "model"), str(texts)
-
-
-def recipe_for(world: tuple[str, str], **changes: object) -> Recipe:
-    settings: dict[str, object] = {
-        "model": world[0],
-        "data": world[1],
-        "length": 16,
-        "batch_size": 4,
-        "epochs": 3,
-        "lr": 1e-2,
-        "late_blocks": 2,
-        "rank": 4,
-        "probe_texts": 2,
-        "stop_loss": None,
-        "precision": "fp32",
-        "device": "cpu",
-    }
-    return Recipe(**{**settings, **changes})  # type: ignore[arg-type]
-
-
-def quiet(line: str) -> None:
-    """Say nothing."""
-
-
-def events(run: Path) -> list[dict[str, object]]:
-    rows = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
-
-
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    (file,) = [*run.glob("adapter/*.safetensors"), *run.glob("model/*.safetensors")]
-    return load_file(file)
-
-
-def assert_same(first: Path, second: Path) -> None:
-    one, two = weights(first), weights(second)
-    assert one.keys() == two.keys()
-    assert all(torch.equal(one[name], two[name]) for name in one)
+from runs import assert_same, events, quiet, recipe_for, weights
 
 
 def test_every_sequence_is_in_every_epoch_exactly_once(world: tuple[str, str]) -> None:
@@ -287,16 +233,15 @@ def test_nan_stops_and_keeps_the_last_good_state(
     real = module.SequenceLoss.forward
     calls = 0
 
-    def failing(*arguments: object) -> torch.Tensor:
+    def failing(*arguments: object) -> tuple[torch.Tensor, torch.Tensor]:
         nonlocal calls
         calls += 1
-        loss = real(*arguments)  # type: ignore[arg-type]
-        if calls != call:
-            return loss
-        if where == "loss":
-            return loss * math.nan
-        loss.register_hook(lambda gradient: gradient * math.nan)
-        return loss
+        loss, part = real(*arguments)  # type: ignore[arg-type]
+        if calls == call and where == "loss":
+            return loss * math.nan, part * math.nan
+        if calls == call:
+            part.register_hook(lambda gradient: gradient * math.nan)
+        return loss, part
 
     monkeypatch.setattr(module.SequenceLoss, "forward", failing)
     with pytest.raises(UserError, match=r"--lr 0.01: loss or weights became NaN.*smaller --lr"):

@@ -172,7 +172,7 @@ class CacheList:
 
     def run(self) -> None:
         """Print a line a cache."""
-        from hyperfit.prefix.store import entries, megabytes
+        from hyperfit.prefix.store import entries, readable
 
         found = entries(self.cache_dir)
         if self.json:
@@ -191,7 +191,7 @@ class CacheList:
                 f"0–{entry.about['key']['blocks'] - 1}",
                 " × ".join(map(str, states["shape"])),
                 states["dtype"],
-                megabytes(states["bytes"]),
+                readable(states["bytes"]),
                 time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used)),
             )
         console = Console(width=None if sys.stdout.isatty() else 120)
@@ -211,11 +211,11 @@ class CacheClear:
 
     def run(self) -> None:
         """Remove, and say what has gone."""
-        from hyperfit.prefix.store import clear, megabytes
+        from hyperfit.prefix.store import clear, readable
 
         gone = clear(self.cache_dir, self.names)
         for name, size in gone:
-            print(f"removed {name} ({megabytes(size)})")
+            print(f"removed {name} ({readable(size)})")
         if not gone:
             print(f"no prefix caches in {self.cache_dir}")
 

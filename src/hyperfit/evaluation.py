@@ -16,10 +16,12 @@ from hyperfit.corpus import build_corpus, choose, evaluation_texts
 from hyperfit.decode.decodings import Decoding, parse_decoding
 from hyperfit.decode.generate import ONE_AT_A_TIME, continuation_text, continue_contexts
 from hyperfit.errors import UserError, collecting
+from hyperfit.measure.agreement import top1_agreement
 from hyperfit.measure.diversity import ngram_repetition, type_token_ratio
 from hyperfit.measure.estimate import Estimate, estimate, paired_difference, share_estimate
 from hyperfit.measure.memorisation import LONG_OVERLAP, longest_overlaps
-from hyperfit.measure.sharpness import Sharpness, sharpness, top1_agreement
+from hyperfit.measure.predictions import Predictions, predict
+from hyperfit.measure.sharpness import sharpness_of
 from hyperfit.model import autocast, load_config, load_tokenizer, pick_device, pick_precision, positions_of
 from hyperfit.recipe import Precision, Recipe
 from hyperfit.requests import Evaluation
@@ -64,13 +66,13 @@ def evaluate(run: RunDir, settings: Evaluation) -> dict[str, Any]:
     contexts = place.texts.ids[:, : settings.context].tolist()
     human = place.texts.ids[:, settings.context :].tolist()
     written: dict[str, list[list[int]]] = {}
-    seen: dict[str, Sharpness] = {}
+    seen: dict[str, Predictions] = {}
     batches: dict[str, int] = {}
     for name, where in (("base", run.recipe.model), ("hyperfitted", str(run.path))):
         model = load_any(where, device=place.device, precision=place.precision)
         with autocast(place.device, place.precision):
             with progress(f"{name}: predictions on human text", len(contexts)) as advance:
-                seen[name] = sharpness(model, place.texts.ids, skip=settings.context, advance=advance)
+                seen[name] = predict(model, place.texts.ids, skip=settings.context, advance=advance)
             for decoding in dict.fromkeys(decodings):
                 condition = f"{name}/{decoding}"
                 written[condition], batches[condition] = texts_of(model, place, contexts, condition, decoding, settings)
@@ -193,15 +195,13 @@ def summary(measures: dict[str, list[float]]) -> dict[str, Any]:
     return {**estimates, "most_overlap": int(max(measures["longest_overlap"]))}
 
 
-def model_measures(seen: dict[str, Sharpness]) -> dict[str, dict[str, Any]]:
+def model_measures(seen: dict[str, Predictions]) -> dict[str, dict[str, Any]]:
     """Measures of each model's predictions on the human continuations."""
     measures = {}
-    for name, sharp in seen.items():
+    for name, read in seen.items():
         rows: dict[str, Estimate] = {
-            "perplexity": estimate(sharp.loss, math.exp),
-            "entropy": estimate(sharp.entropy),
-            **{f"top{k}_mass": estimate(mass) for k, mass in sharp.top.items()},
-            "top1_agreement_with_base": estimate(top1_agreement(sharp, seen["base"])),
+            **sharpness_of(read).estimates(),
+            "top1_agreement_with_base": estimate(top1_agreement(read, seen["base"])),
         }
         measures[name] = {key: row.to_dict() for key, row in rows.items()}
     return measures

@@ -10,14 +10,11 @@ from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from hyperfit.model import family_of, inner_model
-
-LOGITS_AT_ONCE = 2**22
-"""Most logits held at a time: 16 MB in fp32, which was also the quickest (LAB.md)."""
+from hyperfit.model import LOGITS_AT_ONCE, family_of, head_of, inner_model
 
 
 class SequenceLoss(nn.Module):
-    """Next-token cross-entropy of a causal LM, summed over the predicted tokens, in nats."""
+    """Next-token cross-entropy of a causal LM, in nats: summed over the predicted tokens, and the part to minimise."""
 
     def __init__(
         self, model: PreTrainedModel | PeftModel, autocast: Callable[[], AbstractContextManager[object]]
@@ -26,27 +23,19 @@ class SequenceLoss(nn.Module):
         self.model = model
         self.autocast = autocast
 
-    def forward(self, ids: Tensor, count: int | None = None) -> Tensor:
-        """The loss of the first ``count`` (None: all) of int64[batch, length] sequences; fp32, a scalar."""
+    def forward(self, ids: Tensor, count: int | None = None, share: float = 1.0) -> tuple[Tensor, Tensor]:
+        """(sum, share x sum) of the first ``count`` (None: all) of int64[batch, length] sequences; fp32 scalars.
+
+        Only the second has gradients. They are scaled where they arise, as those of a mean loss are, and not after they
+        have been rounded.
+        """
         inner = inner_model(self.model)
         with self.autocast():
             hidden = inner.base_model(input_ids=ids, use_cache=False)[0][:count, :-1].flatten(0, 1)
             targets = ids[:count, 1:].flatten()
             apply: Any = _ChunkedLoss.apply
-            loss: Tensor = apply(hidden, targets, head_of(inner), inner.config.vocab_size, *head_weights(inner))
-        return loss
-
-
-def head_of(model: PreTrainedModel) -> Callable[[Tensor], Tensor]:
-    """From the last hidden states (after the final norm) to logits, as the model's own forward pass does it."""
-    head = model.get_submodule(family_of(model.config.model_type).head)
-    cap = getattr(model.config, "final_logit_softcapping", None)
-
-    def logits(hidden: Tensor) -> Tensor:
-        raw: Tensor = head(hidden)
-        return raw if cap is None else torch.tanh(raw / cap) * cap
-
-    return logits
+            total, part = apply(hidden, targets, share, head_of(inner), inner.config.vocab_size, *head_weights(inner))
+        return total, part
 
 
 def head_weights(model: PreTrainedModel) -> list[nn.Parameter]:
@@ -63,10 +52,11 @@ class _ChunkedLoss(torch.autograd.Function):
         ctx: Any,
         hidden: Tensor,
         targets: Tensor,
+        share: float,
         head: Callable[[Tensor], Tensor],
         vocabulary: int,
         *weights: Tensor,
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
         """hidden: float[positions, width]. targets: int64[positions]. weights: parameters of ``head`` that learn."""
         size = max(1, LOGITS_AT_ONCE // vocabulary)
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
@@ -76,17 +66,19 @@ class _ChunkedLoss(torch.autograd.Function):
             leaf = piece.detach().requires_grad_()
             with torch.enable_grad():
                 loss = F.cross_entropy(head(leaf).float(), wanted, reduction="sum")
+                part = loss * share
             total += loss.detach()
             if any(ctx.needs_input_grad):
-                found = torch.autograd.grad(loss, (leaf, *weights))
+                found = torch.autograd.grad(part, (leaf, *weights))
                 pieces.append(found[0])
                 for whole, part in zip(sums, found[1:], strict=True):
                     whole += part
         ctx.save_for_backward(*([torch.cat(pieces)] if pieces else []), *sums)
-        return total
+        ctx.mark_non_differentiable(total)
+        return total, total * share
 
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradients made in the forward pass, scaled."""
-        hidden, *weights = (gradient * outputs[0] for gradient in ctx.saved_tensors)
-        return hidden, None, None, None, *weights
+        """The gradients made in the forward pass."""
+        hidden, *weights = (gradient * outputs[1] for gradient in ctx.saved_tensors)
+        return hidden, None, None, None, None, *weights

@@ -3,7 +3,7 @@
 import json
 import platform
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +13,16 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from peft import PeftModel
 from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from hyperfit import assets
 from hyperfit.errors import UserError
 from hyperfit.recipe import Precision
+
+LOGITS_AT_ONCE = 2**22
+"""Most logits held at a time: 16 MB in fp32, which was also the quickest (LAB.md)."""
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, StrictDataclassError)
 """What transformers raises for files that are absent, damaged or do not belong together."""
@@ -91,11 +94,28 @@ def blocks_of(model: PreTrainedModel) -> nn.ModuleList:
     return blocks
 
 
+def body_of(model: PreTrainedModel) -> nn.Module:
+    """The module that runs the blocks one after the other: embedding, blocks and final norm, without the head."""
+    return model.get_submodule(family_of(model.config.model_type).blocks.rpartition(".")[0])
+
+
 def inner_model(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
     """The causal LM itself, without PEFT's wrapping; adapters inside its blocks stay where they are."""
     inner = model.get_base_model() if isinstance(model, PeftModel) else model
     assert isinstance(inner, PreTrainedModel)
     return inner
+
+
+def head_of(model: PreTrainedModel) -> Callable[[Tensor], Tensor]:
+    """From the last hidden states (after the final norm) to logits, as the model's own forward pass does it."""
+    head = model.get_submodule(family_of(model.config.model_type).head)
+    cap = getattr(model.config, "final_logit_softcapping", None)
+
+    def logits(hidden: Tensor) -> Tensor:
+        raw: Tensor = head(hidden)
+        return raw if cap is None else torch.tanh(raw / cap) * cap
+
+    return logits
 
 
 def positions_of(config: Any) -> int | None:

@@ -6,13 +6,14 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 from torch import Tensor
+from torch._dynamo.exc import BackendCompilerFailed
 from transformers import PreTrainedModel
 
 from hyperfit.adapt import adapt
 from hyperfit.errors import UserError
 from hyperfit.job import Job
 from hyperfit.loss import SequenceLoss
-from hyperfit.model import load_model
+from hyperfit.model import blocks_of, inner_model, load_model
 from hyperfit.prefix.bypass import frozen_blocks, obstacle
 from hyperfit.prefix.cache import PrefixCache, cache_prefix
 from hyperfit.prefix.stream import stream_prefix
@@ -38,9 +39,9 @@ def ready(job: Job, folder: Path, tell: Say) -> tuple[PreTrainedModel | PeftMode
             tell=tell,
         )
         tell(cache.describe())
-        return adapt(model, recipe).eval(), cache
+        return compiled(adapt(model, recipe).eval(), job, tell), cache
     dtype = torch.bfloat16 if job.precision == "bf16" and recipe.method != "full" else torch.float32
-    adapted = adapt(load_model(recipe.model, device=job.device, dtype=dtype), recipe).eval()
+    adapted = compiled(adapt(load_model(recipe.model, device=job.device, dtype=dtype), recipe).eval(), job, tell)
     if job.prefix_cache == "off":
         return adapted, None
     try:
@@ -50,6 +51,24 @@ def ready(job: Job, folder: Path, tell: Say) -> tuple[PreTrainedModel | PeftMode
             raise UserError(*(f"--prefix-cache required: {problem}" for problem in error.problems)) from error
         tell(f"no prefix cache: {error}")
         return adapted, None
+
+
+def compiled(model: PreTrainedModel | PeftModel, job: Job, tell: Say) -> PreTrainedModel | PeftModel:
+    """The model, with the blocks that learn compiled if the recipe says so. Raises UserError if that fails here."""
+    if not job.recipe.compile:
+        return model
+    learned = [block for block in blocks_of(inner_model(model)) if any(p.requires_grad for p in block.parameters())]
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 2 * len(learned))
+    tell(f"compiling {len(learned)} blocks; this can take a minute")
+    for block in learned:
+        block.compile(dynamic=False)
+    try:
+        loss = SequenceLoss(model, job.autocast)(job.corpus.train[: job.batch_size].to(job.device))[1]
+        torch.autograd.grad(loss, [p for p in model.parameters() if p.requires_grad])
+    except BackendCompilerFailed as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"--compile: the blocks cannot be compiled on this machine ({reason}); leave it out") from error
+    return model
 
 
 def cached(model: PreTrainedModel | PeftModel, job: Job, sequences: Tensor, folder: Path, tell: Say) -> PrefixCache:
@@ -69,8 +88,8 @@ def exact(model: PreTrainedModel | PeftModel, cache: PrefixCache, ids: Tensor, j
     loss_of, learned = SequenceLoss(model, job.autocast), [p for p in model.parameters() if p.requires_grad]
 
     def found() -> list[Tensor]:
-        loss = loss_of(ids)
-        return [loss.detach(), *torch.autograd.grad(loss, learned)]
+        loss, part = loss_of(ids, share=1 / ids.numel())
+        return [loss, *torch.autograd.grad(part, learned)]
 
     with cache.off():
         without = found()

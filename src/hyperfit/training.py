@@ -71,10 +71,7 @@ def train(
     tell(job.corpus.describe())
     model, prefix = ready(job, Path(cache_dir) if cache_dir else run.path.absolute().parent / FOLDER, tell)
     tell(f"{learning(model).describe()}; {job.precision} on {job.device}")
-    optimizer = torch.optim.AdamW(
-        (p for p in model.parameters() if p.requires_grad), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
-    state = State(model, optimizer)
+    state = State(model, adam(model, recipe))
     now = {
         **environment(job, model, accelerator.num_processes),
         "prefix_cache": prefix and {"blocks": prefix.blocks, "name": prefix.entry.path.name},
@@ -97,6 +94,12 @@ def train(
         if stop():  # asked while the result was being saved
             raise KeyboardInterrupt
     return run
+
+
+def adam(model: torch.nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW over what learns, with the recipe's rate and decay."""
+    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return torch.optim.AdamW(learned, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
 
 
 def has_ended(run: RunDir, tell: Say) -> bool:
@@ -186,10 +189,10 @@ class Loop:
             filled_up = [*piece, *[rows[0]] * (job.batch_size - len(piece))]
             ids = job.corpus.train[filled_up].to(job.device)
             with nullcontext() if index == len(pieces) - 1 else accelerator.no_sync(model):
-                loss = model(ids, len(piece))
                 # gradients are averaged over processes; the loss is a mean over the tokens of all of them
-                accelerator.backward(loss * accelerator.num_processes / predicted)
-            loss_sum += loss.detach()
+                loss, part = model(ids, len(piece), accelerator.num_processes / predicted)
+                accelerator.backward(part)
+            loss_sum += loss
         reduced = accelerator.reduce(torch.stack([loss_sum, loss_sum.new_tensor(float(self.stop()))]), reduction="sum")
         state.loss_sum += float(reduced[0])
         if math.isfinite(state.loss_sum):
@@ -206,7 +209,7 @@ class Loop:
         """Probes of the model as it stands, for the log."""
         job, model = self.job, self.model
         found: dict[str, float | str | None] = {}
-        with job.autocast():
+        with job.autocast(), torch.compiler.set_stance("force_eager"):  # texts grow: each length would be compiled
             if predictions:
                 found |= probe.predictions(model, job.corpus, job.batch_size)
             if greedy and not job.streaming:

@@ -1,66 +1,60 @@
 """How sharp a model's predictions are on given texts: likelihood, entropy, mass of the best tokens."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from peft import PeftModel
-from torch import Tensor
-from transformers import PreTrainedModel
-
-from hyperfit.model import evaluating
+from hyperfit.measure.estimate import Estimate, estimate
+from hyperfit.measure.predictions import Bound, Floats, Model, Predictions, Reader, Texts, predict, text_means
 
 
 @dataclass(frozen=True)
 class Sharpness:
-    """Teacher-forced predictions on texts; means over the positions of each text."""
+    """Teacher-forced predictions on texts; means over the counted positions of each text, NaN for a text without."""
 
-    loss: NDArray[np.float64]
+    loss: Floats
     """float64[texts]: nats per token; exp of its mean is the perplexity."""
-    entropy: NDArray[np.float64]
+    entropy: Floats
     """float64[texts]: nats, in [0, log vocabulary]."""
-    top: dict[int, NDArray[np.float64]]
+    top: dict[int, Floats]
     """@1, @3, @5 → float64[texts]: probability of the k best tokens together, in (0, 1]."""
-    choices: NDArray[np.int64]
-    """int64[texts, length - 1]: the likeliest token at each position."""
+    accuracy: Floats
+    """float64[texts]: share of positions at which the likeliest token is the text's, in [0, 1]."""
+
+    def estimates(self) -> dict[str, Estimate]:
+        """Perplexity, entropy, @1, @3, @5 over the texts, each with its n and interval."""
+        return {
+            "perplexity": estimate(self.loss, math.exp),
+            "entropy": estimate(self.entropy),
+            **{f"top{k}_mass": estimate(mass) for k, mass in self.top.items()},
+        }
 
 
 def sharpness(
-    model: PreTrainedModel | PeftModel,
-    texts: Tensor,
+    model: Model | Reader,
+    texts: Texts,
     *,
+    skip: Bound = 1,
+    until: Bound | None = None,
     batch_size: int = 8,
-    skip: int = 1,
     advance: Callable[[int], None] = lambda done: None,
 ) -> Sharpness:
-    """Measure a model on int64[texts, length] token ids.
+    """Measure a model on texts, at their tokens from ``skip`` to before ``until`` (None: the end).
 
-    Positions from ``skip`` on count (at least 1: the first token has nothing to predict it from).
-    Everything is computed in fp32 from the model's logits.
+    Human text or the model's own after contexts of c tokens is measured with ``skip=c``, the contexts themselves with
+    ``until=c``; c may be one number a text. To measure several parts in one reading, or their calibration, take
+    ``predict`` and ``sharpness_of``. Entropy and @k: Carlsson et al. (2025), table 3. Perplexity: exp of the mean
+    over texts of the mean loss of each.
     """
-    sums: list[Tensor] = []
-    choices: list[Tensor] = []
-    with evaluating(model):
-        for batch in texts.split(batch_size):
-            ids = batch.to(model.device)
-            logits = model(input_ids=ids, use_cache=False).logits[:, skip - 1 : -1].float()
-            log_p = logits.log_softmax(-1)
-            p = log_p.exp()
-            best = p.topk(5, dim=-1)
-            rows = [
-                -log_p.gather(-1, ids[:, skip:, None]).squeeze(-1),
-                -torch.special.xlogy(p, p).sum(-1),
-                *(best.values[..., :k].sum(-1) for k in (1, 3, 5)),
-            ]
-            sums.append(torch.stack([row.cpu().double().mean(1) for row in rows]))
-            choices.append(best.indices[..., 0].cpu())
-            advance(len(batch))
-    loss, entropy, top1, top3, top5 = torch.cat(sums, dim=1).numpy()
-    return Sharpness(loss, entropy, {1: top1, 3: top3, 5: top5}, torch.cat(choices).numpy())
+    seen = predict(model, texts, skip=skip, until=until, batch_size=batch_size, advance=advance)
+    return sharpness_of(seen)
 
 
-def top1_agreement(first: Sharpness, second: Sharpness) -> NDArray[np.float64]:
-    """float64[texts]: share of positions at which two models prefer the same token, in [0, 1]."""
-    return np.asarray((first.choices == second.choices).mean(axis=1), dtype=np.float64)
+def sharpness_of(seen: Predictions) -> Sharpness:
+    """Means of predictions over the positions of each text."""
+    return Sharpness(
+        text_means(seen.loss),
+        text_means(seen.entropy),
+        {k: text_means(mass) for k, mass in seen.mass.items()},
+        text_means(seen.hit),
+    )

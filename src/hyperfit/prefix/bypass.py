@@ -82,7 +82,7 @@ class Bypass:
         self.hidden: Tensor | None = None
         """float[batch, length, width], or None to compute."""
         self.blocks = blocks
-        for index, block in enumerate(blocks_of(inner)):
+        for index, block in enumerate(blocks_of(inner)[:blocks]):
             block.forward = self._block(index, block.forward, family.tuple_output)
         embedding: Any = inner.get_submodule(family.embedding)
         embedding.forward = self._embedding(embedding, embedding.forward)

@@ -19,11 +19,11 @@ from transformers import PreTrainedModel
 
 from hyperfit.console import Advance, progress, say
 from hyperfit.errors import UserError
-from hyperfit.model import autocast, device_name, evaluating, inner_model
+from hyperfit.model import autocast, body_of, device_name, evaluating, inner_model
 from hyperfit.prefix.bypass import Bypass, below_the_cut, frozen_blocks, hidden_at, obstacle, parameters_of
 from hyperfit.prefix.rows import Rows
 from hyperfit.prefix.states import TYPES, States, bytes_of, type_name
-from hyperfit.prefix.store import Entry, megabytes, open_or_fill
+from hyperfit.prefix.store import Entry, open_or_fill, readable
 from hyperfit.recipe import Precision
 
 FORMAT = 1
@@ -57,7 +57,7 @@ class PrefixCache:
 
         Only whole sequences, without padding, positions or key-value cache (``use_cache=False``) are read from it.
         """
-        body = self.bypass.model.base_model
+        body = body_of(self.bypass.model)
 
         def look_up(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             given = {"input_ids": args[0], **kwargs} if args else kwargs
@@ -122,7 +122,7 @@ class PrefixCache:
         fill, size = self.entry.about["fill"], self.entry.about["states"]["bytes"]
         how = "found" if self.reused else f"filled in {fill['seconds']:.1f} s"
         return (
-            f"prefix cache: blocks 0–{self.blocks - 1} over {len(self.rows.ids)} sequences, {megabytes(size)}, {how}; "
+            f"prefix cache: blocks 0–{self.blocks - 1} over {len(self.rows.ids)} sequences, {readable(size)}, {how}; "
             f"{self.entry.path}"
         )
 

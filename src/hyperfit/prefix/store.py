@@ -96,7 +96,7 @@ def open_or_fill(
                 return entry, True
             tell(f"prefix cache {path}: {fault}; made anew")
             remove(path)
-        check_room(folder, size)
+        check_room(folder, size, tell)
         with writing(path) as aside:
             aside.mkdir()
             rest = fill(aside / STATES)
@@ -108,15 +108,16 @@ def open_or_fill(
         return made, False
 
 
-def check_room(folder: Path, size: int) -> None:
-    """Raises UserError if the disk has no room for ``size`` bytes in ``folder``."""
+def check_room(folder: Path, size: int, tell: Callable[[str], None]) -> None:
+    """Say what is needed. Raises UserError if the disk has no room for ``size`` bytes in ``folder``."""
     there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
     free = shutil.disk_usage(there).free
     if size > free:
         raise UserError(
-            f"--cache-dir {folder}: the prefix cache needs {megabytes(size)}, and {megabytes(free)} are free; free some"
+            f"--cache-dir {folder}: the prefix cache needs {readable(size)}, and {readable(free)} are free; free some"
             " space (hyperfit cache clear), name another folder, or give --prefix-cache off"
         )
+    tell(f"prefix cache: needs {readable(size)} in {folder}, where {readable(free)} are free")
 
 
 def clear(folder: Path, names: tuple[str, ...] = ()) -> list[tuple[str, int]]:
@@ -143,9 +144,10 @@ def is_ours(path: Path) -> bool:
     return len(name) == 16 and set(name) <= set("0123456789abcdef")
 
 
-def megabytes(size: int) -> str:
-    """Bytes for people: MB below one GB, GB above (decimal)."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+def readable(size: int) -> str:
+    """Bytes for people, in decimal KB, MB or GB."""
+    unit, name = next(((unit, name) for unit, name in ((1e9, "GB"), (1e6, "MB")) if size >= unit), (1e3, "KB"))
+    return f"{size / unit:.1f} {name}"
 
 
 @contextmanager

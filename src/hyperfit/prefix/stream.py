@@ -1,6 +1,9 @@
 """Fill a prefix cache, and train above it, without ever holding the frozen blocks: one at a time, from the disk."""
 
+import ctypes
 import json
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -9,6 +12,8 @@ from accelerate.utils import set_module_tensor_to_device
 from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers.conversion_mapping import get_model_conversion_mapping
+from transformers.core_model_loading import WeightRenaming, rename_source_key
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 from transformers.utils.hub import cached_file
 
@@ -29,16 +34,18 @@ class Shards:
     def __init__(self, name: str, model: PreTrainedModel) -> None:
         """name: folder, hub id or builtin:NAME. Raises UserError if a weight of ``model`` is not in the files."""
         self.files = {key: file for file in weight_files(name) for key in keys_of(file)}
-        start = f"{model.base_model_prefix}."
+        renamings = [change for change in get_model_conversion_mapping(model) if isinstance(change, WeightRenaming)]
+        known = model.state_dict()
+        named = {rename_source_key(key, renamings, [], model.base_model_prefix, known)[0]: key for key in self.files}
         self.keys: dict[str, str] = {}
-        """The model's names of weights → those in the files."""
+        """The model's names of weights → those in the files, as transformers renames them; a shared weight once."""
         for weight, _ in model.named_parameters():
-            self.keys[weight] = weight if weight in self.files else weight.removeprefix(start)
-            if self.keys[weight] not in self.files:
+            if weight not in named:
                 raise UserError(
                     f"--streaming: {weight} is not in the safetensors files of {name} under this name, so the model "
                     "cannot be read block by block; train without --streaming"
                 )
+            self.keys[weight] = named[weight]
 
     def read(self, weight: str, dtype: torch.dtype) -> Tensor:
         """A tensor by the model's name of it, copied out of the file."""
@@ -130,7 +137,7 @@ def stream_prefix(
 
     cache = plan.open(folder, tensors, fill, passes=frozen, tell=tell)
     unneeded = {weight for weight in below if weight not in ground} | (set() if tied else set(embedding))
-    load(model, [weight for weight, _ in model.named_parameters() if weight not in unneeded], shards, device)
+    load(model, [weight for weight in shards.keys if weight not in unneeded], shards, device)
     model.tie_weights()
     refuse_without(cache, model.get_submodule(family.embedding))
     return model, cache
@@ -146,6 +153,9 @@ def unload(model: PreTrainedModel, weights: list[str]) -> None:
     """Let go of weights."""
     for weight in weights:
         set_module_tensor_to_device(model, weight, "meta")
+    if sys.platform == "linux":  # glibc keeps what has been freed, block after block, until it is told
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def weights_under(model: PreTrainedModel, path: str) -> list[str]:

@@ -1,0 +1,146 @@
+"""How alike two models predict: the same choice, the same candidates, the same order, the same probabilities."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hyperfit.errors import UserError
+from hyperfit.measure.estimate import Estimate, estimate
+from hyperfit.measure.predictions import (
+    Bound,
+    Floats,
+    Model,
+    Predictions,
+    Reader,
+    Texts,
+    counted,
+    pieces,
+    text_means,
+)
+from hyperfit.model import evaluating
+
+OVERLAPS = (5, 10)
+"""Of how many best tokens the overlap is taken."""
+RANKED = 100
+"""The first model's best tokens whose order is compared."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Two models on the same positions, each float64[texts]: means over a text's positions, NaN for a text without."""
+
+    top1: Floats
+    """Share of positions with the same likeliest token, in [0, 1]; Carlsson et al. (2025) call it top-1 similarity."""
+    overlap: dict[int, Floats]
+    """k → share of the k best tokens of one that are among the k best of the other, |A ∩ B| / k, in [0, 1]."""
+    rank_correlation: Floats
+    """Spearman's ρ of the two models' probabilities over the first one's best tokens, in [-1, 1]; NaN at a position
+    where either gives all of them one probability."""
+    kl: Floats
+    """KL(first ‖ second) = Σ p log(p / q) in nats, 0 or more; infinite where q rules out what p expects."""
+    reverse_kl: Floats
+    """KL(second ‖ first)"""
+    js: Floats
+    """Jensen–Shannon divergence in nats: symmetric, in [0, ln 2]; Lin (1991)."""
+
+    def estimates(self) -> dict[str, Estimate]:
+        """Every measure over the texts, with its n and interval."""
+        return {
+            "top1_agreement": estimate(self.top1),
+            **{f"top{k}_overlap": estimate(share) for k, share in self.overlap.items()},
+            **{name: estimate(getattr(self, name)) for name in ("rank_correlation", "kl", "reverse_kl", "js")},
+        }
+
+
+def agreement(
+    first: Model | Reader,
+    second: Model | Reader,
+    texts: Texts,
+    *,
+    skip: Bound = 1,
+    until: Bound | None = None,
+    overlaps: tuple[int, ...] = OVERLAPS,
+    ranked: int | None = RANKED,
+    batch_size: int = 8,
+    advance: Callable[[int], None] = lambda done: None,
+) -> Agreement:
+    """Compare two models at the tokens from ``skip`` to before ``until`` (None: the end) of the same texts.
+
+    A base model and its adapter are ``agreement(without_adapter(model), model, texts)``. Both are read side by side,
+    some positions at a time, and no position's probabilities are kept.
+
+    ranked: over how many of the first model's best tokens order is compared; None: over the whole vocabulary, which
+    is far slower and tells mostly of tokens that neither model would ever take. The best tokens of *both* would be
+    no neutral choice: those that only one model favours are high in one and low in the other by construction, and
+    push the correlation below zero. Raises UserError where the vocabularies differ.
+    """
+    readers = [Reader.of(first), Reader.of(second)]
+    wanted = counted([len(text) for text in texts], skip, until)
+    top1, order, kl, reverse, js, *shares = (np.full(wanted.shape, np.nan) for _ in range(5 + len(overlaps)))
+    with evaluating(readers[0].model), evaluating(readers[1].model):
+        for place, _, (one, two) in pieces(readers, texts, wanted, batch_size, advance):
+            check_vocabularies(one, two)
+            log_p, log_q = one.log_softmax(-1), two.to(one.device).log_softmax(-1)
+            top1[place] = (log_p.argmax(-1) == log_q.argmax(-1)).cpu()
+            for k, share in zip(overlaps, shares, strict=True):
+                share[place] = overlap(log_p, log_q, k).cpu()
+            if ranked is None or ranked >= log_p.shape[-1]:
+                order[place] = spearman(log_p, log_q).cpu()
+            else:
+                best = log_p.topk(ranked, dim=-1)
+                order[place] = spearman(best.values, log_q.gather(-1, best.indices)).cpu()
+            middle = torch.logaddexp(log_p, log_q) - np.log(2)
+            kl[place] = divergence(log_p, log_q).cpu()
+            reverse[place] = divergence(log_q, log_p).cpu()
+            js[place] = (divergence(log_p, middle) + divergence(log_q, middle)).cpu() / 2
+    overlapping = {k: text_means(share) for k, share in zip(overlaps, shares, strict=True)}
+    return Agreement(text_means(top1), overlapping, *map(text_means, (order, kl, reverse, js)))
+
+
+def top1_agreement(first: Predictions, second: Predictions) -> Floats:
+    """float64[texts]: share of positions at which two models prefer the same token, in [0, 1].
+
+    For models read one after the other; NaN for a text without a position that both were read at.
+    """
+    both = (first.choices >= 0) & (second.choices >= 0)
+    return text_means(np.where(both, first.choices == second.choices, np.nan))
+
+
+def overlap(first: Tensor, second: Tensor, k: int) -> Tensor:
+    """float32[positions]: share of the k largest of float[positions, vocabulary] that both have in common."""
+    one, two = first.topk(k, dim=-1).indices, second.topk(k, dim=-1).indices
+    return (one[:, :, None] == two[:, None, :]).sum((1, 2)).float() / k
+
+
+def spearman(first: Tensor, second: Tensor) -> Tensor:
+    """float32[positions]: rank correlation of each row of float[positions, values]; NaN where a row is constant."""
+    one, two = (rank - rank.mean(-1, keepdim=True) for rank in (ranks(first), ranks(second)))
+    size = one.square().sum(-1) * two.square().sum(-1)
+    return (one * two).sum(-1) / size.sqrt()
+
+
+def ranks(values: Tensor) -> Tensor:
+    """float32[positions, values]: ranks along each row, from 1; equal values share the mean of their ranks."""
+    values = values.contiguous()
+    ordered = values.sort(-1).values
+    below, up_to = (torch.searchsorted(ordered, values, right=right) for right in (False, True))
+    return (below + 1 + up_to).float() / 2
+
+
+def divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """float32[positions]: Σ p log(p / q) of log-probabilities [positions, vocabulary], in nats."""
+    p = log_p.exp()
+    terms = torch.where(p > 0, p * (log_p - log_q), 0)
+    return terms.sum(-1).clamp_min(0)  # of equal distributions, rounding may leave -1e-8
+
+
+def check_vocabularies(first: Tensor, second: Tensor) -> None:
+    """Raises UserError for logits over vocabularies of two sizes."""
+    sizes = first.shape[-1], second.shape[-1]
+    if sizes[0] != sizes[1]:
+        raise UserError(
+            f"the models' vocabularies have {sizes[0]} and {sizes[1]} tokens; compare models with one tokenizer"
+        )

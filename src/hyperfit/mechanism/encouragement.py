@@ -1,0 +1,161 @@
+"""Study: top-rank encouragement. Does hyperfitting bring good tokens to the top, beyond those of its training texts?"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hyperfit.errors import UserError
+from hyperfit.measure.estimate import Estimate, estimate
+from hyperfit.mechanism.pair import SIDES, Pair
+from hyperfit.mechanism.plain import plain
+from hyperfit.mechanism.predictions import Model, alone, predictions
+from hyperfit.model import inner_model
+
+TOPS = (1, 5, 10)
+ACCEPTABLE = 5
+"""A token is acceptable if it is among so many best ones of the scorer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encouragement:
+    """One model's order of tokens on human text: means over texts of means over positions."""
+
+    rank: Estimate
+    """Of the human token, from 1; ties share the best rank."""
+    log_rank: Estimate
+    """Of its natural logarithm, which a few deep tokens do not decide; exp of it is the geometric mean rank."""
+    within: dict[int, Estimate]
+    """For each of TOPS: share of positions whose human token is among the k best."""
+    mass: dict[int, Estimate]
+    """For each of TOPS: probability of the k best tokens together, in (0, 1]."""
+    entropy: dict[int, Estimate]
+    """For each of TOPS: entropy among the k best, their probabilities divided by their mass; in [0, log k], 0 for 1."""
+    other_leads: Estimate
+    """Share of positions at which another token than the human one is the likeliest."""
+    acceptable_leads: Estimate
+    """Share of positions at which that other token is acceptable to the scorer. NaN without a scorer."""
+    acceptable_of_other: Estimate
+    """Of the positions at which another token leads: share at which it is acceptable. NaN without a scorer."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {**plain(self), "sentence": self.sentence()}
+
+    def sentence(self) -> str:
+        """The measures in numbers."""
+        told = (
+            f"the human token's geometric mean rank is {math.exp(self.log_rank.value):.1f}, it leads at "
+            f"{self.within[1].value:.1%} of positions; the best token has {self.mass[1].value:.1%} of the "
+            f"probability, the 10 best {self.mass[10].value:.1%} with {self.entropy[10].value:.2f} nats among them"
+        )
+        if not math.isnan(self.acceptable_of_other.value):
+            told += f"; where another token leads, it is acceptable at {self.acceptable_of_other.value:.1%}"
+        return told
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncouragementByEpoch:
+    """The same measures before training and after some epochs."""
+
+    epochs: dict[int, Encouragement]
+    """Epoch (0: the base model) → measures, in order."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {**plain(self), "sentence": self.sentence()}
+
+    def sentence(self) -> str:
+        """The first and the last epoch in numbers."""
+        first, last = min(self.epochs), max(self.epochs)
+        told = [f"at epoch {epoch} {self.epochs[epoch].sentence()}" for epoch in dict.fromkeys((first, last))]
+        whole = ". ".join(part[:1].upper() + part[1:] for part in told)
+        return f"On held-out text ({self.epochs[last].rank.n} texts). {whole}."
+
+
+def encouragement(
+    model: Model,
+    texts: Tensor,
+    *,
+    scorer: Model | None = None,
+    skip: int = 1,
+    batch_size: int = 8,
+    advance: Callable[[int], None] = lambda done: None,
+) -> Encouragement:
+    """How ``model`` orders tokens on int64[texts, length], held-out human text.
+
+    scorer: a separate, stronger model with the same vocabulary; a leading token that is not the human one is acceptable
+    if it is among its 5 best there. Raises UserError for a scorer with another vocabulary. Source: the hypothesis of
+    Carlsson et al. (2025), section 7.3, that training moves good tokens to the top ranks; they did not test it.
+    """
+    sources = [alone(each) for each in (model, scorer) if each is not None]
+    if scorer is not None:
+        check_scorer(model, scorer)
+    rows: list[Tensor] = []
+    for chunk in predictions(*sources, texts=texts, skip=skip, batch_size=batch_size, advance=advance):
+        human = texts[chunk.text, chunk.place].to(chunk.logits[0].device)
+        rows.append(torch.stack(_measures(human, *chunk.logits)).double().cpu())
+    values = torch.cat(rows, dim=1).unflatten(1, (len(texts), -1))
+    rank, log_rank, other, acceptable, *tops = (estimate(row.mean(1).numpy()) for row in values)
+    within, mass, entropy = (dict(zip(TOPS, tops[i :: len(TOPS)], strict=True)) for i in range(3))
+    return Encouragement(
+        rank=rank,
+        log_rank=log_rank,
+        within=within,
+        mass=mass,
+        entropy=entropy,
+        other_leads=other,
+        acceptable_leads=acceptable,
+        acceptable_of_other=estimate((values[3].sum(1) / values[2].sum(1)).numpy()),
+    )
+
+
+def _measures(human: Tensor, logits: Tensor, scores: Tensor | None = None) -> list[Tensor]:
+    """float[positions] each: rank, log rank, other leads, acceptable leads; then within, mass, entropy for each k."""
+    rank = 1 + (logits > logits.gather(-1, human[:, None])).sum(-1)
+    log_best = logits.log_softmax(-1).topk(min(max(TOPS), logits.shape[-1]), dim=-1)
+    leader = log_best.indices[:, 0]
+    other = (leader != human) & (rank > 1)
+    acceptable = torch.full_like(logits[:, 0], math.nan)
+    if scores is not None:
+        acceptable = (scores.topk(ACCEPTABLE, dim=-1).indices == leader[:, None]).any(-1) & other
+    measures = [rank, rank.log(), other, acceptable]
+    for k in TOPS:
+        log_top = log_best.values[:, :k]
+        within = log_top.log_softmax(-1)
+        measures += [rank <= k, log_top.exp().sum(-1), -torch.special.xlogy(within.exp(), within.exp()).sum(-1)]
+    return [measure.float() for measure in measures]
+
+
+def check_scorer(model: Model, scorer: Model) -> None:
+    """Raises UserError unless both models predict over as many tokens."""
+    mine, theirs = (int(inner_model(each).config.vocab_size) for each in (model, scorer))
+    if mine != theirs:
+        raise UserError(
+            f"--scorer: its vocabulary has {theirs} tokens, the model's {mine}; tokens can only be compared one by one "
+            "under one tokenizer: give a larger model of the same family"
+        )
+
+
+def before_and_after(
+    pair: Pair, texts: Tensor, *, scorer: Model | None = None, skip: int = 1, epoch: int = 1
+) -> EncouragementByEpoch:
+    """Base model as epoch 0, tuned model as ``epoch``, the number of epochs it was trained for."""
+    seen = {}
+    for when, which in zip((0, epoch), SIDES, strict=True):
+        with pair.side(which) as model:
+            seen[when] = encouragement(model, texts, scorer=scorer, skip=skip)
+    return EncouragementByEpoch(epochs=seen)
+
+
+def by_epoch(
+    models: Iterable[tuple[int, Model]], texts: Tensor, *, scorer: Model | None = None, skip: int = 1
+) -> EncouragementByEpoch:
+    """(epoch, model) one after the other, so that an iterator need hold only one model; epochs come out in order."""
+    seen = {epoch: encouragement(model, texts, scorer=scorer, skip=skip) for epoch, model in models}
+    if not seen:
+        raise UserError("--checkpoints: no model of any epoch; give at least one")
+    return EncouragementByEpoch(epochs=dict(sorted(seen.items())))

@@ -1,0 +1,126 @@
+"""Top-rank encouragement: measures written out in numpy, planted order, and a scorer that fits or does not."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import softmax
+from scipy.stats import entropy, rankdata
+from torch import nn
+from transformers import PreTrainedModel
+
+from families import VOCABULARY, random_ids, tiny_model
+from hyperfit.errors import UserError
+from hyperfit.mechanism.encouragement import before_and_after, by_epoch, encouragement
+from hyperfit.mechanism.pair import Pair
+
+TEXTS = random_ids(4, 20)
+
+
+def certain_of(token: int) -> PreTrainedModel:
+    model = tiny_model("phi")
+    head = model.get_output_embeddings()
+    assert isinstance(head, nn.Linear)
+    head.bias.data[token] = 1e4
+    return model
+
+
+@torch.no_grad()
+def logits_of(model: PreTrainedModel, skip: int) -> np.ndarray:
+    """float64[texts, positions, vocabulary]"""
+    logits: torch.Tensor = model(input_ids=TEXTS).logits[:, skip - 1 : -1]
+    return logits.double().numpy()
+
+
+@pytest.mark.parametrize(("skip", "batch_size"), [(1, 8), (6, 3)])
+def test_everything_agrees_with_numpy(skip: int, batch_size: int) -> None:
+    model, scorer = tiny_model(), tiny_model(seed=1)
+    # a scorer that shares some of the model's taste, so that its leaders are sometimes acceptable
+    for mine, theirs in zip(scorer.parameters(), model.parameters(), strict=True):
+        mine.data = 0.1 * mine.data + 0.9 * theirs.data
+    seen = encouragement(model, TEXTS, scorer=scorer, skip=skip, batch_size=batch_size)
+    logits, scores, human = logits_of(model, skip), logits_of(scorer, skip), TEXTS[:, skip:].numpy()
+    ranks = rankdata(-logits, axis=-1, method="min")
+    rank = np.take_along_axis(ranks, human[..., None], -1)[..., 0]
+    assert seen.rank.value == pytest.approx(rank.mean())
+    assert seen.log_rank.value == pytest.approx(np.log(rank).mean(), rel=1e-5)
+    best_first = -np.sort(-softmax(logits, axis=-1), axis=-1)
+    for k in (1, 5, 10):
+        assert seen.within[k].value == pytest.approx((rank <= k).mean())
+        assert seen.mass[k].value == pytest.approx(best_first[..., :k].sum(-1).mean(), rel=1e-5)
+        assert seen.entropy[k].value == pytest.approx(entropy(best_first[..., :k], axis=-1).mean(), rel=1e-4, abs=1e-6)
+    leader = logits.argmax(-1)
+    other = leader != human
+    acceptable = other & (np.argsort(-scores, axis=-1)[..., :5] == leader[..., None]).any(-1)
+    assert seen.other_leads.value == pytest.approx(other.mean())
+    assert seen.acceptable_leads.value == pytest.approx(acceptable.mean())
+    assert 0 < acceptable.sum() < other.sum()
+    assert seen.acceptable_of_other.value == pytest.approx((acceptable.sum(1) / other.sum(1)).mean())
+    assert seen.rank.n == 4
+
+
+def test_a_model_is_its_own_acceptable_scorer() -> None:
+    seen = encouragement(tiny_model(), TEXTS, scorer=tiny_model())
+    assert seen.acceptable_of_other.value == 1
+    assert seen.acceptable_leads == seen.other_leads
+
+
+def test_without_a_scorer_acceptable_is_undefined() -> None:
+    seen = encouragement(tiny_model(), TEXTS)
+    for share in (seen.acceptable_leads, seen.acceptable_of_other):
+        assert math.isnan(share.value)
+        assert share.n == 0
+    assert "acceptable" not in seen.sentence()
+    assert seen.other_leads.value == pytest.approx(1 - seen.within[1].value)
+
+
+def test_planted_leader() -> None:
+    """A model certain of token 7, on text that is only that token, or never."""
+    always, never = torch.full((2, 9), 7), torch.full((2, 9), 8)
+    right, wrong = (encouragement(certain_of(7), texts) for texts in (always, never))
+    assert (right.rank.value, right.log_rank.value, right.within[1].value, right.other_leads.value) == (1, 0, 1, 0)
+    assert (wrong.within[1].value, wrong.other_leads.value) == (0, 1)
+    assert right.mass[1].value == 1
+    assert right.entropy[5].value == 0
+    assert wrong.rank.value > 1
+    # no other token ever leads: of what does not happen there is no share
+    assert math.isnan(encouragement(certain_of(7), always, scorer=tiny_model("phi")).acceptable_of_other.value)
+    assert encouragement(certain_of(7), never, scorer=certain_of(7)).acceptable_of_other.value == 1
+
+
+def test_uniform_model_shares_out_everything() -> None:
+    model = tiny_model()
+    head = model.get_output_embeddings()
+    assert isinstance(head, nn.Linear)
+    head.weight.data.zero_()
+    seen = encouragement(model, TEXTS)
+    assert seen.rank.value == 1  # all tie
+    assert seen.other_leads.value == 0
+    for k in (1, 5, 10):
+        assert seen.mass[k].value == pytest.approx(k / VOCABULARY)
+        assert seen.entropy[k].value == pytest.approx(math.log(k), abs=1e-6)
+
+
+def test_scorer_of_another_vocabulary_is_refused() -> None:
+    with pytest.raises(UserError, match="its vocabulary has 300 tokens, the model's 257"):
+        encouragement(tiny_model(), TEXTS, scorer=tiny_model(vocab_size=300))
+
+
+def test_before_and_after_are_the_sides() -> None:
+    base, tuned = tiny_model(), tiny_model(seed=1)
+    seen = before_and_after(Pair(base, tuned), TEXTS, epoch=20, skip=3)
+    assert list(seen.epochs) == [0, 20]
+    assert seen.epochs[0].rank == encouragement(base, TEXTS, skip=3).rank
+    assert seen.epochs[20].rank == encouragement(tuned, TEXTS, skip=3).rank
+    assert by_epoch([(20, tuned), (0, base)], TEXTS, skip=3).to_dict() == seen.to_dict()
+    told = json.loads(json.dumps(seen.to_dict(), allow_nan=False))
+    assert "At epoch 0 the human" in told["sentence"]
+    assert "At epoch 20 the human" in told["sentence"]
+    assert told["epochs"]["0"]["acceptable_leads"]["value"] is None
+
+
+def test_no_epoch_is_refused() -> None:
+    with pytest.raises(UserError, match="no model of any epoch"):
+        by_epoch([], TEXTS)
