@@ -10,7 +10,8 @@ from scipy.stats import entropy
 
 from families import TINY, random_ids, tiny_model
 from hyperfit.errors import UserError
-from hyperfit.measure.sharpness import sharpness
+from hyperfit.measure.predictions import predict
+from hyperfit.measure.sharpness import sharpness_of
 from hyperfit.mechanism.capture import EMBEDDING, block_point
 from hyperfit.mechanism.lens import Lens, Readout, lens, same_readout
 from hyperfit.mechanism.pair import SIDES, Pair
@@ -26,8 +27,9 @@ def test_the_last_point_is_the_models_own_prediction(family: str) -> None:
     assert found.points == (EMBEDDING, *map(block_point, range(6)))
     for side, readout in zip(SIDES, (found.base, found.tuned), strict=True):
         with pair.side(side) as model:
-            seen = sharpness(model, TEXTS, skip=4)
-        assert (readout.tokens[:, -1] == seen.choices).all()
+            read = predict(model, TEXTS, skip=4)
+        seen = sharpness_of(read)
+        assert (readout.tokens[:, -1] == read.choices).all()
         assert readout.entropy[:, -1].mean(1) == pytest.approx(seen.entropy, rel=1e-4)
         assert readout.probability[:, -1].mean(1) == pytest.approx(seen.top[1], rel=1e-4)
 

@@ -28,8 +28,10 @@ from runs import assert_same, events, recipe_for, weights
 SEQUENCES = random_ids(6, 16, seed=2)
 
 
-def adapted(seed: int = 0, late_blocks: int = 2, **changes: Any) -> Any:
-    return adapt(tiny_model(seed=seed, **changes), Recipe(model="-", data="-", rank=4, late_blocks=late_blocks)).eval()
+def adapted(seed: int = 0, late_blocks: int = 2, family: str = "llama", **changes: Any) -> Any:
+    return adapt(
+        tiny_model(family, seed=seed, **changes), Recipe(model="-", data="-", rank=4, late_blocks=late_blocks)
+    ).eval()
 
 
 def cached(folder: Path, sequences: Tensor = SEQUENCES, said: list[str] | None = None, **changes: Any) -> PrefixCache:
@@ -100,6 +102,7 @@ def flip(path: Path) -> None:
 def foreign(path: Path) -> None:
     about = json.loads(path.read_text())
     about["key"]["weights"] = "0" * 64
+    about["digest"] = store.digest_of({name: value for name, value in about.items() if name != "digest"})
     path.write_text(json.dumps(about))
 
 
@@ -108,6 +111,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], object]]] = {
     "its size is wrong": (store.STATES, lambda path: path.write_bytes(path.read_bytes()[:-1])),
     "it cannot be read": (store.ABOUT, lambda path: path.write_text("{")),
     "it was made for something else": (store.ABOUT, foreign),
+    "cannot be read": (store.ABOUT, lambda path: path.write_text(path.read_text().replace("float32", "float16"))),
 }
 
 
@@ -218,6 +222,47 @@ def test_a_model_that_breaks_a_condition_is_refused_with_the_reason(name: str, t
     assert not list(tmp_path.iterdir())
 
 
+def test_an_adapter_below_the_cut_is_refused(tmp_path: Path) -> None:
+    model = adapt(tiny_model(), Recipe(model="-", data="-", rank=4, method="lora")).eval()
+    for block in blocks_of(inner_model(model))[:4]:
+        block.requires_grad_(False)
+    with pytest.raises(UserError, match="has an adapter, below the first block that learns"):
+        cache_prefix(model, SEQUENCES, tmp_path)
+
+
+def test_what_changes_below_the_cut_later_is_computed(tmp_path: Path) -> None:
+    model = adapted(resid_pdrop=0.1, family="gpt2")
+    cache = cache_prefix(model, SEQUENCES, tmp_path, batch_size=4, tell=lambda line: None)
+    blocks = blocks_of(inner_model(model))
+    for change, undo in (
+        (lambda: blocks[0].train(), lambda: blocks[0].eval()),
+        (lambda: blocks[0].requires_grad_(True), lambda: blocks[0].requires_grad_(False)),
+    ):
+        change()
+        model(input_ids=SEQUENCES, use_cache=False)
+        assert cache.served == 0
+        undo()
+    model(input_ids=SEQUENCES, use_cache=False)
+    assert cache.served == 1
+
+
+def test_a_second_cache_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    """Cut at block 4, then at 3: the second is filled by the model, not from the first."""
+    plain, model = tiny_model(), tiny_model().requires_grad_(False)
+    blocks_of(model)[4:].requires_grad_(True)
+    first = cache_prefix(model, SEQUENCES, tmp_path, batch_size=4, tell=lambda line: None)
+    blocks_of(model)[3].requires_grad_(True)
+    third = cache_prefix(model, SEQUENCES, tmp_path, batch_size=4, tell=lambda line: None)
+    assert (first.blocks, third.blocks) == (4, 3)
+    with torch.no_grad():
+        hidden = plain(input_ids=SEQUENCES, output_hidden_states=True, use_cache=False).hidden_states[3]
+    rows = third.rows.find(SEQUENCES)
+    assert rows is not None
+    torch.testing.assert_close(third.states.read(rows), hidden)
+    third.detach()
+    assert not any("forward" in vars(module) for module in third.bypass.model.modules())
+
+
 def test_dropout_above_the_cut_is_no_obstacle() -> None:
     model = adapt(tiny_model("gpt2", resid_pdrop=0.1), Recipe(model="-", data="-", rank=4, late_blocks=2)).eval()
     blocks_of(inner_model(model))[-2:].train()
@@ -234,6 +279,7 @@ def test_other_sequences_and_padded_ones_are_computed(tmp_path: Path) -> None:
     mask[0, :3] = 0
     other = random_ids(6, 16, seed=99)
     given: list[dict[str, Any]] = [
+        {"input_ids": SEQUENCES, "use_cache": False, "output_hidden_states": True},
         {"input_ids": SEQUENCES, "attention_mask": mask, "use_cache": False},
         {"input_ids": SEQUENCES[:, :9], "use_cache": False},
         {"input_ids": SEQUENCES, "use_cache": True},
@@ -402,6 +448,8 @@ def test_list_and_clear(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     one, two = cached(tmp_path), cached(tmp_path, late_blocks=3)
     (tmp_path / ".0123456789abcdef.part").mkdir()
     (tmp_path / "something else").mkdir()
+    (tmp_path / "2026112501020304").mkdir()
+    (tmp_path / "2026112501020304" / "thesis.txt").touch()
     main(["cache", "list", "--cache-dir", str(tmp_path)])
     shown = capsys.readouterr().out
     assert one.entry.path.name in shown
@@ -423,7 +471,7 @@ def test_list_and_clear(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert one.states.read([0]).any()
     main(["cache", "clear", "--cache-dir", str(tmp_path)])
     capsys.readouterr()
-    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["something else"]
+    assert {path.name for path in tmp_path.iterdir()} == {"something else", "2026112501020304"}
     assert one.states.read([0]).any(), "a run that reads it goes on undisturbed"
     main(["cache", "list", "--cache-dir", str(tmp_path)])
     assert "no prefix caches in" in capsys.readouterr().out

@@ -15,7 +15,7 @@ import hyperfit.loss
 from families import BLOCKS, TINY, cast, random_ids, save_tiny, tiny_model, tiny_tokenizer
 from hyperfit.adapt import adapt
 from hyperfit.loss import SequenceLoss
-from hyperfit.model import FAMILIES, autocast, blocks_of, family_of, inner_model, load_model
+from hyperfit.model import FAMILIES, IMAGE_FAMILIES, autocast, blocks_of, family_of, inner_model, load_model
 from hyperfit.prefix.bypass import frozen_blocks
 from hyperfit.prefix.cache import PrefixCache, cache_prefix
 from hyperfit.prefix.stream import stream_prefix
@@ -26,10 +26,9 @@ COUNT, LENGTH, BATCH = 10, 24, 4  # longer than the sliding windows; the last ba
 SEQUENCES = random_ids(COUNT, LENGTH, seed=7)
 PICKS = [[3, 9, 0, 5], [8, 8, 1, 2], [7, 4, 6, 9]]
 """The sequences of each update: never in the order of the fill, one of them twice."""
-TEXT_FAMILIES = [family for family in FAMILIES if family != "imagegpt"]
 
-every_family = pytest.mark.parametrize("family", FAMILIES)
-every_text_family = pytest.mark.parametrize("family", TEXT_FAMILIES)
+every_family = pytest.mark.parametrize("family", [*FAMILIES, *IMAGE_FAMILIES])
+every_text_family = pytest.mark.parametrize("family", FAMILIES)
 
 Model = PreTrainedModel | PeftModel
 
@@ -327,4 +326,4 @@ def test_the_loss_without_gradients() -> None:
 
 
 def test_every_family_is_streamed_or_no_text_model() -> None:
-    assert set(TEXT_FAMILIES) == set(TINY) - {"imagegpt"}
+    assert set(FAMILIES) == set(TINY) - set(IMAGE_FAMILIES)

@@ -62,6 +62,8 @@ def check(
         problems.append(
             "--streaming: needs frozen blocks and their cache; give --method late-lora without --prefix-cache off"
         )
+    if streaming and processes > 1:
+        problems.append("--streaming: trains in one process only; leave out accelerate's launcher, or --streaming")
     device, tokenizer, corpus = torch.device("cpu"), None, None
     with collecting(problems):
         if not going_on:

@@ -19,6 +19,7 @@ from hyperfit.model import blocks_of, inner_model, load_model
 from hyperfit.prefix.bypass import frozen_blocks, obstacle
 from hyperfit.prefix.cache import PrefixCache, cache_prefix
 from hyperfit.prefix.stream import stream_prefix
+from hyperfit.rundir import remove
 
 Say = Callable[[str], None]
 
@@ -87,12 +88,16 @@ def cached(model: PreTrainedModel | PeftModel, job: Job, sequences: Tensor, fold
     """The cache for a job's sequences, attached and checked. Raises UserError with the reason if there can be none."""
     if reason := obstacle(model, frozen_blocks(model)):
         raise UserError(reason)
-    cache = cache_prefix(model, sequences, folder, batch_size=job.batch_size, precision=job.precision, tell=tell)
-    if not exact(model, cache, job.corpus.train[: job.batch_size].to(job.device), job):
+    for _ in range(2):
+        cache = cache_prefix(model, sequences, folder, batch_size=job.batch_size, precision=job.precision, tell=tell)
+        if exact(model, cache, job.corpus.train[: job.batch_size].to(job.device), job):
+            tell(cache.describe())
+            return cache
         cache.detach()
-        raise UserError("with it, loss and gradients of the first batch are not bit for bit those of the whole model")
-    tell(cache.describe())
-    return cache
+        remove(cache.entry.path)
+        if not cache.reused:
+            break
+    raise UserError("with it, loss and gradients of the first batch are not bit for bit those of the whole model")
 
 
 def exact(model: PreTrainedModel | PeftModel, cache: PrefixCache, ids: Tensor, job: Job) -> bool:

@@ -29,7 +29,7 @@ def writing(target: Path) -> Iterator[Path]:
     A kill leaves the old file or the new one (of a folder that is being replaced: the new one or none).
     Raises UserError when the disk is full; whatever was half-written is removed on any failure.
     """
-    aside = target.with_name(f".{target.name}.part")
+    aside = part_of(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         remove(aside)
@@ -52,6 +52,11 @@ def writing(target: Path) -> Iterator[Path]:
                 "space and repeat the command (a training run goes on with --resume)"
             ) from failure
         raise
+
+
+def part_of(target: Path) -> Path:
+    """Where ``writing`` puts what is not yet whole."""
+    return target.with_name(f".{target.name}.part")
 
 
 def remove(path: Path) -> None:

@@ -18,7 +18,7 @@ from hyperfit import probe
 from hyperfit.adapt import learning
 from hyperfit.console import progress, say
 from hyperfit.errors import UserError
-from hyperfit.interrupts import stop_requests
+from hyperfit.interrupts import stop_requests, terminable
 from hyperfit.job import Job, check, environment
 from hyperfit.loss import SequenceLoss
 from hyperfit.prefix.cache import PrefixCache
@@ -69,7 +69,8 @@ def train(
     if going_on and has_ended(run, tell):
         return run
     tell(job.corpus.describe())
-    model, prefix = ready(job, Path(cache_dir) if cache_dir else run.path.absolute().parent / FOLDER, tell)
+    with terminable():
+        model, prefix = ready(job, Path(cache_dir) if cache_dir else run.path.absolute().parent / FOLDER, tell)
     tell(f"{learning(model).describe()}; {job.precision} on {job.device}")
     state = State(model, adam(model, recipe))
     now = {

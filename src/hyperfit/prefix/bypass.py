@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -32,6 +33,8 @@ def obstacle(model: PreTrainedModel | PeftModel, frozen: int) -> str | None:
     if getattr(config, "num_kv_shared_layers", 0):
         return f"blocks of {config.model_type} share keys and values"
     below = below_the_cut(inner, frozen)
+    if adapted := [name for name, module in below if isinstance(module, BaseTunerLayer)]:
+        return f"{adapted[0]} has an adapter, below the first block that learns"
     if learning := [name for name, parameter in parameters_of(below).items() if parameter.requires_grad]:
         return f"{learning[0]} learns, below the first block that does"
     for name, module in below:
@@ -82,10 +85,24 @@ class Bypass:
         self.hidden: Tensor | None = None
         """float[batch, length, width], or None to compute."""
         self.blocks = blocks
+        self.patched: list[tuple[Any, Any]] = []
         for index, block in enumerate(blocks_of(inner)[:blocks]):
-            block.forward = self._block(index, block.forward, family.tuple_output)
+            self._patch(block, self._block(index, block.forward, family.tuple_output))
         embedding: Any = inner.get_submodule(family.embedding)
-        embedding.forward = self._embedding(embedding, embedding.forward)
+        self._patch(embedding, self._embedding(embedding, embedding.forward))
+
+    def _patch(self, module: Any, forward: Callable[..., Any]) -> None:
+        self.patched.append((module, vars(module).get("forward")))
+        module.forward = forward
+
+    def remove(self) -> None:
+        """Leave the model as it was."""
+        for module, own in self.patched:
+            if own is None:
+                vars(module).pop("forward", None)
+            else:
+                module.forward = own
+        self.patched = []
 
     def _block(self, index: int, compute: Callable[..., Any], tuple_output: bool) -> Callable[..., Any]:
         def forward(*args: Any, **kwargs: Any) -> Any:

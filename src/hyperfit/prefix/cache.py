@@ -1,6 +1,7 @@
 """The prefix cache: the frozen blocks' output for given sequences, made once, used in every later forward pass."""
 
 import hashlib
+import inspect
 import json
 import math
 import time
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 import transformers
@@ -20,11 +22,12 @@ from transformers import PreTrainedModel
 from hyperfit.console import Advance, progress, say
 from hyperfit.errors import UserError
 from hyperfit.model import autocast, body_of, device_name, evaluating, inner_model
-from hyperfit.prefix.bypass import Bypass, below_the_cut, frozen_blocks, hidden_at, obstacle, parameters_of
+from hyperfit.prefix.bypass import Bypass, below_the_cut, dropout_of, frozen_blocks, hidden_at, obstacle, parameters_of
 from hyperfit.prefix.rows import Rows
-from hyperfit.prefix.states import TYPES, States, bytes_of, type_name
+from hyperfit.prefix.states import States, bytes_of, type_name
 from hyperfit.prefix.store import Entry, open_or_fill, readable
 from hyperfit.recipe import Precision
+from hyperfit.rundir import remove
 
 FORMAT = 1
 """Rises when the meaning of the file changes."""
@@ -32,16 +35,22 @@ FORMAT = 1
 UNIMPORTANT = {"_name_or_path", "name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures"}
 """What a model's config says that its arithmetic does not depend on."""
 
+UNDERSTOOD = ("input_ids", "attention_mask", "use_cache", "return_dict")
+"""Arguments of a forward pass that may be given where stored states are used; all others must be left out."""
+
 Say = Callable[[str], None]
+Fill = Callable[[States, Bypass, Advance], None]
 
 
 class PrefixCache:
     """Stored states of a model's first ``blocks`` blocks, fed to it whenever it reads one of the stored sequences."""
 
-    def __init__(self, entry: Entry, rows: Rows, bypass: Bypass, *, reused: bool, tell: Say = say) -> None:
-        self.entry, self.rows, self.bypass, self.reused, self.tell = entry, rows, bypass, reused, tell
-        about = entry.about["states"]
-        self.states = States(entry.states, tuple(about["shape"]), TYPES[about["dtype"]])
+    def __init__(self, entry: Entry, plan: "Plan", bypass: Bypass, *, reused: bool, tell: Say = say) -> None:
+        self.entry, self.rows, self.bypass, self.reused, self.tell = entry, plan.rows, bypass, reused, tell
+        self.states = States(entry.states, plan.shape, plan.model.dtype)
+        below = below_the_cut(plan.model, plan.frozen)
+        self.frozen = list(parameters_of(below).values())
+        self.dropping = [module for _, module in below if dropout_of(module)]
         self.on = True
         self.missed = False
         self.served = 0
@@ -58,31 +67,42 @@ class PrefixCache:
         Only whole sequences, without padding, positions or key-value cache (``use_cache=False``) are read from it.
         """
         body = body_of(self.bypass.model)
+        names = list(inspect.signature(body.forward).parameters)
 
         def look_up(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            given = {"input_ids": args[0], **kwargs} if args else kwargs
+            given = {**dict(zip(names, args, strict=False)), **kwargs}
             self.bypass.hidden = self.find(given) if self.on else None
 
         def forget(module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> None:
             self.bypass.hidden = None
 
+        ATTACHED[self.bypass.model] = self
         self.hooks = [
             body.register_forward_pre_hook(look_up, with_kwargs=True),
             body.register_forward_hook(forget, always_call=True),
         ]
 
     def detach(self) -> None:
-        """The model computes everything again."""
+        """The model computes everything again, and is as it was."""
         for hook in self.hooks:
             hook.remove()
+        self.bypass.remove()
+        self.states.close()
+        ATTACHED.pop(self.bypass.model, None)
 
     def find(self, given: dict[str, Any]) -> Tensor | None:
         """The states for the arguments of a forward pass, on the ids' device; None if it must be computed."""
-        ids, mask = given.get("input_ids"), given.get("attention_mask")
-        others = ("past_key_values", "position_ids", "inputs_embeds", "token_type_ids")
+        ids, mask, config = given.get("input_ids"), given.get("attention_mask"), self.bypass.model.config
+        others = [value for name, value in given.items() if name not in UNDERSTOOD]
         if ids is None or ids.shape[1] != self.rows.ids.shape[1] or given.get("use_cache") is not False:
             return None
-        if any(given.get(name) is not None for name in others) or not (mask is None or bool(mask.all())):
+        if any(value is not None and value is not False for value in others):
+            return None
+        if config.output_hidden_states or config.output_attentions:
+            return None
+        if mask is not None and not (isinstance(mask, Tensor) and mask.dim() == 2 and bool(mask.all())):
+            return None
+        if any(p.requires_grad for p in self.frozen) or any(module.training for module in self.dropping):
             return None
         rows = self.rows.find(ids)
         if rows is None:
@@ -127,6 +147,10 @@ class PrefixCache:
         )
 
 
+ATTACHED: "WeakKeyDictionary[torch.nn.Module, PrefixCache]" = WeakKeyDictionary()
+"""The cache that each model reads from; there is one at most."""
+
+
 def cache_prefix(
     model: PreTrainedModel | PeftModel,
     sequences: Tensor,
@@ -147,6 +171,8 @@ def cache_prefix(
     if reason := obstacle(model, frozen):
         raise UserError(f"the prefix cannot be cached: {reason}")
     inner = inner_model(model)
+    if inner in ATTACHED:
+        ATTACHED[inner].detach()
     tensors = parameters_of(below_the_cut(inner, frozen)).items()
     plan = Plan(inner, frozen, Rows.of(sequences), batch_size, precision, inner.device)
 
@@ -194,6 +220,7 @@ class Plan:
             "dtype": type_name(self.model.dtype),
             "precision": self.precision,
             "attention": self.model.config._attn_implementation,
+            "fp32_products": torch.get_float32_matmul_precision(),
             "device": self.device.type,
             "device_name": device_name(self.device),
             "threads": torch.get_num_threads() if self.device.type == "cpu" else None,
@@ -205,15 +232,17 @@ class Plan:
         self,
         folder: Path,
         tensors: Iterable[tuple[str, Tensor]],
-        fill: Callable[[States, Bypass, Advance], None],
+        fill: Fill,
         *,
         passes: int,
         tell: Say,
+        right: Callable[[States, Bypass], bool] = lambda states, bypass: True,
     ) -> PrefixCache:
         """The cache, found or filled, attached to the model.
 
         tensors: name and values of all frozen weights. fill: writes the states. passes: how often it pushes all
-        sequences through the model, for the bar.
+        sequences through the model, for the bar. right: whether a cache that was found holds what it should; one that
+        does not is made anew.
         """
         key, bypass, batches = (
             self.key(digest(tensors)),
@@ -237,10 +266,27 @@ class Plan:
                 "fill": {"seconds": seconds, "batches": len(batches)},
             }
 
-        entry, reused = open_or_fill(folder, key, self.size, write, tell)
-        cache = PrefixCache(entry, self.rows, bypass, reused=reused, tell=tell)
+        try:
+            entry, reused = open_or_fill(folder, key, self.size, write, tell)
+            if reused and not self.agrees(entry, bypass, right):
+                tell(f"prefix cache {entry.path}: not what the model computes; made anew")
+                remove(entry.path)
+                entry, reused = open_or_fill(folder, key, self.size, write, tell)
+        except BaseException:
+            bypass.remove()
+            raise
+        cache = PrefixCache(entry, self, bypass, reused=reused, tell=tell)
         cache.attach()
         return cache
+
+    def agrees(self, entry: Entry, bypass: Bypass, right: Callable[[States, Bypass], bool]) -> bool:
+        """Ask ``right`` of a cache that was found."""
+        with (
+            States(entry.states, self.shape, self.model.dtype) as states,
+            evaluating(self.model),
+            autocast(self.device, self.precision),
+        ):
+            return right(states, bypass)
 
     def push(self, states: States, bypass: Bypass, start: int, stop: int, advance: Advance) -> None:
         """Take all sequences from block ``start`` (0: from their tokens) to before block ``stop``, in the file."""

@@ -10,12 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-TYPES: dict[str, torch.dtype] = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
-"""Names of element types as files have them."""
-
 
 def type_name(dtype: torch.dtype) -> str:
-    """The inverse of TYPES."""
+    """An element type as files name it, such as bfloat16."""
     return str(dtype).removeprefix("torch.")
 
 

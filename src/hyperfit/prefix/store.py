@@ -8,13 +8,13 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hyperfit.errors import UserError
-from hyperfit.rundir import remove, sha256, writing
+from hyperfit.rundir import part_of, remove, sha256, writing
 
 FOLDER = ".prefix-cache"
 """Where caches lie, beside the runs that share them."""
@@ -29,7 +29,8 @@ class Entry:
 
     path: Path
     about: dict[str, Any]
-    """key: what the states depend on. states: dtype, shape, bytes, sha256. fill: seconds, batches."""
+    """key: what the states depend on. states: dtype, shape, bytes, sha256. fill: seconds, batches. digest: of the
+    rest."""
 
     @property
     def states(self) -> Path:
@@ -52,7 +53,7 @@ class Entry:
 
 def name_of(key: dict[str, Any]) -> str:
     """The folder of the cache for ``key``: 16 hexadecimal digits."""
-    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+    return digest_of(key)[:16]
 
 
 def entries(folder: Path) -> list[Entry]:
@@ -68,10 +69,15 @@ def read_entry(path: Path) -> Entry | None:
     """The cache in a folder of its own, unchecked; None if there is none that can be read."""
     try:
         about = json.loads((path / ABOUT).read_text(encoding="utf-8"))
-        complete = {"key", "states", "fill"} <= about.keys() and (path / STATES).is_file()
-    except (OSError, ValueError, AttributeError):
+        complete = about.pop("digest") == digest_of(about) and (path / STATES).is_file()
+    except (OSError, ValueError, AttributeError, KeyError):
         return None
     return Entry(path, about) if complete else None
+
+
+def digest_of(about: dict[str, Any]) -> str:
+    """SHA-256 of a description, hexadecimal."""
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
 def open_or_fill(
@@ -92,16 +98,19 @@ def open_or_fill(
             entry = read_entry(path)
             fault = "it cannot be read" if entry is None else entry.fault(key)
             if entry is not None and fault is None:
-                os.utime(path / ABOUT)
+                with suppress(OSError):  # another user's
+                    os.utime(path / ABOUT)
                 return entry, True
             tell(f"prefix cache {path}: {fault}; made anew")
             remove(path)
+        remove(part_of(path))
         check_room(folder, size, tell)
         with writing(path) as aside:
             aside.mkdir()
             rest = fill(aside / STATES)
             states = {**rest.pop("states"), "bytes": size, "sha256": sha256(aside / STATES)}
             about = {"key": key, "states": states, **rest, "created": round(time.time())}
+            about["digest"] = digest_of(about)
             (aside / ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
         made = read_entry(path)
         assert made is not None
@@ -120,7 +129,7 @@ def check_room(folder: Path, size: int, tell: Callable[[str], None]) -> None:
     tell(f"prefix cache: needs {readable(size)} in {folder}, where {readable(free)} are free")
 
 
-def clear(folder: Path, names: tuple[str, ...] = ()) -> list[tuple[str, int]]:
+def clear(folder: Path, names: tuple[str, ...] = (), tell: Callable[[str], None] = print) -> list[tuple[str, int]]:
     """Remove the named caches, or all, and what killed processes left; (name, bytes) of each.
 
     Raises UserError for a name that is not there. A run that is reading one goes on undisturbed.
@@ -132,16 +141,28 @@ def clear(folder: Path, names: tuple[str, ...] = ()) -> list[tuple[str, int]]:
         )
     gone = []
     for name in names or sorted(there):
-        size = sum(file.stat().st_size for file in there[name].rglob("*") if file.is_file())
-        remove(there[name])
+        path = there[name]
+        with one_at_a_time(folder, name_in(path), wait=False) as mine:
+            if not mine:
+                tell(f"{name}: being filled or checked by another process; left alone")
+                continue
+            size = sum(file.stat().st_size for file in path.iterdir())
+            remove(path)
+            (folder / f".{name_in(path)}.lock").unlink(missing_ok=True)
         gone.append((name, size))
     return gone
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a folder is a cache, whole, damaged or half-made: nothing else may be deleted."""
-    name = path.name.removeprefix(".").removesuffix(".part")
-    return len(name) == 16 and set(name) <= set("0123456789abcdef")
+    """Whether a folder is a cache, whole, damaged or half-made, and holds nothing else: nothing else may be deleted."""
+    name = name_in(path)
+    named = len(name) == 16 and set(name) <= set("0123456789abcdef") and not path.is_symlink()
+    return named and {file.name for file in path.iterdir()} <= {STATES, ABOUT}
+
+
+def name_in(path: Path) -> str:
+    """The name of the cache that a folder holds or was to hold."""
+    return path.name.removeprefix(".").removesuffix(".part")
 
 
 def readable(size: int) -> str:
@@ -151,16 +172,18 @@ def readable(size: int) -> str:
 
 
 @contextmanager
-def one_at_a_time(folder: Path, name: str, tell: Callable[[str], None]) -> Iterator[None]:
-    """Wait until no other process is in this block for the same name. Raises UserError if the folder cannot be made."""
+def one_at_a_time(folder: Path, name: str, tell: Callable[[str], None] = print, *, wait: bool = True) -> Iterator[bool]:
+    """Wait until no other process is in this block for the same name; true inside it.
+
+    wait: or give up at once, which is false. Raises UserError if the folder cannot be written to.
+    """
+    refused = f"--cache-dir {folder}: cannot be written to ({{}}); name another folder, or give --prefix-cache off"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / f".{name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        lock = os.open(folder / f".{name}.lock", os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
-        raise UserError(
-            f"--cache-dir {folder}: cannot be written to ({error.strerror}); name another folder, or give "
-            "--prefix-cache off"
-        ) from error
+        raise UserError(refused.format(error.strerror)) from error
+    mine = True
     try:
         if sys.platform != "win32":  # has no such locks
             import fcntl
@@ -169,9 +192,11 @@ def one_at_a_time(folder: Path, name: str, tell: Callable[[str], None]) -> Itera
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 if error.errno not in (errno.EAGAIN, errno.EACCES):
-                    raise
-                tell(f"prefix cache {folder / name}: waiting for the process that is filling it")
-                fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+                    raise UserError(refused.format(error.strerror)) from error
+                mine = wait
+                if wait:
+                    tell(f"prefix cache {folder / name}: waiting for the process that fills or checks it")
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+        yield mine
     finally:
         os.close(lock)

@@ -3,6 +3,7 @@
 import ctypes
 import json
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -119,23 +120,32 @@ def stream_prefix(
     embedding = weights_under(model, family.embedding)
     plan = Plan(model, frozen, Rows.of(sequences), batch_size, precision, device)
 
-    def fill(states: States, bypass: Bypass, advance: Advance) -> None:
-        first = plan.rows.batches(batch_size)[0]
+    first = plan.rows.batches(batch_size)[0]
+
+    def walk(bypass: Bypass, push: Callable[[int], None]) -> Tensor:
+        """Load one block after the other, ``push`` through it, and return the first batch's states above the last."""
         hidden: Tensor | None = None
         load(model, ground, shards, device)
         for index in range(frozen):
             block = weights_under(model, f"{family.blocks}.{index}")
             load(model, block, shards, device)
-            hidden = plan.run(bypass, first, hidden, index, index + 1)  # once more, never through the file
-            plan.push(states, bypass, index, index + 1, advance)
+            hidden = plan.run(bypass, first, hidden, index, index + 1)  # never through the file
+            push(index)
             unload(model, block)
             if index == 0 and not tied:
                 unload(model, embedding)
         assert hidden is not None
-        if not torch.equal(states.read(first), hidden.cpu()):
+        return hidden.cpu()
+
+    def fill(states: States, bypass: Bypass, advance: Advance) -> None:
+        hidden = walk(bypass, lambda index: plan.push(states, bypass, index, index + 1, advance))
+        if not torch.equal(states.read(first), hidden):
             raise UserError(f"{folder}: what was written is not what is read back; is the disk in order?")
 
-    cache = plan.open(folder, tensors, fill, passes=frozen, tell=tell)
+    def right(states: States, bypass: Bypass) -> bool:
+        return torch.equal(states.read(first), walk(bypass, lambda index: None))
+
+    cache = plan.open(folder, tensors, fill, passes=frozen, tell=tell, right=right)
     unneeded = {weight for weight in below if weight not in ground} | (set() if tied else set(embedding))
     load(model, [weight for weight in shards.keys if weight not in unneeded], shards, device)
     model.tie_weights()
