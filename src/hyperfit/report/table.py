@@ -14,8 +14,8 @@ from hyperfit.measure.estimate import Estimate
 from hyperfit.report.measures import Measure, Show
 
 UNKNOWN = Estimate(math.nan, math.nan, math.nan, 0)
-NAME_WIDTH = 20
-"""Characters of a row's name above which the terminal breaks it."""
+NAME_WIDTH, NARROW = 20, 14
+"""Characters of a row's name above which the terminal breaks it, and that of wide tables."""
 
 LONG_HEADING = 13
 """Characters of a heading above which the terminal breaks it at its spaces: an interval takes as many."""
@@ -126,10 +126,13 @@ def terminal_sheet(sheet: Sheet) -> Table:
         table.add_column(heading.replace(" ", "\n") if len(heading) > LONG_HEADING else heading, justify="right")
     for row in sheet.rows:
         if row.source:
-            name = f"  published ({sources.index(row.source) + 1})"
+            name = f"  paper ({sources.index(row.source) + 1})"
             table.add_row(name, *(one.value for one in row.cells), style="dim italic")
         else:
-            table.add_row(Text(broken(row.name)), *(terminal_cell(sheet, one) for one in row.cells))
+            table.add_row(
+                Text(broken(row.name, NAME_WIDTH if len(sheet.measures) < 6 else NARROW)),
+                *(terminal_cell(sheet, one) for one in row.cells),
+            )
     return table
 
 
@@ -139,7 +142,7 @@ def terminal_cell(sheet: Sheet, one: Cell) -> Text:
     return Text.assemble(one.value, (below, "dim"))
 
 
-def broken(name: str) -> str:
-    """A row's name, on several lines where it is long."""
-    name = name.replace(" − ", "\n− ")
-    return name if len(name) <= NAME_WIDTH or "\n" in name else name.replace("/", "/\n")
+def broken(name: str, width: int) -> str:
+    """A row's name, on several lines where it is longer than ``width``."""
+    lines = name.replace(" − ", "\n− ").split("\n")
+    return "\n".join(line if len(line) <= width else line.replace("/", "/\n") for line in lines)
