@@ -248,9 +248,8 @@ def test_numbers_as_they_are_printed() -> None:
     assert first["human"][1] == "–"
     assert first["hyperfitted/nucleus"][3] == "–"
     assert first["hyperfitted/greedy − base/greedy"] == ["+.455 [+.435, +.475]", "–", "–", "–"]
-    assert third["base"] == ["3.41 [3.39, 3.43]", "31.0 [29.0, 33.0]", "47.0 [45.0, 49.0]", "55.0 [53.0, 57.0]"] + [
-        "127 [127, 127]"
-    ]
+    assert third["base"][:2] == ["3.41 [3.39, 3.43]", "31.0 [29.0, 33.0]"]
+    assert third["base"][2:] == ["47.0 [45.0, 49.0]", "55.0 [53.0, 57.0]", "127 [127, 127]"]
     assert paper_tables(evaluation())[0].caption == "n = 32 texts; 95 % intervals in brackets."
 
 
@@ -356,7 +355,7 @@ def test_copies_are_marked_with_their_documents(make: Make) -> None:
     run = make()
     write_json(run.path / "evaluation.json", with_copies())
     html = page(run)
-    assert 'It was <mark class="r0">&lt;b&gt;a dark night<sup>1</sup></mark>.' in html
+    assert 'It was <mark class="r0"><sup>1</sup>&lt;b&gt;a dark night</mark>.' in html
     assert "<b>night.txt</b>: Once &amp;" in html
     assert html.count("<sup>") == 1  # of the hyperfitted text alone
     assert [one.condition for one in copied(with_copies())] == ["hyperfitted/greedy"]
