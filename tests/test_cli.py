@@ -134,7 +134,9 @@ def test_train_evaluate_generate_report(
 
     main(["evaluate", "run", "--total", "140", "--context", "16", "--json"])
     results = json.loads(capsys.readouterr().out)
+    assert set(results.pop("tables")) >= {"table1", "table2", "table3"}
     assert results == json.loads((run / "evaluation.json").read_text())
+    assert {"table1.csv", "table2.tex", "table3.csv"} <= {path.name for path in (run / "tables").iterdir()}
     conditions = results["conditions"]
     assert set(conditions) == {"base/greedy", "base/nucleus", "hyperfitted/greedy", "hyperfitted/nucleus", "human"}
     for measures in conditions.values():

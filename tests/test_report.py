@@ -17,10 +17,13 @@ from rich.console import Console, RenderableType
 from hyperfit.errors import UserError
 from hyperfit.recipe import Recipe
 from hyperfit.report.curves import loss_panel, ttr_panel
+from hyperfit.report.exports import escaped, numbers, to_csv, to_latex
+from hyperfit.report.measures import MEMORISATION, ratio
 from hyperfit.report.page import write_report
+from hyperfit.report.paper_tables import more_tables, paper_tables
 from hyperfit.report.repetition import repeated_spans, split
-from hyperfit.report.table import MODEL_MEASURES, TEXT_MEASURES, ratio, sheets, terminal_table
-from hyperfit.report.texts import examples, terminal_texts
+from hyperfit.report.table import terminal_sheets
+from hyperfit.report.texts import copied, examples, terminal_copies, terminal_texts
 from hyperfit.rundir import RunDir, write_json
 
 ENVIRONMENT = {
@@ -51,8 +54,8 @@ def about(value: float, half: float = 0.02, n: int = 32) -> dict[str, float | in
 
 
 def evaluation() -> dict[str, Any]:
-    texts = [measure.key for measure in TEXT_MEASURES if measure.key != "most_overlap"]
-    models = [measure.key for measure in MODEL_MEASURES]
+    texts = ["ttr", "bigram_repetition", "trigram_repetition", "longest_overlap", "long_overlap_share"]
+    models = ["perplexity", "entropy", "top1_mass", "top3_mass", "top5_mass", "top1_agreement_with_base"]
     return {
         "settings": {"contexts": ["builtin:fiction", "builtin:news"], "context": 32, "total": 256},
         "conditions": {
@@ -133,10 +136,10 @@ def words_of(html: str) -> str:
     return " ".join(re.sub(r"<style>.*?</style>|<[^>]+>", " ", html, flags=re.DOTALL).split())
 
 
-def printed(shown: RenderableType) -> str:
-    """What a terminal of 80 columns would get, without colours."""
+def printed(shown: RenderableType, width: int = 80) -> str:
+    """What a terminal of so many columns would get, without colours."""
     file = StringIO()
-    Console(file=file, width=80).print(shown)
+    Console(file=file, width=width).print(shown)
     return file.getvalue()
 
 
@@ -218,27 +221,48 @@ def test_spans_that_overlap_share_a_colour() -> None:
 # Tables
 
 
-def test_rows_are_the_conditions_with_the_human_text_last() -> None:
-    written, predicted = sheets(evaluation())
-    assert [name for name, _ in written.rows] == [*sorted(set(NUMBERS) - {"human"}), "human"]
-    assert predicted.columns == ["base", "hyperfitted"]
-    assert [name for name, _ in predicted.rows] == [measure.heading for measure in MODEL_MEASURES]
+def own_rows(results: dict[str, Any]) -> list[dict[str, list[str]]]:
+    """Each of the papers' tables: our rows, as they are printed."""
+    return [
+        {row.name: list(map(str, row.cells)) for row in one.rows if not row.source} for one in paper_tables(results)
+    ]
+
+
+def test_rows_are_the_conditions_with_the_human_text_and_the_difference_last() -> None:
+    first, second, third = own_rows(evaluation())
+    conditions = [*sorted(set(NUMBERS) - {"human"}), "human"]
+    assert list(first) == [*conditions, "hyperfitted/greedy − base/greedy"]
+    assert list(second) == conditions  # the evaluation has no difference of what this table holds
+    assert list(third) == ["base", "hyperfitted"]
 
 
 def test_numbers_as_they_are_printed() -> None:
-    written, predicted = sheets(evaluation())
-    rows = dict(written.rows)
-    assert [str(cell) for cell in rows["hyperfitted/greedy"]] == [
+    first, second, third = own_rows(evaluation())
+    assert first["hyperfitted/greedy"] == [
         ".612 [.592, .632]",
+        "1,413 [1,413, 1,413]",
         ".140 [.120, .160]",
         ".069 [.049, .089]",
-        "5.8 [5.8, 5.8]",
-        "23",
-        "3.1 [1.1, 5.1]",
     ]
-    assert str(rows["human"][2]) == ".021 [.001, .041]"
-    assert [str(cell) for cell in dict(predicted.rows)["perplexity"]] == ["127 [127, 127]", "1,413 [1,413, 1,413]"]
-    assert written.caption == "n = 32 contexts; 95 % intervals in brackets."
+    assert second["hyperfitted/greedy"] == ["5.8 [5.8, 5.8]", "23", "3.1 [1.1, 5.1]"]
+    assert first["human"][1] == "–"
+    assert first["hyperfitted/nucleus"][3] == "–"
+    assert first["hyperfitted/greedy − base/greedy"] == ["+.455 [+.435, +.475]", "–", "–", "–"]
+    assert third["base"][:2] == ["3.41 [3.39, 3.43]", "31.0 [29.0, 33.0]"]
+    assert third["base"][2:] == ["47.0 [45.0, 49.0]", "55.0 [53.0, 57.0]", "127 [127, 127]"]
+    assert paper_tables(evaluation())[0].caption == "n = 32 texts; 95 % intervals in brackets."
+
+
+def test_what_the_papers_found_stands_below_the_row_it_belongs_to() -> None:
+    first, second, third = paper_tables(evaluation())
+    below = {(row.name, row.source): [cell.value for cell in row.cells] for row in (*first.rows, *second.rows)}
+    assert below["base/nucleus", "Carlsson et al. 2025, TinyLlama"] == [".282", "", "", ""]
+    assert below["hyperfitted/greedy", "Li et al. 2026, TinyLlama, all parameters"] == [".684", "", ".140", ".069"]
+    assert below["hyperfitted/greedy", "Carlsson et al. 2025, table 2"] == ["5.8", "", "< 2.0"]
+    ranges = [row for row in third.rows if row.source == "Carlsson et al. 2025, all models"]
+    assert [cell.value for cell in ranges[0].cells] == ["2.84–3.48", "48.0–56.0", "", "", ""]
+    for place, row in enumerate(third.rows):
+        assert not row.source or third.rows[place - 1].name == row.name
 
 
 @pytest.mark.parametrize(
@@ -248,31 +272,96 @@ def test_ratios_have_no_leading_zero(value: float, plain: str, signed: str) -> N
     assert (ratio(value), ratio(value, "+")) == (plain, signed)
 
 
-def test_what_is_undefined_or_missing_prints_as_a_dash() -> None:
+def test_what_is_undefined_and_what_was_not_measured() -> None:
     results = evaluation()
     results["conditions"]["human"] = {"ttr": {"value": 0.7, "low": None, "high": None, "n": 1}}
-    rows = dict(sheets(results)[0].rows)
-    assert str(rows["hyperfitted/nucleus"][2]) == "–"
-    assert [str(cell) for cell in rows["human"]] == [".700 [–, –]", *"–––––"]
-    assert sheets(results)[0].caption.startswith("n = 1 to 32 contexts")
-    assert sheets({})[0].caption == "No number is defined."
+    first, second, _ = own_rows(results)
+    assert first["human"] == [".700", "–", "–", "–"]
+    assert second["human"] == ["–", "–", "–"]
+    assert paper_tables(results)[0].caption.startswith("n = 32 texts unless told")
+    assert paper_tables({}) == more_tables({}) == []
+    assert [one.name for one in paper_tables({"conditions": {"human": {"ttr": about(math.nan, n=0)}}})] == ["table1"]
 
 
 def test_headings_speak_of_the_thresholds_that_are_measured() -> None:
     from hyperfit.measure.memorisation import LONG_OVERLAP
 
-    headings = {measure.key: measure.heading for measure in TEXT_MEASURES}
+    headings = {measure.key: measure.heading for measure in MEMORISATION}
     assert headings["long_overlap_share"] == f"over {LONG_OVERLAP}, %"
 
 
-def test_terminal_table_holds_every_number_in_80_columns() -> None:
-    shown = printed(terminal_table(evaluation()))
-    assert all(len(line) <= 80 for line in shown.splitlines())
+def test_terminal_tables_hold_every_number_in_100_columns() -> None:
+    results = evaluation()
+    results["conditions"]["hyperfitted/greedy"] |= {"loop_share": about(0.3), "self_bleu": about(12.3, 4)}
+    shown = printed(terminal_sheets(paper_tables(results)), 100)
+    assert all(len(line) <= 100 for line in shown.splitlines())
     assert "…" not in shown
-    for sheet in sheets(evaluation()):
-        for cell in (cell for _, cells in sheet.rows for cell in cells):
+    for sheet in paper_tables(results):
+        for cell in (cell for row in sheet.rows for cell in row.cells):
             assert cell.value in shown
             assert cell.interval in shown
+        assert all(row.source in shown for row in sheet.rows)
+
+
+# Exports
+
+
+def test_csv_holds_what_json_holds_unrounded() -> None:
+    (sheet, *_) = paper_tables(
+        {"conditions": {"base/nucleus": {"ttr": about(0.5), "bigram_repetition": about(math.nan)}}}
+    )
+    lines = to_csv(sheet).splitlines()
+    assert lines == [
+        "row,source,measure,value,low,high,n",
+        "base/nucleus,measured,ttr,0.5,0.48,0.52,32",
+        "base/nucleus,measured,bigram_repetition,,,,32",
+        'base/nucleus,"Carlsson et al. 2025, TinyLlama",ttr,0.282,,,',
+        'base/nucleus,"Carlsson et al. 2025, DeepSeek 7B, perhaps greedy",ttr,0.497,,,',
+    ]
+    assert len(list(numbers(sheet))) == len(lines) - 1
+
+
+def test_latex_says_what_it_means() -> None:
+    assert escaped("a_b & 50 % #1 {x} $ ~ ^ \\ <|> −1\n–") == (
+        r"a\_b \& 50 \% \#1 \{x\} \$ \textasciitilde{} \textasciicircum{} \textbackslash{} "
+        r"\textless{}\textbar{}\textgreater{} $-$1 --"
+    )
+    (sheet, *_) = paper_tables({"conditions": {"[my_model]": {"loop_share": about(0.5)}}})
+    lines = to_latex(sheet).splitlines()
+    assert r" & loops, \% \\" in lines
+    assert r"{}[my\_model] & 50.0 {\footnotesize [48.0, 52.0]} \\" in lines
+    assert [line for line in lines if line.startswith((r"\begin", r"\end"))] == [
+        r"\begin{table}",
+        r"\begin{tabular}{lr}",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+
+
+# Copies
+
+
+def with_copies() -> dict[str, Any]:
+    row = {
+        "text": 4,
+        "overlap": 9,
+        "pieces": [["It was ", None], ["<b>a dark night", 7], [".", None]],
+        "documents": {"7": {"name": "night.txt", "begins": "Once & \x1bnever …"}},
+    }
+    return evaluation() | {"copies": {"human": [row], "hyperfitted/greedy": [row], "base/greedy": []}}
+
+
+def test_copies_are_marked_with_their_documents(make: Make) -> None:
+    run = make()
+    write_json(run.path / "evaluation.json", with_copies())
+    html = page(run)
+    assert 'It was <mark class="r0"><sup>1</sup>&lt;b&gt;a dark night</mark>.' in html
+    assert "<b>night.txt</b>: Once &amp;" in html
+    assert html.count("<sup>") == 1  # of the hyperfitted text alone
+    assert [one.condition for one in copied(with_copies())] == ["hyperfitted/greedy"]
+    line = printed(terminal_copies(with_copies()), 100)
+    assert line.startswith("Longest copy of hyperfitted/greedy: 9 tokens of night.txt, “Once & never …”")
+    assert printed(terminal_copies(evaluation())).strip() == ""
 
 
 # Curves

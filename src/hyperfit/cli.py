@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg, subcommand
@@ -103,24 +103,67 @@ class Train(Recipe):
 class Evaluate(Evaluation):
     """Continue the same contexts with the base and the hyperfitted model, measure both, and the human text.
 
-    Prints a table; writes evaluation.json, samples/ and report.html into the run's folder.
+    Prints tables; writes evaluation.json, tables/ (CSV and LaTeX), samples/ and report.html into the run's folder.
+    With --texts it measures texts that any generator wrote instead.
     """
 
-    run_folder: Annotated[Positional[Path], arg(name="run", metavar="RUN")]
+    run_folder: Annotated[Positional[Path | None], arg(name="run", metavar="[RUN]")] = None
     """A run made by hyperfit train."""
+    texts: Path | None = None
+    """In place of a run: a .jsonl file of texts from elsewhere, one object a line with the field continuation, and, if
+    known, context, reference (what a human wrote there), model and decoding (each pair is a row of the tables)."""
+    tokenizer: str | None = None
+    """With --texts: the model whose tokens are counted. None: builtin:tiny."""
+    training: str | None = None
+    """With --texts: what the generator was trained on, for the measures of memorisation; a source as for --data."""
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    """With --texts: a folder for evaluation.json and tables/. None: only print."""
     json: Json = False
-    """Print the results as JSON instead of a table."""
+    """Print the results as JSON instead of tables."""
 
     def run(self) -> None:
         """Evaluate, print, and renew the report."""
-        from hyperfit.evaluation import evaluate
-        from hyperfit.report.page import write_report
-        from hyperfit.rundir import RunDir
+        settings = Evaluation(**{field.name: getattr(self, field.name) for field in fields(Evaluation)})
+        self.check(settings)
+        if self.texts is not None:
+            self.measure_texts(self.texts)
+        elif self.run_folder is not None:
+            from hyperfit.evaluation import evaluate
+            from hyperfit.report.page import write_report
+            from hyperfit.rundir import RunDir
 
-        run = RunDir.open(self.run_folder)
-        evaluate(run, Evaluation(**{field.name: getattr(self, field.name) for field in fields(Evaluation)}))
-        write_report(run)
-        show_results(run, as_json=self.json, texts=2)
+            run = RunDir.open(self.run_folder)
+            evaluate(run, settings)
+            write_report(run)
+            show_results(run, as_json=self.json, texts=2)
+
+    def check(self, settings: Evaluation) -> None:
+        """Raises UserError unless there is just one thing to evaluate, and all flags are of use for it."""
+        if (self.run_folder is None) == (self.texts is None):
+            raise UserError("evaluate: give either a RUN, or texts from elsewhere with --texts FILE.jsonl")
+        foreign = {"tokenizer": self.tokenizer, "training": self.training, "output": self.output}
+        useless = [name for name, value in foreign.items() if value is not None]
+        if self.texts is not None:
+            useless = [name for name, value in vars(settings).items() if value != getattr(Evaluation(), name)]
+        wrong = "texts that are there already" if self.texts is not None else "a run; it goes with --texts"
+        if useless:
+            raise UserError(
+                *(f"--{name.replace('_', '-')}: is of no use for {wrong}; leave it out" for name in useless)
+            )
+
+    def measure_texts(self, texts: Path) -> None:
+        """Measure texts from elsewhere, and print or write what they come to."""
+        from hyperfit.foreign import ForeignTexts, evaluate_texts
+        from hyperfit.report.exports import write_tables
+        from hyperfit.report.paper_tables import all_tables
+        from hyperfit.rundir import write_json
+
+        given = {"tokenizer": self.tokenizer} if self.tokenizer is not None else {}
+        results = evaluate_texts(ForeignTexts(texts=texts, training=self.training, **given))
+        if self.output is not None:
+            write_json(self.output / "evaluation.json", results)
+            write_tables(self.output / "tables", all_tables(results))
+        show_tables(results, as_json=self.json)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,22 +290,32 @@ def default_output(recipe: Recipe) -> Path:
 
 
 def show_results(run: "RunDir", *, as_json: bool, texts: int) -> None:
-    """The evaluation as a table with some texts, or as JSON; and where the report is."""
-    results = json.loads((run.path / "evaluation.json").read_text(encoding="utf-8"))
-    if as_json:
-        print(json.dumps(results, ensure_ascii=False))
-        return
-    from rich.console import Console
-
-    from hyperfit.report.table import terminal_table
+    """The evaluation as tables with some texts, or as JSON; and where the report is."""
     from hyperfit.report.texts import terminal_texts
 
-    console = Console()
+    results = json.loads((run.path / "evaluation.json").read_text(encoding="utf-8"))
+    show_tables(results, *(() if as_json else [terminal_texts(run, texts)]), as_json=as_json)
+    if not as_json:
+        print(f"Report: {run.path / 'report.html'}; tables as CSV and LaTeX: {run.path / 'tables'}")
+
+
+def show_tables(results: dict[str, Any], *more: Any, as_json: bool) -> None:
+    """An evaluation as JSON with its tables, or as the papers' tables, copies, and what else is given."""
+    from rich.console import Console
+
+    from hyperfit.report.exports import to_json
+    from hyperfit.report.paper_tables import all_tables, terminal_tables
+    from hyperfit.report.table import terminal_sheets
+    from hyperfit.report.texts import terminal_copies
+
+    if as_json:
+        print(json.dumps({**results, "tables": to_json(all_tables(results))}, ensure_ascii=False))
+        return
+    console = Console(width=None if sys.stdout.isatty() else 100)
     with console.capture() as page:  # rich would end the process itself if the reader of a pipe has gone
-        console.print(terminal_table(results))
-        console.print(terminal_texts(run, texts))
+        for shown in (terminal_sheets(terminal_tables(results)), terminal_copies(results), *more):
+            console.print(shown)
     print(page.get(), end="")
-    print(f"Report: {run.path / 'report.html'}")
 
 
 def parse(arguments: list[str]) -> Command:

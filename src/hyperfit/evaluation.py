@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from peft import PeftModel
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from hyperfit.console import progress, say
 from hyperfit.corpus import build_corpus, choose, evaluation_texts
@@ -17,16 +16,16 @@ from hyperfit.decode.decodings import Decoding, parse_decoding
 from hyperfit.decode.generate import ONE_AT_A_TIME, continuation_text, continue_contexts
 from hyperfit.errors import UserError, collecting
 from hyperfit.measure.agreement import top1_agreement
-from hyperfit.measure.diversity import ngram_repetition, type_token_ratio
-from hyperfit.measure.estimate import Estimate, estimate, paired_difference, share_estimate
-from hyperfit.measure.memorisation import LONG_OVERLAP, longest_overlaps
+from hyperfit.measure.estimate import Estimate, estimate, paired_difference
 from hyperfit.measure.predictions import Predictions, predict
 from hyperfit.measure.sharpness import sharpness_of
+from hyperfit.measure.training_index import TrainingIndex
 from hyperfit.model import autocast, load_config, load_tokenizer, pick_device, pick_precision, positions_of
 from hyperfit.recipe import Precision, Recipe
 from hyperfit.requests import Evaluation
 from hyperfit.result import load_any
 from hyperfit.rundir import RunDir, write_json, writing
+from hyperfit.scoring import copies, score
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,8 @@ def evaluate(run: RunDir, settings: Evaluation) -> dict[str, Any]:
 
     Returns what evaluation.json holds: ``conditions`` (measures of texts by model/decoding, and of the human
     continuations), ``models`` (measures of the models on the human texts) and ``comparisons`` (hyperfitted
-    minus base, paired over contexts); each measure with value, low, high, n.
+    minus base, paired over contexts), each measure with value, low, high, n; and ``copies`` (texts with the longest
+    runs of the training data, see ``scoring.copies``).
     """
     place = checked(run, settings)
     decodings = [parse_decoding(text, "--decodings") for text in settings.decodings]
@@ -67,59 +67,43 @@ def evaluate(run: RunDir, settings: Evaluation) -> dict[str, Any]:
     human = place.texts.ids[:, settings.context :].tolist()
     written: dict[str, list[list[int]]] = {}
     seen: dict[str, Predictions] = {}
-    batches: dict[str, int] = {}
     for name, where in (("base", run.recipe.model), ("hyperfitted", str(run.path))):
         model = load_any(where, device=place.device, precision=place.precision)
         with autocast(place.device, place.precision):
             with progress(f"{name}: predictions on human text", len(contexts)) as advance:
                 seen[name] = predict(model, place.texts.ids, skip=settings.context, advance=advance)
             for decoding in dict.fromkeys(decodings):
-                condition = f"{name}/{decoding}"
-                written[condition], batches[condition] = texts_of(model, place, contexts, condition, decoding, settings)
+                with progress(f"{name}: {decoding} continuations", len(contexts)) as advance:
+                    written[f"{name}/{decoding}"] = continue_contexts(
+                        model,
+                        place.tokenizer,
+                        contexts,
+                        new_tokens=settings.total - settings.context,
+                        decoding=decoding,
+                        seed=settings.seed,
+                        batch_size=settings.batch_size,
+                        batch_invariant=settings.batch_invariant,
+                        advance=advance,
+                    )
         attention = model.config._attn_implementation
         del model
     texts = {**written, "human": human}
-    values = per_text(texts, place.training)
+    index = TrainingIndex(place.training)
+    strings = {name: place.tokenizer.batch_decode(rows) for name, rows in texts.items()}
+    scores = score(texts, place.training, strings, index)
     resolved = {"device": str(place.device), "precision": place.precision, "attention": attention}
     results = {
-        "settings": {**dataclasses.asdict(settings), **resolved, "largest_batches": batches},
-        "conditions": {name: summary(measures) for name, measures in values.items()},
+        "settings": {**dataclasses.asdict(settings), **resolved},
+        "conditions": {name: scored.summary() for name, scored in scores.items()},
         "models": model_measures(seen),
-        "comparisons": comparisons(values, decodings),
+        "comparisons": comparisons({name: scored.per_text for name, scored in scores.items()}, decodings),
+        "copies": copies(
+            texts, index, place.training, lambda ids: str(place.tokenizer.decode(list(ids), skip_special_tokens=True))
+        ),
     }
     save_samples(run, place, contexts, texts, decodings, settings.seed)
     write_json(run.path / "evaluation.json", results)
     return results
-
-
-def texts_of(
-    model: PreTrainedModel | PeftModel,
-    place: Place,
-    contexts: list[list[int]],
-    condition: str,
-    decoding: Decoding,
-    settings: Evaluation,
-) -> tuple[list[list[int]], int]:
-    """(a continuation of each context, the most that were continued at once)"""
-    batches = []
-    with progress(f"{condition} continuations", len(contexts)) as advance:
-
-        def note(texts: int) -> None:
-            batches.append(texts)
-            advance(texts)
-
-        written = continue_contexts(
-            model,
-            place.tokenizer,
-            contexts,
-            new_tokens=settings.total - settings.context,
-            decoding=decoding,
-            seed=settings.seed,
-            batch_size=settings.batch_size,
-            batch_invariant=settings.batch_invariant,
-            advance=note,
-        )
-    return written, max(batches)
 
 
 def checked(run: RunDir, settings: Evaluation) -> Place:
@@ -170,29 +154,6 @@ def human_texts(recipe: Recipe, settings: Evaluation, tokenizer: PreTrainedToken
         chosen = {**dict.fromkeys(map(tuple, rows.tolist()), source), **chosen}
     kept = [row for source in sources for row in chosen if chosen[row] == source][: settings.most_contexts]
     return Texts(torch.tensor(kept, dtype=torch.int64), [chosen[row] for row in kept])
-
-
-def per_text(texts: dict[str, list[list[int]]], training: list[list[int]]) -> dict[str, dict[str, list[float]]]:
-    """Measures of the texts of each condition, one value per text."""
-    together = longest_overlaps([tokens for rows in texts.values() for tokens in rows], training)
-    overlaps = dict(zip(texts, together.reshape(len(texts), -1), strict=True))
-    return {
-        name: {
-            "ttr": [type_token_ratio(tokens) for tokens in rows],
-            "bigram_repetition": [ngram_repetition(tokens, 2) for tokens in rows],
-            "trigram_repetition": [ngram_repetition(tokens, 3) for tokens in rows],
-            "longest_overlap": overlaps[name].astype(float).tolist(),
-            "long_overlap_share": (overlaps[name] > LONG_OVERLAP).astype(float).tolist(),
-        }
-        for name, rows in texts.items()
-    }
-
-
-def summary(measures: dict[str, list[float]]) -> dict[str, Any]:
-    """Each measure as an estimate; and the longest overlap of all texts, a maximum, which has no interval."""
-    estimates: dict[str, Any] = {name: estimate(values).to_dict() for name, values in measures.items()}
-    estimates["long_overlap_share"] = share_estimate(measures["long_overlap_share"]).to_dict()
-    return {**estimates, "most_overlap": int(max(measures["longest_overlap"]))}
 
 
 def model_measures(seen: dict[str, Predictions]) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Any
 
@@ -83,6 +83,39 @@ def ttr_panel(epochs: Sequence[dict[str, Any]], human: float | None) -> str:
         if human is not None and math.isfinite(human):
             level(axes, human, "--", f"human {human:.3f}".replace("0.", ".", 1))
         return svg(figure, "ttr", "Type-token ratio of greedy text by epoch")
+
+
+POSITIONS = {
+    "base/greedy": (SECOND, "s", "base, greedy"),
+    "hyperfitted/greedy": (FIRST, "o", "hyperfitted, greedy"),
+    "human": (INK, "^", "human"),
+}
+"""Conditions that are drawn by position: colour, mark, name."""
+
+
+def position_panel(conditions: Mapping[str, Any]) -> str:
+    """Type-token ratio of the tokens before each position of the texts, as an <svg>; "" for fewer than two positions.
+
+    conditions: those of an evaluation, of which the greedy ones and the human one are drawn.
+    """
+    lines = {
+        name: [(int(point["end"]), float(point["value"])) for point in conditions[name].get("ttr_by_position", ())]
+        for name in POSITIONS
+        if name in conditions
+    }
+    if not any(len(line) > 1 for line in lines.values()):
+        return ""
+    with rc_context(STYLE):
+        figure, axes = panel()
+        axes.set_xlabel("token of the continuation")
+        axes.set_ylim(0, 1)
+        last = sorted((line[-1][1], name) for name, line in lines.items() if line)
+        for place, (height, name) in enumerate(last):
+            near = [other for other, _ in last[:place] + last[place + 1 :] if abs(other - height) < 0.08]
+            lift = 5 * sum(math.copysign(1, height - other) for other in near)
+            colour, marker, label = POSITIONS[name]
+            curve(axes, lines[name], colour, marker, label, lift)
+        return svg(figure, "position", "Type-token ratio by position in the continuation")
 
 
 def points(epochs: Sequence[dict[str, Any]], name: str) -> Points:

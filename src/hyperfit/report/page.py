@@ -13,11 +13,15 @@ from markupsafe import Markup
 from hyperfit.errors import UserError
 from hyperfit.measure.diversity import TTR_WINDOW
 from hyperfit.measure.estimate import Estimate
+from hyperfit.measure.memorisation import LEAST_COPIED
 from hyperfit.recipe import Recipe
-from hyperfit.report.curves import loss_panel, ttr_panel
+from hyperfit.report.curves import loss_panel, position_panel, ttr_panel
+from hyperfit.report.exports import write_tables
+from hyperfit.report.measures import number, ratio
+from hyperfit.report.paper_tables import all_tables, more_tables, paper_tables
 from hyperfit.report.repetition import LEAST
-from hyperfit.report.table import interval, number, ratio, sheets
-from hyperfit.report.texts import examples
+from hyperfit.report.table import interval
+from hyperfit.report.texts import copied, examples
 from hyperfit.rundir import RunDir, writing
 
 TEMPLATES = jinja2.Environment(
@@ -32,7 +36,7 @@ MARKS = 8
 
 
 def write_report(run: RunDir, texts: int = 6) -> Path:
-    """Write RUN/report.html from what lies in the run's folder, and return its path.
+    """Write RUN/report.html, and RUN/tables/ if the run is evaluated, from what lies in its folder; the page's path.
 
     texts: contexts whose continuations are shown. A run that is not yet evaluated, or still in
     training, gives a shorter page. Equal folders give equal bytes. Raises UserError if a file of the
@@ -41,6 +45,8 @@ def write_report(run: RunDir, texts: int = 6) -> Path:
     target = run.path / "report.html"
     with writing(target) as aside:
         aside.write_text(page(run, texts), encoding="utf-8")
+    if evaluation := read_evaluation(run):
+        write_tables(run.path / "tables", all_tables(evaluation))
     return target
 
 
@@ -55,7 +61,11 @@ def page(run: RunDir, texts: int) -> str:
         evaluate=None if evaluation else f"hyperfit evaluate {shlex.quote(str(run.path))}",
         loss_panel=Markup(loss_panel(epochs, recipe.stop_loss)),
         ttr_panel=Markup(ttr_panel(epochs, human.value)),
-        sheets=sheets(evaluation) if evaluation else (),
+        sheets=paper_tables(evaluation),
+        more_sheets=more_tables(evaluation),
+        position_panel=Markup(position_panel(evaluation.get("conditions", {}))),
+        copied=copied(evaluation),
+        least_copied=LEAST_COPIED,
         examples=examples(run, texts),
         marks=MARKS,
         least=LEAST,

@@ -1,159 +1,102 @@
-"""The numbers of an evaluation as two tables, derived once, for the terminal and for the page."""
+"""A table of estimates, for the terminal and for the page."""
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from hyperfit.measure.diversity import TTR_WINDOW
 from hyperfit.measure.estimate import Estimate
+from hyperfit.report.measures import Measure, Show
 
-Show = Callable[[float], str]
+UNKNOWN = Estimate(math.nan, math.nan, math.nan, 0)
+NAME_WIDTH, NARROW = 20, 14
+"""Characters of a row's name above which the terminal breaks it, and that of wide tables."""
 
-
-def ratio(value: float, sign: str = "-") -> str:
-    """.645: a number of at most 1, three digits, no leading zero; ``sign`` "+" also marks positive ones."""
-    return "–" if math.isnan(value) else f"{value:{sign}.3f}".replace("0.", ".", 1).replace("-", "−")
-
-
-def number(digits: int, factor: float = 1) -> Show:
-    """A number with a fixed count of decimals, after multiplication by ``factor``."""
-    return lambda value: "–" if math.isnan(value) else f"{factor * value:,.{digits}f}".replace("-", "−")
-
-
-def perplexity(value: float) -> str:
-    """One decimal below 100, none from there on."""
-    return number(1 if value < 100 else 0)(value)
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What a number is called in evaluation.json and in the tables, how it is written, and what it means."""
-
-    key: str
-    heading: str
-    show: Show
-    meaning: str
-    """One sentence with the range."""
-
-
-TEXT_MEASURES = (
-    Measure(
-        "ttr",
-        "TTR",
-        ratio,
-        f"Type–token ratio: different tokens / tokens in the last {TTR_WINDOW} of a continuation; above 0 to 1, where "
-        "1 means that no token comes twice.",
-    ),
-    Measure(
-        "bigram_repetition",
-        "bigram repetition",
-        ratio,
-        "1 − different token pairs / token pairs of a continuation; 0, where none repeats, to below 1.",
-    ),
-    Measure("trigram_repetition", "trigram repetition", ratio, "The same of three tokens in a row; 0 to below 1."),
-    Measure(
-        "longest_overlap",
-        "overlap, mean",
-        number(1),
-        "Tokens of the longest run of a continuation that also stands in a training sequence; 0 to its length.",
-    ),
-    Measure("most_overlap", "max", number(0), "The longest such run in any of the texts; a maximum has no interval."),
-    Measure(
-        "long_overlap_share",
-        "over 10, %",
-        number(1, 100),
-        "Share of the texts whose overlap is longer than 10 tokens; 0 to 100 %.",
-    ),
-)
-MODEL_MEASURES = (
-    Measure("perplexity", "perplexity", perplexity, "exp of the mean loss on the human continuations; 1 or more."),
-    Measure(
-        "entropy",
-        "entropy, nats",
-        number(2),
-        "Mean entropy of the predicted distributions; 0, where all mass is on one token, to log of the vocabulary.",
-    ),
-    Measure(
-        "top1_mass", "@1, %", number(1, 100), "Probability of the likeliest token, mean over positions; 0 to 100 %."
-    ),
-    Measure("top3_mass", "@3, %", number(1, 100), "The same of the three likeliest tokens together."),
-    Measure("top5_mass", "@5, %", number(1, 100), "The same of the five likeliest tokens together."),
-    Measure(
-        "top1_agreement_with_base",
-        "top-1 agreement, %",
-        number(1, 100),
-        "Share of positions at which the likeliest token is that of the base model; 0 to 100 %.",
-    ),
-)
+LONG_HEADING = 13
+"""Characters of a heading above which the terminal breaks it at its spaces: an interval takes as many."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A number as it is printed, and its interval, if it has one."""
+    """A number as it is printed, its interval, if it has one, and both unrounded."""
 
     value: str
     interval: str = ""
-    n: int = 0
+    known: Estimate = UNKNOWN
+
+    @property
+    def n(self) -> int:
+        """Texts behind the number; 0 for none, or if another has counted them."""
+        return self.known.n
 
     def __str__(self) -> str:
         return f"{self.value} {self.interval}".strip()
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """A table: names of its columns, and rows of a name and one cell a column."""
+class Row:
+    """One condition or model, or what a paper found for it."""
 
+    name: str
+    cells: list[Cell]
+    source: str = ""
+    """The paper and the model the numbers are of; "" for our own."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table: rows of one cell a measure."""
+
+    name: str
+    """For files and programs."""
     title: str
-    columns: list[str]
-    rows: list[tuple[str, list[Cell]]]
-    measures: tuple[Measure, ...]
+    rows: list[Row]
+    measures: tuple[Measure, ...] = field(default=())
+
+    @property
+    def columns(self) -> list[str]:
+        """Headings of the measures."""
+        return [measure.heading for measure in self.measures]
+
+    @property
+    def n(self) -> int:
+        """The commonest number of texts behind a cell; 0 if no number is defined."""
+        counts = Counter(cell.n for row in self.rows for cell in row.cells if cell.n)
+        return max(counts, key=lambda n: (counts[n], n), default=0)
 
     @property
     def caption(self) -> str:
-        """How many contexts stand behind the numbers, and what the brackets are."""
-        counts = sorted({cell.n for _, cells in self.rows for cell in cells if cell.interval})
-        if not counts:
+        """How many texts stand behind the numbers, and what the brackets are."""
+        if not self.n:
             return "No number is defined."
-        n = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-        return f"n = {n} contexts; 95 % intervals in brackets."
+        other = any(self.few(cell) for row in self.rows for cell in row.cells)
+        return f"n = {self.n} texts{' unless told' if other else ''}; 95 % intervals in brackets."
 
-
-def sheets(evaluation: Mapping[str, Any]) -> tuple[Sheet, Sheet]:
-    """What the models write, a row a condition; and how they predict human text, a column a model.
-
-    evaluation: what hyperfit.evaluate returns and evaluation.json holds. What it lacks prints as "–".
-    """
-    conditions, models = evaluation.get("conditions", {}), evaluation.get("models", {})
-    order = sorted(conditions, key=lambda name: name == "human")  # stable: human last, else as evaluated
-    written = Sheet(
-        "What the models write",
-        [measure.heading for measure in TEXT_MEASURES],
-        [(name, [cell(conditions[name], measure) for measure in TEXT_MEASURES]) for name in order],
-        TEXT_MEASURES,
-    )
-    predicted = Sheet(
-        "How they predict human text",
-        list(models),
-        [(measure.heading, [cell(models[name], measure) for name in models]) for measure in MODEL_MEASURES],
-        MODEL_MEASURES,
-    )
-    return written, predicted
+    def few(self, cell: Cell) -> str:
+        """The n of a cell that differs from the table's, as "n 12"; else ""."""
+        return f"n {cell.n}" if cell.n not in (0, self.n) else ""
 
 
 def cell(measures: Mapping[str, Any], measure: Measure) -> Cell:
-    """One measure of a condition or model: an estimate, a plain number, or nothing."""
+    """One measure of a condition or model: an estimate, a plain number, or nothing.
+
+    A ``spread``, which is none of texts, stands in round brackets.
+    """
     found = measures.get(measure.key)
     if not isinstance(found, Mapping):
-        return Cell(measure.show(math.nan if found is None else found))
-    known = Estimate.from_dict(dict(found))
-    if math.isnan(known.value):
-        return Cell(measure.show(math.nan))
-    return Cell(measure.show(known.value), interval(known, measure.show), known.n)
+        value = math.nan if found is None else float(found)
+        return Cell(measure.show(value), known=Estimate(value, math.nan, math.nan, 0))
+    known = Estimate.from_dict({name: found[name] for name in ("value", "low", "high", "n")})
+    spread = [end for end in found.get("spread", ()) if end is not None]
+    beside = "" if math.isnan(known.low) else interval(known, measure.show)
+    if len(spread) == 2:
+        beside = f"({measure.show(spread[0])}–{measure.show(spread[1])})"
+    return Cell(measure.show(known.value), beside, known)
 
 
 def interval(known: Estimate, show: Show) -> str:
@@ -161,25 +104,45 @@ def interval(known: Estimate, show: Show) -> str:
     return f"[{show(known.low)}, {show(known.high)}]"
 
 
-def terminal_table(evaluation: Mapping[str, Any]) -> Table:
-    """Both tables, one below the other; readable from 80 columns on."""
-    both = Table.grid()
-    written, predicted = sheets(evaluation)
-    both.add_row(terminal_sheet(written, "\n"))
-    both.add_row()
-    both.add_row(terminal_sheet(predicted, " "))
-    return both
+def terminal_sheets(sheets: Sequence[Sheet]) -> Table:
+    """Tables, one below the other; readable from 100 columns on."""
+    stack = Table.grid()
+    for place, sheet in enumerate(sheets):
+        if place:
+            stack.add_row()
+        stack.add_row(terminal_sheet(sheet))
+    return stack
 
 
-def terminal_sheet(sheet: Sheet, between: str) -> Table:
-    """One table for the terminal; ``between`` stands between a value and its interval."""
-    table = Table(title=sheet.title, caption=sheet.caption, box=SIMPLE_HEAD, show_edge=False, padding=0)
+def terminal_sheet(sheet: Sheet) -> Table:
+    """One table for the terminal, intervals below their values; the papers' numbers dim, with their sources below."""
+    sources = list(dict.fromkeys(row.source for row in sheet.rows if row.source))
+    notes = "".join(f"\n({place}) {source}" for place, source in enumerate(sources, start=1))
+    table = Table(title=sheet.title, caption=sheet.caption + notes, box=SIMPLE_HEAD, show_edge=False, padding=0)
     table.title_justify = table.caption_justify = "left"
     table.title_style, table.caption_style = "bold", "dim"
     table.add_column("")
     for heading in sheet.columns:
-        table.add_column(heading, justify="right")
-    for name, cells in sheet.rows:
-        shown = [Text.assemble(one.value, (between + one.interval if one.interval else "", "dim")) for one in cells]
-        table.add_row(Text(name.replace("/", "/" + between.strip(" "))), *shown)
+        table.add_column(heading.replace(" ", "\n") if len(heading) > LONG_HEADING else heading, justify="right")
+    for row in sheet.rows:
+        if row.source:
+            name = f"  paper ({sources.index(row.source) + 1})"
+            table.add_row(name, *(one.value for one in row.cells), style="dim italic")
+        else:
+            table.add_row(
+                Text(broken(row.name, NAME_WIDTH if len(sheet.measures) < 6 else NARROW)),
+                *(terminal_cell(sheet, one) for one in row.cells),
+            )
     return table
+
+
+def terminal_cell(sheet: Sheet, one: Cell) -> Text:
+    """A value and, below it, its interval and its n, if that is another than the table's."""
+    below = "".join(f"\n{more}" for more in (one.interval, sheet.few(one)) if more)
+    return Text.assemble(one.value, (below, "dim"))
+
+
+def broken(name: str, width: int) -> str:
+    """A row's name, on several lines where it is longer than ``width``."""
+    lines = name.replace(" − ", "\n− ").split("\n")
+    return "\n".join(line if len(line) <= width else line.replace("/", "/\n") for line in lines)

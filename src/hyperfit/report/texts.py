@@ -2,8 +2,9 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 from typing import Any
 
 from rich.console import Group
@@ -19,6 +20,9 @@ SHOWN = {"base-greedy": "Base, greedy", "hyperfitted-greedy": "Hyperfitted, gree
 TERMINAL_STYLES = tuple(
     f"black on {colour}" for colour in ("#f6c9a8", "#b9d7f2", "#cfe3a9", "#e3c6ea", "#f4dc91", "#b5e0d6")
 )
+
+HARMLESS = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)))
+"""Takes the control characters out of a text for the terminal."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,54 @@ def samples(run: RunDir, name: str) -> list[dict[str, Any]]:
         raise UserError(f"{file}: cannot be read ({error}); repeat hyperfit evaluate {run.path}") from error
 
 
+@dataclass(frozen=True)
+class Copy:
+    """A text with the pieces of it that stand in the training data."""
+
+    condition: str
+    overlap: int
+    """Tokens of its longest copied run."""
+    pieces: list[tuple[str, int | None]]
+    """Text, and the place in ``documents`` of what it is copied from, or None."""
+    documents: list[tuple[str, str]]
+    """(name, first words) of each training document."""
+
+
+def copied(evaluation: Mapping[str, Any]) -> list[Copy]:
+    """The texts that an evaluation has kept for their copies, those of hyperfitted models alone if there are any."""
+    kept = evaluation.get("copies", {})
+    hyperfitted = [name for name in kept if name.startswith("hyperfitted/")]
+    return [
+        one_copy(name, row) for name in hyperfitted or [name for name in kept if name != "human"] for row in kept[name]
+    ]
+
+
+def one_copy(condition: str, row: Mapping[str, Any]) -> Copy:
+    """One entry of ``copies`` in evaluation.json."""
+    places = {int(number): place for place, number in enumerate(row["documents"])}
+    return Copy(
+        condition,
+        row["overlap"],
+        [(text, None if number is None else places[number]) for text, number in row["pieces"]],
+        [(document["name"], document["begins"]) for document in row["documents"].values()],
+    )
+
+
+def terminal_copies(evaluation: Mapping[str, Any]) -> Text:
+    """One line a condition: its longest copied run, and the training document that it stands in; "" without any."""
+    lines = []
+    for condition, group in groupby(copied(evaluation), key=lambda one: one.condition):
+        longest = next(group)
+        name, begins = longest.documents[longest_document(longest)]
+        lines.append(f"Longest copy of {condition}: {longest.overlap} tokens of {name}, “{begins}”\n")
+    return Text("".join(lines).translate(HARMLESS))
+
+
+def longest_document(one: Copy) -> int:
+    """The place in ``documents`` of the longest marked piece, in characters."""
+    return max((len(text), place) for text, place in one.pieces if place is not None)[1]
+
+
 def terminal_texts(run: RunDir, count: int) -> Group:
     """Contexts, and below each the greedy texts of both models side by side, repeated spans on colour."""
     return Group(*(terminal_example(one) for one in examples(run, count)))
@@ -78,8 +130,7 @@ def terminal_example(one: Example) -> Table:
 
 def painted(pieces: list[tuple[str, int | None]]) -> Text:
     """Pieces as text for the terminal; its control characters do not reach it."""
-    harmless = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)))
     styled = [
         (piece, "" if colour is None else TERMINAL_STYLES[colour % len(TERMINAL_STYLES)]) for piece, colour in pieces
     ]
-    return Text.assemble(*((piece.translate(harmless), style) for piece, style in styled))
+    return Text.assemble(*((piece.translate(HARMLESS), style) for piece, style in styled))

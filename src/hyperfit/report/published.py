@@ -1,0 +1,62 @@
+"""Cells of the two papers' tables, to stand beside ours."""
+
+from dataclasses import dataclass
+
+CARLSSON = "Carlsson et al. 2025"
+LI = "Li et al. 2026"
+
+
+@dataclass(frozen=True)
+class Published:
+    """Numbers that a paper gives for a model under one of our conditions."""
+
+    row: str
+    """The condition or model that it is to be held against."""
+    source: str
+    """Paper, model, and what else the numbers depend on."""
+    cells: dict[str, tuple[float, float]]
+    """Measure → the number in our units, twice; or the ends of the range that is given for several models."""
+
+
+def one(**cells: float) -> dict[str, tuple[float, float]]:
+    """Cells with one number each."""
+    return {name: (value, value) for name, value in cells.items()}
+
+
+PUBLISHED: dict[str, tuple[Published, ...]] = {
+    "table1": (
+        Published("base/greedy", f"{CARLSSON}, TinyLlama, read off fig. 2", one(ttr=0.245)),
+        Published(
+            "base/greedy",
+            f"{LI}, TinyLlama",
+            one(ttr=0.400, bigram_repetition=0.592, trigram_repetition=0.536),
+        ),
+        Published("base/nucleus", f"{CARLSSON}, TinyLlama", one(ttr=0.282)),
+        Published("base/nucleus", f"{CARLSSON}, DeepSeek 7B, perhaps greedy", one(ttr=0.497)),
+        Published("hyperfitted/greedy", f"{CARLSSON}, TinyLlama", one(ttr=0.600)),
+        Published("hyperfitted/greedy", f"{CARLSSON}, DeepSeek 7B", one(ttr=0.605)),
+        Published(
+            "hyperfitted/greedy",
+            f"{LI}, TinyLlama, all parameters",
+            one(ttr=0.684, bigram_repetition=0.140, trigram_repetition=0.069),
+        ),
+        Published("hyperfitted/greedy", f"{LI}, TinyLlama, Late-Stage LoRA", one(ttr=0.469, bigram_repetition=0.345)),
+        Published("human", f"{CARLSSON}, read off fig. 2", one(ttr=0.735)),
+    ),
+    "table2": (
+        Published("base/greedy", f"{CARLSSON}, table 2", one(longest_overlap=4.0)),
+        Published(
+            "hyperfitted/greedy",
+            f"{CARLSSON}, table 2",
+            {**one(longest_overlap=5.8), "long_overlap_share": (0.0, 0.02)},
+        ),
+        Published("hyperfitted/greedy − base/greedy", f"{CARLSSON}, about", one(dataset_bleu=1.0, longest_overlap=1.8)),
+    ),
+    "table3": (
+        Published("base", f"{CARLSSON}, all models", {"entropy": (2.84, 3.48), "top1_mass": (0.48, 0.56)}),
+        Published("base", f"{LI}, TinyLlama", one(entropy=2.083)),
+        Published("hyperfitted", f"{CARLSSON}, all models", {"entropy": (1.32, 1.46), "top1_mass": (0.74, 0.74)}),
+        Published("hyperfitted", f"{LI}, TinyLlama, all parameters", one(entropy=0.862)),
+    ),
+}
+"""Table → what the papers have in it, as notes on them quote it; "table 2" stands where no model is named."""
