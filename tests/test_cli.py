@@ -138,7 +138,8 @@ def test_train_evaluate_generate_report(
     assert results == json.loads((run / "evaluation.json").read_text())
     assert {"table1.csv", "table2.tex", "table3.csv"} <= {path.name for path in (run / "tables").iterdir()}
     conditions = results["conditions"]
-    assert set(conditions) == {"base/greedy", "base/nucleus", "hyperfitted/greedy", "hyperfitted/nucleus", "human"}
+    plain = {"base/greedy", "base/nucleus", "hyperfitted/greedy", "hyperfitted/nucleus", "human"}
+    assert set(conditions) == {*plain, "hyperfitted/greedy+blocked"}
     for measures in conditions.values():
         assert set(measures["ttr"]) == {"value", "low", "high", "n"}
         assert measures["ttr"]["n"] == 2
@@ -154,17 +155,18 @@ def test_train_evaluate_generate_report(
     assert (run / "report.html").read_text().startswith("<!DOCTYPE html>")
 
     spelled = ["nucleus:top_p=0.50", "beam", "nucleus:top_p=.5"]
-    main(
-        ["evaluate", "run", "--total", "40", "--context", "16", "--json", "--batch-invariant", "--decodings", *spelled]
-    )
-    out, err = capsys.readouterr()
-    assert "one context at a time" in err
-    printed = json.loads(out)
-    conditions = printed["conditions"]
-    assert set(printed["settings"]["largest_batches"].values()) == {1}
-    assert [name for name in conditions if name.startswith("base/")] == ["base/nucleus:top_p=0.5", "base/beam"]
+    short = ["--total", "40", "--context", "16", "--json", "--batch-invariant"]
+    main(["evaluate", "run", *short, "--decodings", *spelled, "--blocked", "nucleus:top_p=.500"])
+    printed = capsys.readouterr()
+    assert "one context at a time" in printed.err
+    conditions = json.loads(printed.out)["conditions"]
+    assert [name for name in conditions if name != "human"] == [
+        *(f"{model}/{made}" for model in ("base", "hyperfitted") for made in ("nucleus:top_p=0.5", "beam")),
+        "hyperfitted/nucleus:top_p=0.5+blocked",
+    ]
     assert {path.stem for path in (run / "samples").iterdir()} == {
         *(f"{model}-{made}" for model in ("base", "hyperfitted") for made in ("nucleus_top_p=0.5", "beam")),
+        "hyperfitted-nucleus_top_p=0.5+blocked",
         "human",
     }
     row = json.loads((run / "samples" / "base-nucleus_top_p=0.5.jsonl").read_text().splitlines()[0])

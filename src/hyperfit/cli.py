@@ -173,7 +173,7 @@ class Generate(Request):
     model: Annotated[Positional[str], arg(metavar="MODEL")]
     """A run, an adapter folder, a model folder, a hub id, or builtin:tiny."""
     json: Json = False
-    """Print one JSON object a line: prompt, continuation, decoding, seed."""
+    """Print one JSON object a line: prompt, continuation, decoding, seed, and how citations were blocked."""
 
     def run(self) -> None:
         """Print the continuations."""

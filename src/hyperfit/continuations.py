@@ -1,27 +1,34 @@
 """Prompts in, continuations out, with any model that hyperfit can load."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from hyperfit.console import progress, say
+from hyperfit.decode.blocking import CitationBlocker
 from hyperfit.decode.decodings import parse_decoding
 from hyperfit.decode.generate import ONE_AT_A_TIME, continuation_text, continue_contexts
+from hyperfit.decode.run_citations import run_citations, trained_on
+from hyperfit.decode.words import word_starts
 from hyperfit.errors import UserError, collecting
 from hyperfit.model import autocast, load_config, load_tokenizer, pick_device, pick_precision, positions_of
-from hyperfit.requests import Request
+from hyperfit.requests import Request, citation_settings
 from hyperfit.result import load_any, parts_of
+from hyperfit.rundir import RunDir
 from hyperfit.sources import read_documents
 
 
 def continuations(request: Request) -> Iterator[dict[str, Any]]:
-    """One row a prompt: prompt, continuation, model, decoding and its parameters, seed.
+    """One row a prompt: prompt, continuation, model, decoding and its parameters, seed; how citations were blocked.
 
     Raises UserError before any model is loaded.
     """
     problems: list[str] = []
     device, prompts = torch.device("cpu"), list(request.prompt)
+    blockers: list[CitationBlocker] = []
     with collecting(problems):
         device = pick_device(request.device)
     with collecting(problems):
@@ -32,6 +39,8 @@ def continuations(request: Request) -> Iterator[dict[str, Any]]:
         base, _ = parts_of(request.model)
         limit = positions_of(load_config(base))
         tokenizer = load_tokenizer(base)
+        with collecting(problems):
+            blockers = [blocker_of(request, tokenizer)] if request.block_citations else []
         contexts = [list(ids) for ids in tokenizer(prompts)["input_ids"]] if prompts else []
         if not all(contexts):
             raise UserError("--prompt: an empty text has no token to continue; leave it out")
@@ -59,8 +68,30 @@ def continuations(request: Request) -> Iterator[dict[str, Any]]:
             batch_size=request.batch_size,
             batch_invariant=request.batch_invariant,
             stop_at_end=True,
+            processors=blockers,
             advance=advance,
         )
     for prompt, context, ids in zip(prompts, contexts, written, strict=True):
-        row = {"prompt": prompt, "continuation": continuation_text(tokenizer, context, ids, skip_special=True)}
-        yield {**row, "model": request.model, "decoding": str(decoding), **decoding.settings, "seed": request.seed}
+        row: dict[str, Any] = {
+            "prompt": prompt,
+            "continuation": continuation_text(tokenizer, context, ids, skip_special=True),
+        }
+        row |= {"model": request.model, "decoding": str(decoding), **decoding.settings, "seed": request.seed}
+        yield {**row, **(citation_settings(request) if blockers else {})}
+
+
+def blocker_of(request: Request, tokenizer: PreTrainedTokenizerBase) -> CitationBlocker:
+    """Forbids what would cite the run's training data. Raises UserError for a model that is no run."""
+    if not (Path(request.model) / "recipe.json").is_file():
+        raise UserError(
+            f"--block-citations: {request.model} is no run of hyperfit, so what it was trained on is not known; give "
+            "the folder of a run"
+        )
+    run = RunDir.open(Path(request.model))
+    return CitationBlocker(
+        run_citations(run, request.citation_tokens, lambda: trained_on(run, tokenizer)),
+        count_context=not request.citation_generated_only,
+        pad_token_id=0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        word_starts=word_starts(tokenizer) if request.citation_whole_words else None,
+    )

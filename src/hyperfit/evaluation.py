@@ -1,209 +1,296 @@
 """Base and hyperfitted model on the same contexts: continue, measure, compare, beside the human text."""
 
 import dataclasses
-import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+import numpy as np
+from peft import PeftModel
 
+from hyperfit.conditions import HUMAN, Condition, conditions_of, save_samples
 from hyperfit.console import progress, say
-from hyperfit.corpus import build_corpus, choose, evaluation_texts
-from hyperfit.decode.decodings import Decoding, parse_decoding
-from hyperfit.decode.generate import ONE_AT_A_TIME, continuation_text, continue_contexts
-from hyperfit.errors import UserError, collecting
-from hyperfit.measure.agreement import top1_agreement
+from hyperfit.decode.blocking import BlockCounts
+from hyperfit.decode.generate import ONE_AT_A_TIME, continue_contexts
+from hyperfit.heldout import Place, checked
+from hyperfit.measure.agreement import agreement, top1_agreement
+from hyperfit.measure.calibration import Calibration, calibration
+from hyperfit.measure.coherence import coherence
 from hyperfit.measure.estimate import Estimate, estimate, paired_difference
-from hyperfit.measure.predictions import Predictions, predict
+from hyperfit.measure.likeness import Mauve, mauve
+from hyperfit.measure.predictions import Predictions, Reader, predict, without_adapter
 from hyperfit.measure.sharpness import sharpness_of
 from hyperfit.measure.training_index import TrainingIndex
-from hyperfit.model import autocast, load_config, load_tokenizer, pick_device, pick_precision, positions_of
-from hyperfit.recipe import Precision, Recipe
+from hyperfit.model import autocast
 from hyperfit.requests import Evaluation
 from hyperfit.result import load_any
-from hyperfit.rundir import RunDir, write_json, writing
+from hyperfit.rundir import RunDir, write_json
 from hyperfit.scoring import copies, score
 
-
-@dataclass(frozen=True)
-class Texts:
-    """Human texts cut into contexts and references."""
-
-    ids: Tensor
-    """int64[texts, total]"""
-    sources: list[str]
-    """Where each came from."""
+Named = dict[str, Any]
+"""Measures by name, as JSON holds them."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """What a checked evaluation comes to on this machine."""
+class Observed:
+    """What the models wrote, and how they predict."""
 
-    device: torch.device
-    precision: Precision
-    """bf16 or fp32"""
-    tokenizer: PreTrainedTokenizerBase
-    texts: Texts
-    training: list[list[int]]
-    """The sequences the run was trained on."""
+    texts: dict[str, list[list[int]]]
+    """Continuations by condition, the human ones with them."""
+    blocks: dict[str, BlockCounts]
+    """By condition whose citations were blocked."""
+    models: dict[str, Named]
+    """Measures of each model's predictions."""
+    agreement: Named
+    """How alike they predict the human texts."""
+    attention: str
+    """How attention was computed."""
+    largest: dict[str, int]
+    """Most texts written at once, by condition: rounding may depend on it."""
 
 
 def evaluate(run: RunDir, settings: Evaluation) -> dict[str, Any]:
     """Continue the same contexts with both models, measure, and write samples/ and evaluation.json.
 
-    Returns what evaluation.json holds: ``conditions`` (measures of texts by model/decoding, and of the human
-    continuations), ``models`` (measures of the models on the human texts) and ``comparisons`` (hyperfitted
-    minus base, paired over contexts), each measure with value, low, high, n; and ``copies`` (texts with the longest
-    runs of the training data, see ``scoring.copies``).
+    Returns what evaluation.json holds; each measure with value, low, high, n:
+
+    conditions: measures of texts by model/decoding, of those with citations blocked (model/decoding+blocked; with
+        the shares of steps at which a token was forbidden, and the likeliest one was), and of the human continuations.
+    models: how each model predicts the human continuations, with its calibration; under ``contexts``
+        how it predicts the contexts, and under ``own`` what it has written itself.
+    agreement: base and hyperfitted model compared on the human continuations.
+    comparisons: hyperfitted minus base, and blocked minus not blocked, paired over contexts.
+
+    Raises UserError with every problem before anything is computed.
     """
     place = checked(run, settings)
-    decodings = [parse_decoding(text, "--decodings") for text in settings.decodings]
+    conditions = conditions_of(settings)
     if settings.batch_invariant:
         say(ONE_AT_A_TIME)
-    contexts = place.texts.ids[:, : settings.context].tolist()
-    human = place.texts.ids[:, settings.context :].tolist()
-    written: dict[str, list[list[int]]] = {}
-    seen: dict[str, Predictions] = {}
-    for name, where in (("base", run.recipe.model), ("hyperfitted", str(run.path))):
-        model = load_any(where, device=place.device, precision=place.precision)
-        with autocast(place.device, place.precision):
-            with progress(f"{name}: predictions on human text", len(contexts)) as advance:
-                seen[name] = predict(model, place.texts.ids, skip=settings.context, advance=advance)
-            for decoding in dict.fromkeys(decodings):
-                with progress(f"{name}: {decoding} continuations", len(contexts)) as advance:
-                    written[f"{name}/{decoding}"] = continue_contexts(
-                        model,
-                        place.tokenizer,
-                        contexts,
-                        new_tokens=settings.total - settings.context,
-                        decoding=decoding,
-                        seed=settings.seed,
-                        batch_size=settings.batch_size,
-                        batch_invariant=settings.batch_invariant,
-                        advance=advance,
-                    )
-        attention = model.config._attn_implementation
-        del model
-    texts = {**written, "human": human}
+    observed = observe(run, place, settings, conditions)
+    strings = {name: place.texts.strings(place.tokenizer, rows) for name, rows in observed.texts.items()}
+    save_samples(run, place, strings, conditions, settings)
     index = TrainingIndex(place.training)
-    strings = {name: place.tokenizer.batch_decode(rows) for name, rows in texts.items()}
-    scores = score(texts, place.training, strings, index)
-    resolved = {"device": str(place.device), "precision": place.precision, "attention": attention}
+    scores = score(observed.texts, place.training, strings, index)
+    values = {name: dict(found.per_text) for name, found in scores.items()}
+    found = {name: found.summary() for name, found in scores.items()}
+    for name, counts in observed.blocks.items():
+        found[name] |= block_shares(counts)
+    if settings.mauve is not None:
+        for name, likeness in likenesses(place, strings, settings.mauve).items():
+            found[name]["mauve"] = likeness
+    if settings.coherence is not None:
+        for name, judged in coherences(place, strings, settings.coherence).items():
+            values[name]["coherence"] = judged
+            found[name]["coherence"] = estimate(judged).to_dict()
+    resolved = {
+        "blocked": [str(decoding) for decoding in settings.decodings_blocked],
+        "device": str(place.device),
+        "precision": place.precision,
+        "attention": observed.attention,
+        "largest_batches": observed.largest,
+    }
+
+    def decode(ids: Sequence[int]) -> str:
+        return str(place.tokenizer.decode(list(ids), skip_special_tokens=True))
+
     results = {
         "settings": {**dataclasses.asdict(settings), **resolved},
-        "conditions": {name: scored.summary() for name, scored in scores.items()},
-        "models": model_measures(seen),
-        "comparisons": comparisons({name: scored.per_text for name, scored in scores.items()}, decodings),
-        "copies": copies(
-            texts, index, place.training, lambda ids: str(place.tokenizer.decode(list(ids), skip_special_tokens=True))
-        ),
+        "conditions": found,
+        "models": observed.models,
+        "agreement": observed.agreement,
+        "comparisons": comparisons(values, conditions),
+        "copies": copies(observed.texts, index, place.training, decode),
     }
-    save_samples(run, place, contexts, texts, decodings, settings.seed)
     write_json(run.path / "evaluation.json", results)
     return results
 
 
-def checked(run: RunDir, settings: Evaluation) -> Place:
-    """Device, tokenizer and texts. Raises UserError with every problem there is."""
-    recipe, problems = run.recipe, list[str]()
-    device, texts = torch.device("cpu"), None
-    with collecting(problems):
-        run.result  # noqa: B018  # raises if there is none
-    with collecting(problems):
-        device = pick_device(settings.device)
-    limit = positions_of(load_config(recipe.model))
-    if limit and settings.total > limit:
-        problems.append(f"--total {settings.total}: {recipe.model} knows {limit} positions; give at most {limit}")
-    tokenizer = load_tokenizer(recipe.model)
-    with collecting(problems):
-        training = trained_on(run, tokenizer)
-        texts = human_texts(recipe, settings, tokenizer)
-    if problems or texts is None:
-        raise UserError(*problems)
-    precision = pick_precision(settings.precision, device, evaluating=True)
-    return Place(device, precision, tokenizer, texts, training)
+# The models
 
 
-def trained_on(run: RunDir, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
-    """The run's training sequences. Raises UserError if its texts have changed, and with them what was held out."""
-    try:
-        corpus = build_corpus(run.recipe, tokenizer)
-        same = corpus.fingerprint == run.environment["data_fingerprint"]
-    except UserError as error:
-        raise UserError(
-            f"{run.recipe.data}: the texts of {run.path} cannot be read (from this folder); restore them",
-            *error.problems,
-        ) from error
-    if not same:
-        raise UserError(f"{run.recipe.data}: the texts are not those that {run.path} was trained on; restore them")
-    return corpus.train.tolist()
+def observe(run: RunDir, place: Place, settings: Evaluation, conditions: Sequence[Condition]) -> Observed:
+    """Read the human texts with both models, let both write, and read what each has written."""
+    ids, contexts = place.texts.ids, place.texts.contexts
+    readers = load_both(run, place)
+    texts, blocks, largest = dict[str, list[list[int]]](), dict[str, BlockCounts](), dict[str, int]()
+    seen, own = dict[str, Predictions](), dict[str, Named]()
+    with autocast(place.device, place.precision):
+        for model, reader in readers.items():
+            with progress(f"{model}: predictions on human text", len(ids)) as advance:
+                seen[model] = predict(reader, ids, advance=advance)
+            own[model] = {}
+            for condition in (condition for condition in conditions if condition.model == model):
+                name = condition.name
+                texts[name], largest[name], counts = write(reader, place, settings, condition)
+                if counts is not None:
+                    blocks[name] = counts
+                whole = [[*context, *text] for context, text in zip(contexts, texts[name], strict=True)]
+                with progress(f"{model}: predictions on its {condition.way} texts", len(whole)) as advance:
+                    read = predict(reader, whole, skip=settings.context, advance=advance)
+                own[model][condition.way] = to_json(sharpness_of(read).estimates())
+        with progress("agreement of the models on human text", len(ids)) as advance:
+            alike = agreement(readers["base"], readers["hyperfitted"], ids, skip=settings.context, advance=advance)
+    models = {model: prediction_measures(seen[model], seen["base"], settings.context) for model in seen}
+    return Observed(
+        {**texts, HUMAN: place.texts.human},
+        blocks,
+        {model: {**measures, "own": own[model]} for model, measures in models.items()},
+        to_json(alike.estimates()),
+        readers["base"].model.config._attn_implementation,
+        largest,
+    )
 
 
-def human_texts(recipe: Recipe, settings: Evaluation, tokenizer: PreTrainedTokenizerBase) -> Texts:
-    """Held-out texts of every source, at most an equal share of ``most_contexts`` from each, none twice."""
-    sources = dict.fromkeys(settings.contexts or (recipe.data,))
-    share = math.ceil(settings.most_contexts / len(sources))
-    if recipe.heldout == 0 and not settings.contexts:
-        raise UserError("--contexts: this run held no texts out (--heldout 0); name texts to continue")
-    chosen: dict[tuple[int, ...], str] = {}
-    for source in sources:
-        rows = choose(evaluation_texts(recipe, source, tokenizer, settings.total), share, settings.seed)
-        chosen = {**dict.fromkeys(map(tuple, rows.tolist()), source), **chosen}
-    kept = [row for source in sources for row in chosen if chosen[row] == source][: settings.most_contexts]
-    return Texts(torch.tensor(kept, dtype=torch.int64), [chosen[row] for row in kept])
+def load_both(run: RunDir, place: Place) -> dict[str, Reader]:
+    """Base and hyperfitted model: an adapter's base is the same weights without it, otherwise two models are held."""
+    tuned = load_any(str(run.path), device=place.device, precision=place.precision)
+    if isinstance(tuned, PeftModel):
+        return {"base": without_adapter(tuned), "hyperfitted": Reader(tuned)}
+    base = load_any(run.recipe.model, device=place.device, precision=place.precision)
+    return {"base": Reader(base), "hyperfitted": Reader(tuned)}
 
 
-def model_measures(seen: dict[str, Predictions]) -> dict[str, dict[str, Any]]:
-    """Measures of each model's predictions on the human continuations."""
-    measures = {}
-    for name, read in seen.items():
-        rows: dict[str, Estimate] = {
-            **sharpness_of(read).estimates(),
-            "top1_agreement_with_base": estimate(top1_agreement(read, seen["base"])),
-        }
-        measures[name] = {key: row.to_dict() for key, row in rows.items()}
-    return measures
+def write(
+    reader: Reader, place: Place, settings: Evaluation, condition: Condition
+) -> tuple[list[list[int]], int, BlockCounts | None]:
+    """The condition's continuations of all contexts; the most written at once; and how often a blocker acted."""
+    blocker = place.blocker() if condition.blocked and place.blocker else None
+    contexts, batches = place.texts.contexts, list[int]()
+    with reader.within(), progress(f"{condition.model}: {condition.way} continuations", len(contexts)) as advance:
+
+        def count(done: int) -> None:
+            batches.append(done)
+            advance(done)
+
+        texts = continue_contexts(
+            reader.model,
+            place.tokenizer,
+            contexts,
+            new_tokens=settings.total - settings.context,
+            decoding=condition.decoding,
+            seed=settings.seed,
+            batch_size=settings.batch_size,
+            processors=[blocker] if blocker else [],
+            batch_invariant=settings.batch_invariant,
+            advance=count,
+        )
+    return texts, max(batches), blocker.counts() if blocker else None
 
 
-def comparisons(values: dict[str, dict[str, list[float]]], decodings: list[Decoding]) -> dict[str, Any]:
-    """Hyperfitted minus base for every measure, paired over the contexts."""
+def prediction_measures(seen: Predictions, base: Predictions, context: int) -> Named:
+    """Measures of a model on the human continuations, and its sharpness on their contexts.
+
+    ``reliability`` is the table of a reliability diagram: per bin of the likeliest token's probability, from ``edges``,
+    mean probability, share of hits (None for an empty bin) and positions.
+    """
+    human = seen.part(skip=context)
+    calibrated = calibration(human)
     return {
-        f"hyperfitted/{decoding} - base/{decoding}": {
-            name: paired_difference(values[f"hyperfitted/{decoding}"][name], values[f"base/{decoding}"][name]).to_dict()
-            for name in values["human"]
-        }
-        for decoding in decodings
+        **to_json(sharpness_of(human).estimates()),
+        "top1_agreement_with_base": estimate(top1_agreement(human, base.part(skip=context))).to_dict(),
+        "calibration_error": calibrated.error.to_dict(),
+        "reliability": reliability(calibrated),
+        "contexts": to_json(sharpness_of(seen.part(until=context)).estimates()),
     }
 
 
-def save_samples(
-    run: RunDir,
-    place: Place,
-    contexts: list[list[int]],
-    texts: dict[str, list[list[int]]],
-    decodings: list[Decoding],
-    seed: int,
-) -> None:
-    """samples/MODEL-DECODING.jsonl: one text a line, with what made it. Replaces the samples of earlier evaluations."""
-    by_name = {str(decoding): decoding for decoding in decodings}
-    with writing(run.path / "samples") as folder:
-        folder.mkdir()
-        for condition, continuations in texts.items():
-            model, _, name = condition.partition("/")
-            made_by, file_name = dict[str, Any](), model
-            if name:
-                made_by = {"decoding": name, **by_name[name].settings, "seed": seed}
-                file_name = f"{model}-{by_name[name].file_name}"
-            with (folder / f"{file_name}.jsonl").open("w", encoding="utf-8") as file:
-                for source, context, continuation in zip(place.texts.sources, contexts, continuations, strict=True):
-                    row = {
-                        "context": place.tokenizer.decode(context, skip_special_tokens=True),
-                        "continuation": continuation_text(place.tokenizer, context, continuation),
-                        "model": model,
-                        "source": source,
-                        **made_by,
-                    }
-                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+def reliability(calibrated: Calibration) -> dict[str, list[float | int | None]]:
+    """Columns of the reliability table."""
+    columns = {name: getattr(calibrated, name) for name in ("edges", "confidence", "accuracy", "count")}
+    return {name: [defined(value) for value in column.tolist()] for name, column in columns.items()}
+
+
+# The texts
+
+
+def block_shares(counts: BlockCounts) -> Named:
+    """Shares of the decoding steps at which a token was forbidden, and at which the likeliest one was; n counts steps.
+
+    Without an interval: steps of one text hang together.
+    """
+
+    def share(some: int) -> dict[str, float | int | None]:
+        value = some / counts.steps if counts.steps else math.nan
+        return Estimate(value, math.nan, math.nan, counts.steps).to_dict()
+
+    return {"blocked_steps": share(counts.blocked), "changed_choices": share(counts.changed)}
+
+
+def likenesses(place: Place, strings: Mapping[str, Sequence[str]], featuriser: str) -> dict[str, Named]:
+    """MAUVE of each condition against the human continuations, text i of both sides from one context."""
+    found = {}
+    for name in strings:
+        if name != HUMAN:
+            with progress(f"MAUVE of {name}", 2 * len(strings[name])) as advance:
+                found[name] = likeness(
+                    mauve(
+                        strings[HUMAN],
+                        strings[name],
+                        featuriser=featuriser,
+                        device=str(place.device),
+                        advance=advance,
+                    )
+                )
+    return found
+
+
+def likeness(found: Mauve) -> Named:
+    """The mean over seeds as a measure, without an interval; the values by seed, and what they depend on.
+
+    ``spread``: smallest and largest value, and ``deviation`` theirs: of the seeds, not of the texts.
+    """
+    return {
+        **Estimate(found.mean, math.nan, math.nan, found.n_written).to_dict(),
+        "values": [defined(value) for value in found.values.tolist()],
+        "seeds": list(found.seeds),
+        "spread": [defined(found.low), defined(found.high)],
+        "deviation": defined(found.deviation),
+        "dropped": {"human": found.dropped_human, "written": found.dropped_written},
+        "tokens": found.tokens,
+        "bins": found.bins,
+        "featuriser": found.featuriser,
+    }
+
+
+def coherences(place: Place, strings: Mapping[str, Sequence[str]], scorer: str) -> dict[str, list[float]]:
+    """Coherence of every text of each condition with its context; the scorer is loaded once."""
+    contexts = place.texts.context_strings(place.tokenizer)
+    together = [text for rows in strings.values() for text in rows]
+    with progress("coherence", len(together)) as advance:
+        judged = coherence(
+            contexts * len(strings),
+            together,
+            scorer=scorer,
+            device=str(place.device),
+            precision=place.precision,
+            advance=advance,
+        )
+    return dict(zip(strings, np.reshape(judged, (len(strings), -1)).tolist(), strict=True))
+
+
+def comparisons(values: Mapping[str, Mapping[str, list[float]]], conditions: Sequence[Condition]) -> dict[str, Any]:
+    """Hyperfitted minus base, and blocked minus not blocked, for every measure of texts, paired over the contexts."""
+    pairs = [
+        (one, dataclasses.replace(one, blocked=False) if one.blocked else dataclasses.replace(one, model="base"))
+        for one in conditions
+        if one.model == "hyperfitted"
+    ]
+    return {
+        f"{one.name} - {other.name}": {
+            measure: paired_difference(values[one.name][measure], values[other.name][measure]).to_dict()
+            for measure in values[one.name]
+        }
+        for one, other in pairs
+    }
+
+
+def to_json(estimates: Mapping[str, Estimate]) -> Named:
+    """Plain values of estimates."""
+    return {name: one.to_dict() for name, one in estimates.items()}
+
+
+def defined(value: float) -> float | None:
+    """The number, or None for NaN, which JSON does not have."""
+    return None if math.isnan(value) else value

@@ -4,9 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperfit.decode.decodings import decoding_problems
+from hyperfit.decode.decodings import Decoding, decoding_problems, parse_decoding
 from hyperfit.errors import UserError
 from hyperfit.recipe import Precision
+
+CITATION_TOKENS = 5
+"""As in Carlsson et al. (2025)."""
+BLOCKED = Decoding("greedy")
+"""What is also written with citations blocked, unless something else is asked for: the paper's case."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +30,22 @@ class Evaluation:
     decodings: tuple[str, ...] = ("greedy", "nucleus")
     """How both models decode: greedy, nucleus, top-k, min-p, typical, eta, contrastive, beam, repetition-penalty,
     no-repeat-ngram; with other values as in nucleus:top_p=0.95,temperature=1."""
+    blocked: tuple[str, ...] | None = None
+    """Those of the decodings that the hyperfitted model writes with once more, citations of its training data blocked;
+    none after the flag: none. None: greedy, if it is among them."""
+    citation_tokens: int = CITATION_TOKENS
+    """Tokens in a row that must stand in the training data for the one that follows them there to be forbidden."""
+    citation_generated_only: bool = False
+    """Count only generated tokens among them, as in the paper: a citation may then begin with the last tokens of the
+    context, and run past them."""
+    citation_whole_words: bool = False
+    """Let a word that is begun be finished before its citation is broken off."""
+    mauve: str | None = None
+    """Measure how like human text each condition is by MAUVE, with this model as featuriser; the paper of
+    Late-Stage LoRA takes gpt2. Needs hyperfit[mauve]. None: not measured."""
+    coherence: str | None = None
+    """Measure how well continuations follow from their contexts, with this model as scorer; that paper takes
+    facebook/opt-2.7b. None: not measured."""
     batch_size: int | None = None
     """Contexts continued at once. None: as many as memory holds."""
     batch_invariant: bool = False
@@ -39,14 +60,30 @@ class Evaluation:
     training chooses."""
 
     def __post_init__(self) -> None:
-        problems = too_small(self, most_contexts=1, context=1, batch_size=1, seed=0)
+        problems = too_small(self, most_contexts=1, context=1, citation_tokens=1, batch_size=1, seed=0)
         if self.total <= self.context:
             problems.append(f"--total {self.total}: give more than the --context of {self.context}")
         problems += decoding_problems(self.decodings, "--decodings")
         if not self.decodings:
             problems.append("--decodings: give at least one")
+        if not (wrong := decoding_problems(self.blocked or (), "--blocked")) and not problems:
+            strange = [str(decoding) for decoding in self.decodings_blocked if decoding not in self.decodings_parsed]
+            wrong = [f"--blocked {name}: is not among --decodings; name it there too" for name in strange]
+        problems += wrong
         if problems:
             raise UserError(*problems)
+
+    @property
+    def decodings_parsed(self) -> tuple[Decoding, ...]:
+        """How both models decode, each once."""
+        return tuple(dict.fromkeys(parse_decoding(text, "--decodings") for text in self.decodings))
+
+    @property
+    def decodings_blocked(self) -> tuple[Decoding, ...]:
+        """How the hyperfitted model decodes with citations blocked, each once."""
+        if self.blocked is None:
+            return tuple(decoding for decoding in self.decodings_parsed if decoding == BLOCKED)
+        return tuple(dict.fromkeys(parse_decoding(text, "--blocked") for text in self.blocked))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +101,15 @@ class Request:
     decoding: str = "greedy"
     """greedy, nucleus, top-k, min-p, typical, eta, contrastive, beam, repetition-penalty or no-repeat-ngram; with other
     values as in nucleus:top_p=0.95,temperature=1."""
+    block_citations: bool = False
+    """Block citations of the data that the model was trained on; only for runs, which know it."""
+    citation_tokens: int = CITATION_TOKENS
+    """Tokens in a row that must stand in the training data for the one that follows them there to be forbidden."""
+    citation_generated_only: bool = False
+    """Count only generated tokens among them, as in the paper: a citation may then begin with the last tokens of the
+    prompt, and run past them."""
+    citation_whole_words: bool = False
+    """Let a word that is begun be finished before its citation is broken off."""
     seed: int = 0
     """Seed of the sampling."""
     batch_size: int | None = None
@@ -77,12 +123,19 @@ class Request:
     """fp32, or bf16 as in training under it; auto: fp32 on the CPU, else as training chooses."""
 
     def __post_init__(self) -> None:
-        problems = too_small(self, new_tokens=1, batch_size=1, seed=0)
+        problems = too_small(self, new_tokens=1, citation_tokens=1, batch_size=1, seed=0)
         problems += decoding_problems([self.decoding], "--decoding")
         if self.prompts is None and not any(text.strip() for text in self.prompt):
             problems.append("--prompt: give a text to continue, or a file of them with --prompts")
         if problems:
             raise UserError(*problems)
+
+
+def citation_settings(settings: Evaluation | Request) -> dict[str, Any]:
+    """How citations are blocked, for the rows of texts that were written so."""
+    return {
+        name: getattr(settings, name) for name in ("citation_tokens", "citation_generated_only", "citation_whole_words")
+    }
 
 
 def too_small(settings: Any, **least: int) -> list[str]:
