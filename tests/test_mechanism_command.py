@@ -175,6 +175,16 @@ def test_a_model_against_itself_shows_nothing(base: Path, data: Path, tmp_path: 
     assert found["encouragement"]["epochs"]["0"] == found["encouragement"]["epochs"]["1"]
 
 
+def test_the_report_speaks_of_the_mechanism_once_there_is_one(run: Path) -> None:
+    from hyperfit.report.page import page as report
+    from hyperfit.rundir import RunDir
+
+    assert report(RunDir.open(run), 0).count('href="mechanism.html"') == 1
+    (run / "mechanism.html").rename(run / "elsewhere.html")
+    assert "mechanism.html" not in report(RunDir.open(run), 0)
+    (run / "elsewhere.html").rename(run / "mechanism.html")
+
+
 def test_text_of_the_models_is_escaped(run: Path, tmp_path: Path) -> None:
     results = held(run)
     evil = "<script>alert(1)</script> $x$ & \x00 中"

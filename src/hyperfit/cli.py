@@ -190,11 +190,14 @@ class Mechanism(Inquiry):
         from hyperfit.mechanism.explain import explain
         from hyperfit.mechanism.subject import models_of
         from hyperfit.report.mechanism_page import write_mechanism_page
+        from hyperfit.report.page import write_report
 
         inquiry = Inquiry(**{field.name: getattr(self, field.name) for field in fields(Inquiry)})
         models = models_of(self.run_folder, base=self.base, tuned=self.tuned, output=self.output)
         results = explain(models, inquiry, again=self.again)
         page = write_mechanism_page(models.output, results)
+        if models.run is not None and (models.run.path / "report.html").is_file():
+            write_report(models.run)
         if self.json:
             print(json.dumps(results, ensure_ascii=False))
             return

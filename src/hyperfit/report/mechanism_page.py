@@ -163,7 +163,9 @@ def details(study: Study, found: dict[str, Any]) -> list[tuple[str, str]]:
             ),
         ]  # fmt: skip
     if study == "geometry":
-        return [(name, MEASURES[name]) for name in ("cosine", "relative_l2", "dim_base", "delta_dim")]
+        return [
+            (name, MEASURES[name]) for name in ("cosine", "l2", "relative_l2", "dim_base", "dim_tuned", "delta_dim")
+        ]
     if study == "lens":
         return [("text before the picture", f"…{found['picture']['before']}")]
     return []

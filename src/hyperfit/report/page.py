@@ -57,6 +57,7 @@ def page(run: RunDir, texts: int) -> str:
         ttr_panel=Markup(ttr_panel(epochs, human.value)),
         sheets=sheets(evaluation) if evaluation else (),
         examples=examples(run, texts),
+        mechanism=(run.path / "mechanism.html").is_file(),
         marks=MARKS,
         least=LEAST,
         plain=plain,
