@@ -1,7 +1,9 @@
 """``hyperfit mechanism``: whole runs on tiny random models, what it leaves, what it repeats, and what it refuses."""
 
+import dataclasses
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -12,17 +14,31 @@ import torch
 from families import save_tiny
 from hyperfit.cli import main
 from hyperfit.errors import UserError
+from hyperfit.mechanism.explain import explain
 from hyperfit.mechanism.inquiry import STUDIES, Inquiry
 from hyperfit.mechanism.studies import DEPENDS, EVERYWHERE, RUNNERS
+from hyperfit.mechanism.subject import models_of
 from hyperfit.model import load_model
-from hyperfit.report.mechanism_page import PLOTS, page, write_mechanism_page
+from hyperfit.report.mechanism_page import PLOTS, page, save_plot
 from hyperfit.report.mechanism_papers import ROWS, comparison
-from hyperfit.report.mechanism_plots import readable
+from hyperfit.report.mechanism_plots import lens_grid, readable
 from hyperfit.training import train
 from runs import recipe_for
 
 SHORT = ["--most-contexts", "3", "--intervention-contexts", "2", "--context", "4", "--total", "100"]
 SHORT += ["--alphas", "0", "0.5", "1", "--promoted", "20", "--scales", "0", "1", "--removed", "4", "--device", "cpu"]
+QUICK = Inquiry(
+    most_contexts=3,
+    intervention_contexts=2,
+    context=4,
+    total=100,
+    alphas=(0.0, 0.5, 1.0),
+    promoted=(20,),
+    scales=(0.0, 1.0),
+    removed=(4,),
+    device="cpu",
+)
+"""The same as SHORT."""
 WORDS = "river stone bread window horse letter winter copper garden ladder music salt paper engine harbour".split()
 
 
@@ -132,13 +148,16 @@ def test_a_repeat_skips_what_is_done_and_runs_what_has_changed(
     assert (run / "mechanism.html").read_bytes() == page_before
     assert json.loads(printed.out) == held(run)
     assert printed.err.count("done before") == len(STUDIES)
-    main(["mechanism", str(run), *SHORT, "--alphas", "0", "0.2", "1"])
+    models = models_of(run)
+    explain(models, dataclasses.replace(QUICK, alphas=(0.0, 0.2, 1.0)))
     assert ran == ["bias"]
-    main(["mechanism", str(run), *SHORT, "--studies", "lens", "--again"])
+    explain(models, dataclasses.replace(QUICK, studies=("lens",)), again=True)
     assert ran == ["bias", "lens"]
     assert tuple(held(run)["studies"]) == STUDIES, "what was not asked for stays"
-    main(["mechanism", str(run), *SHORT, "--seed", "1", "--studies", "ranks"])
+    explain(models, dataclasses.replace(QUICK, batch_size=2, studies=("ranks",)))
     assert ran == ["bias", "lens", "ranks"]
+    explain(models, dataclasses.replace(QUICK, most_contexts=2, studies=("ranks",)))
+    assert tuple(held(run)["studies"]) == ("ranks",), "findings on other texts go"
     (run / "mechanism.json").write_bytes(before)
 
 
@@ -149,7 +168,7 @@ def fake(run: Path, name: str) -> dict[str, Any]:
 
 def test_whole_models_trained_elsewhere(base: Path, tuned: Path, data: Path, tmp_path: Path) -> None:
     flags = ["--base", str(base), "--tuned", str(tuned), "--data", str(data), "-o", str(tmp_path / "out")]
-    main(["mechanism", *flags, *SHORT, "--studies", "temperature", "ranks", "intervention"])
+    main(["mechanism", *flags, *SHORT, "--studies", "ranks", "encouragement"])
     found = held(tmp_path / "out")
     assert found["models"]["shared_blocks"] == 0
     assert found["studies"]["ranks"]["free_running"]["override"]["value"] > 0
@@ -157,13 +176,14 @@ def test_whole_models_trained_elsewhere(base: Path, tuned: Path, data: Path, tmp
 
 
 def test_a_model_against_itself_shows_nothing(base: Path, data: Path, tmp_path: Path) -> None:
-    flags = ["--base", str(base), "--tuned", str(base), "--contexts", str(data), "-o", str(tmp_path / "out")]
-    main(["mechanism", *flags, *SHORT])
-    found = held(tmp_path / "out")["studies"]
+    models = models_of(base=str(base), tuned=str(base), output=tmp_path)
+    found = explain(models, dataclasses.replace(QUICK, contexts=(str(data),)))["studies"]
+    assert held(tmp_path)["studies"] == found
     assert found["temperature"]["one"]["temperature"] == pytest.approx(1, abs=1e-3)
     assert found["temperature"]["agreement"]["value"] == 1
-    for kind in ("free_running", "teacher_forced"):
-        assert found["ranks"][kind]["override"]["value"] == 0
+    assert found["ranks"]["teacher_forced"]["override"]["value"] == 0
+    written = found["ranks"]["free_running"]
+    assert written["override"]["value"] <= 1 - written["preferred"] + 1e-9, "an end of text is never written"
     for where in ("all", "behind_context"):
         assert all(layer["l2"]["value"] == 0 for layer in found["geometry"][where]["layers"])
     assert found["lens"]["summary"]["parted"]["value"] == 0
@@ -201,8 +221,8 @@ def test_text_of_the_models_is_escaped(run: Path, tmp_path: Path) -> None:
     assert "<b>$" not in html
     assert "&lt;script&gt;" in html
     assert "&lt;b&gt;$y$" in html
-    write_mechanism_page(tmp_path, results)
-    ElementTree.parse(tmp_path / "plots" / "lens-text.svg")
+    save_plot(tmp_path, "lens", partial(lens_grid, results["studies"]["lens"]))
+    ElementTree.parse(tmp_path / "lens.svg")
 
 
 def test_every_figure_of_the_paper_stands_beside_one_of_ours(run: Path) -> None:

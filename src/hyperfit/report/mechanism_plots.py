@@ -160,6 +160,7 @@ def rank_histogram(found: Found, paint: Paint) -> Figure:
             yerr=[[100 * arm for arm in side] for side in arms(known)],
             error_kw={"elinewidth": 0.9, "ecolor": paint.ink},
         )
+    axes.margins(y=0.15)
     bins = max((found[key]["bins"] for key in ("free_running", "teacher_forced")), key=len)
     axes.set_xticks(range(len(bins)), [str(start) if start < 1024 else f"{start // 1024}k" for start in bins])
     axes.tick_params(axis="x", labelsize=7.5)
