@@ -15,7 +15,7 @@ from hyperfit.recipe import Recipe
 from hyperfit.requests import Evaluation
 
 FLAGS = Path(__file__).parent / "flags.txt"
-COMMANDS = ("demo", "train", "evaluate", "generate", "report", "cache list", "cache clear")
+COMMANDS = ("demo", "train", "evaluate", "generate", "report", "mechanism", "cache list", "cache clear")
 QUICK = [
     "--length",
     "48",

@@ -1,6 +1,6 @@
 """Study: is the hyperfitted model only a colder base model? The base at equal entropy, in its predictions and texts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -149,6 +149,18 @@ def matched_temperature(pair: Pair, texts: Tensor, *, skip: int = 1, batch_size:
             return means[0], means[1]
 
         return match_mean(evaluate, float(entropies.cpu().double().mean()), len(held))
+
+
+def entropy_by_temperature(
+    pair: Pair, texts: Tensor, temperatures: Sequence[float], *, skip: int = 1, batch_size: int = 8
+) -> dict[float, float]:
+    """Temperature → mean entropy of the base model there, nats, on int64[texts, length]: for a picture."""
+    sums, n = torch.zeros(len(temperatures), dtype=torch.float64), 0
+    for chunk in predictions(partial(pair.side, "base"), texts=texts, skip=skip, batch_size=batch_size):
+        logits = chunk.logits[0]
+        rows = [entropy_and_slope(logits, temperature)[0].double().sum().cpu() for temperature in temperatures]
+        sums, n = sums + torch.stack(rows), n + len(logits)
+    return dict(zip(temperatures, (sums / n).tolist(), strict=True))
 
 
 def compared(pair: Pair, texts: Tensor, temperature: float, *, skip: int = 1) -> Positions:

@@ -67,6 +67,7 @@ def page(run: RunDir, texts: int) -> str:
         copied=copied(evaluation),
         least_copied=LEAST_COPIED,
         examples=examples(run, texts),
+        mechanism=(run.path / "mechanism.html").is_file(),
         marks=MARKS,
         least=LEAST,
         plain=plain,

@@ -1,0 +1,84 @@
+"""The verb: every study on one pair of models and one set of texts, each kept as soon as it is done."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from hyperfit.console import say
+from hyperfit.errors import UserError
+from hyperfit.mechanism.inquiry import STUDIES, Inquiry, Study
+from hyperfit.mechanism.studies import DEPENDS, EVERYWHERE, RUNNERS
+from hyperfit.mechanism.subject import Models, Subject, subject
+from hyperfit.model import autocast, inner_model
+from hyperfit.rundir import write_json
+
+
+def explain(models: Models, inquiry: Inquiry | None = None, *, again: bool = False) -> dict[str, Any]:
+    """Study how the tuned model differs from its base, and write OUTPUT/mechanism.json; returns what that holds.
+
+    ``models`` names the pair, ``settings`` what was last asked, ``studies`` each study's result: under ``made_with``
+    what it depends on, under ``sentence`` the finding, the rest as the study's ``to_dict`` gives it. The file is
+    written after every study, whole or not at all. A study that lies there already and depends on nothing that has
+    changed is not run again, unless ``again``; those of other weights or other texts are dropped. Raises UserError
+    before any model is loaded, with every problem.
+    """
+    inquiry = inquiry or Inquiry()
+    file = models.output / "mechanism.json"
+    before = read_mechanism(models)
+    of = subject(models, inquiry)
+    depth, shared = of.pair.depth, of.pair.shared_blocks
+    results: dict[str, Any] = {
+        "models": {"base": models.base, "tuned": models.tuned, "blocks": depth, "shared_blocks": shared},
+        "texts": {"n": len(of.texts), "context": inquiry.context, "total": inquiry.total},
+        "settings": {
+            **plain_settings(inquiry),
+            "device": str(of.device),
+            "precision": of.precision,
+            "attention": inner_model(of.pair.tuned).config._attn_implementation,
+        },
+        "studies": {
+            name: found
+            for name, found in before.get("studies", {}).items()
+            if of.identity.items() <= found["made_with"].items()
+        },
+    }
+    for name in (study for study in STUDIES if study in inquiry.studies):
+        wanted = made_with(name, of, inquiry)
+        known = results["studies"].get(name)
+        if known and known["made_with"] == wanted and not again:
+            say(f"{name}: done before")
+            continue
+        with autocast(of.device, of.precision):
+            found = RUNNERS[name](of, inquiry)
+        results["studies"][name] = {"made_with": wanted, **found}
+        results["studies"] = {study: results["studies"][study] for study in STUDIES if study in results["studies"]}
+        write_json(file, results)
+        say(f"{name}: {found['sentence']}")
+    if results != before:
+        write_json(file, results)
+    return results
+
+
+def made_with(study: Study, of: Subject, inquiry: Inquiry) -> dict[str, Any]:
+    """What a study's result depends on, as plain values."""
+    settings = plain_settings(inquiry)
+    return of.identity | {name: settings[name] for name in (*EVERYWHERE, *DEPENDS[study])}
+
+
+def plain_settings(inquiry: Inquiry) -> dict[str, Any]:
+    """The inquiry as JSON would give it back."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(inquiry).items()}
+
+
+def read_mechanism(models: Models) -> dict[str, Any]:
+    """What mechanism.json holds; empty if there is none. Raises UserError if it is damaged."""
+    file = models.output / "mechanism.json"
+    if not file.exists():
+        return {}
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if not all("made_with" in study for study in found["studies"].values()):
+            raise ValueError("a study does not say what it was made with")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{file}: cannot be read ({error}); remove it, and the studies are run anew") from error
+    return dict(found)

@@ -1,0 +1,162 @@
+"""Two models and the texts they are studied on: checked, named, and loaded."""
+
+import hashlib
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from hyperfit import assets
+from hyperfit.corpus import choose, starts
+from hyperfit.errors import UserError, collecting
+from hyperfit.evaluation import human_texts, trained_on
+from hyperfit.mechanism.inquiry import Inquiry
+from hyperfit.mechanism.pair import Pair, load_pair
+from hyperfit.model import load_config, load_tokenizer, pick_device, pick_precision, positions_of
+from hyperfit.recipe import Precision
+from hyperfit.requests import Evaluation
+from hyperfit.result import parts_of
+from hyperfit.rundir import RunDir, sha256
+from hyperfit.sources import read_documents
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models:
+    """The two models by name, and where results go."""
+
+    base: str
+    tuned: str
+    """As load_pair takes them."""
+    output: Path
+    run: RunDir | None = None
+    """The run that made the tuned model, where there is one."""
+
+    @classmethod
+    def of_run(cls, run: RunDir) -> "Models":
+        """A run's base model and result; results go to the run's folder. Raises UserError if it has no result."""
+        run.result  # noqa: B018  # raises if there is none
+        return cls(base=run.recipe.model, tuned=str(run.path), output=run.path, run=run)
+
+
+def models_of(
+    folder: Path | None = None, *, base: str | None = None, tuned: str | None = None, output: Path | None = None
+) -> Models:
+    """A run's models, or those named. Raises UserError unless it is one or the other, with a place for the results."""
+    if folder is not None:
+        if base is not None or tuned is not None:
+            raise UserError(f"--base, --tuned: {folder} already says which models; give a run or the two models")
+        models = Models.of_run(RunDir.open(folder))
+        return models if output is None else replace(models, output=output)
+    given = {"--base": base, "--tuned": tuned, "--output": output}
+    if base is None or tuned is None or output is None:
+        missing = ", ".join(flag for flag, value in given.items() if value is None)
+        raise UserError(f"{missing}: without a run, name both models and a folder for the results")
+    return Models(base=base, tuned=tuned, output=output)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What a checked inquiry comes to on this machine."""
+
+    pair: Pair
+    tokenizer: PreTrainedTokenizerBase
+    texts: Tensor
+    """int64[texts, total]: human text."""
+    epochs: int
+    """Epochs that the tuned model was trained for; 1 where that is not known."""
+    device: torch.device
+    precision: Precision
+    """bf16 or fp32"""
+    identity: dict[str, Any]
+    """What the results depend on beside the settings: digests of the models and of the texts, device, precision."""
+
+
+def subject(models: Models, inquiry: Inquiry) -> Subject:
+    """Check everything, then load both models. Raises UserError with every problem there is."""
+    problems, device, texts = list[str](), torch.device("cpu"), None
+    with collecting(problems):
+        device = pick_device(inquiry.device)
+    with collecting(problems):
+        limit = positions_of(load_config(models.base))
+        if limit and inquiry.total > limit:
+            problems.append(
+                f"--total {inquiry.total}: {models.base} knows {limit} positions; give at most {limit}, and with it "
+                "a smaller --context"
+            )
+        tokenizer = load_tokenizer(models.base)
+        texts = run_texts(models.run, inquiry, tokenizer) if models.run else other_texts(inquiry, tokenizer)
+        if len(texts) < 2:
+            problems.append(f"--contexts: gives {len(texts)} text of {inquiry.total} tokens; two or more are needed")
+    for name in (None if models.run else models.tuned, inquiry.scorer):
+        with collecting(problems):
+            if name is not None and name != models.base:
+                load_config(parts_of(name)[0])
+    if problems or texts is None:
+        raise UserError(*problems)
+    precision = pick_precision(inquiry.precision, device, evaluating=True)
+    return Subject(
+        pair=load_pair(models.base, models.tuned, device=device, precision=precision),
+        tokenizer=tokenizer,
+        texts=texts,
+        epochs=int((models.run.end or {}).get("epoch", 1)) if models.run else 1,
+        device=device,
+        precision=precision,
+        identity={
+            "base": digest(models.base),
+            "tuned": digest(models.tuned),
+            "texts": hashlib.sha256(texts.numpy().tobytes()).hexdigest()[:16],
+            "device": device.type,
+            "precision": precision,
+        },
+    )
+
+
+def run_texts(run: RunDir, inquiry: Inquiry, tokenizer: PreTrainedTokenizerBase) -> Tensor:
+    """int64[texts, total] that the run was not trained on. Raises UserError if its own texts have changed."""
+    trained_on(run, tokenizer)
+    settings = Evaluation(
+        contexts=inquiry.contexts,
+        most_contexts=inquiry.most_contexts,
+        context=inquiry.context,
+        total=inquiry.total,
+        seed=inquiry.seed,
+    )
+    return human_texts(run.recipe, settings, tokenizer).ids
+
+
+def other_texts(inquiry: Inquiry, tokenizer: PreTrainedTokenizerBase) -> Tensor:
+    """int64[texts, total] for models whose training texts are not known: a source's held-out part, or all of it."""
+    if not inquiry.contexts:
+        raise UserError("--contexts: name the texts on which --base and --tuned are studied, not those of training")
+    problems, rows = list[str](), list[Tensor]()
+    share = math.ceil(inquiry.most_contexts / len(inquiry.contexts))
+    for source in inquiry.contexts:
+        with collecting(problems):
+            everything, apart = read_documents(source, flag="--contexts")
+            found, short = starts(apart or everything, tokenizer, inquiry.total)
+            if not len(found):
+                problems.append(
+                    f"--contexts {source}: {short} documents, none of {inquiry.total} tokens; name longer texts or "
+                    "give a smaller --total"
+                )
+            rows.append(choose(found, share, inquiry.seed))
+    if problems:
+        raise UserError(*problems)
+    different = dict.fromkeys(tuple(row) for row in torch.cat(rows).tolist())
+    return torch.tensor(list(different)[: inquiry.most_contexts], dtype=torch.int64)
+
+
+def digest(name: str) -> str:
+    """A digest of a model's weights: of its files, or of its name and commit on the hub."""
+    base, adapter = parts_of(name)
+    folder = Path(assets.resolve(base, "models"))
+    parts = [sha256(file) for file in sorted(folder.glob("*.safetensors"))] if folder.is_dir() else [base]
+    if not folder.is_dir():
+        parts.append(str(getattr(load_config(base), "_commit_hash", None)))
+    if adapter is not None:
+        parts += [sha256(file) for file in sorted(adapter.glob("adapter_*"))]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,420 @@
+"""The findings of a mechanism study as plots: one function each, from mechanism.json to a figure."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from matplotlib import font_manager, rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hyperfit.report.curves import FIRST, INK, PAGE, RULE, SECOND, STYLE
+
+Found = dict[str, Any]
+"""One study's part of mechanism.json."""
+
+
+@dataclass(frozen=True)
+class Paint:
+    """The five colours of a plot."""
+
+    ink: str = INK
+    rule: str = RULE
+    first: str = FIRST
+    second: str = SECOND
+    page: str = PAGE
+
+
+IN_PAGE = Paint()
+"""Colours that stand for the page's own."""
+IN_FILE = Paint("#1e1d1b", "#cfc9be", "#1d5ca3", "#ad4f1a", "#ffffff")
+"""Those of a file, which nothing replaces."""
+
+
+@contextmanager
+def style(paint: Paint) -> Iterator[None]:
+    """Draw in these colours inside the block; in files, letters are shapes that need no font."""
+    own = dict(zip((INK, RULE, FIRST, SECOND, PAGE), vars(paint).values(), strict=True))
+    changes: dict[Any, Any] = {key: own.get(value, value) for key, value in STYLE.items()}
+    changes |= {"axes.titlesize": 9, "axes.titlelocation": "left", "legend.frameon": False, "legend.fontsize": 8}
+    with rc_context(changes if paint == IN_PAGE else {**changes, "svg.fonttype": "path"}):
+        yield
+
+
+# Numbers in mechanism.json
+
+
+def value(known: Found) -> float:
+    """The value of an estimate, NaN where it is undefined."""
+    return math.nan if known["value"] is None else float(known["value"])
+
+
+def arms(known: Sequence[Found]) -> tuple[list[float], list[float]]:
+    """Lengths of the error bars below and above; 0 where there is no interval."""
+    below = [0.0 if one["low"] is None else max(0.0, one["value"] - one["low"]) for one in known]
+    above = [0.0 if one["high"] is None else max(0.0, one["high"] - one["value"]) for one in known]
+    return below, above
+
+
+# The plots
+
+
+def temperature_curve(found: Found, paint: Paint) -> Figure:
+    """Mean entropy of the base model against temperature, with the target and T*."""
+    figure, (axes,) = panels(1, 1)
+    axes.plot([float(at) for at in found["curve"]], list(found["curve"].values()), color=paint.first, marker="o")
+    match = found["one"]
+    axes.axhline(match["target"], color=paint.second, linewidth=0.9, linestyle="--")
+    axes.annotate(
+        f"hyperfitted model: {match['target']:.2f}",
+        (0, match["target"]),
+        (3, 3),
+        color=paint.second,
+        xycoords=axes.get_yaxis_transform(),
+        textcoords="offset points",
+    )
+    if match["matched"]:
+        axes.plot([match["temperature"]], [match["entropy"]], "s", color=paint.second, markersize=6)
+        axes.annotate(
+            f"T* = {match['temperature']:.3g}",
+            (match["temperature"], match["entropy"]),
+            (9, -12),
+            textcoords="offset points",
+            color=paint.second,
+        )
+    axes.set(xlabel="temperature of the base model", ylabel="mean entropy, nats", ylim=(0, None))
+    return figure
+
+
+def temperature_diversity(found: Found, paint: Paint) -> Figure:
+    """Type-token ratio of every condition."""
+    figure, (axes,) = panels(1, 1)
+    conditions = list(found["diversity"])
+    known = [found["diversity"][name]["ttr"] for name in conditions]
+    colours = [
+        paint.second if name.startswith("hyper") else paint.ink if name == "human" else paint.first
+        for name in conditions
+    ]
+    places = range(len(conditions))
+    axes.barh(
+        places,
+        [value(one) for one in known],
+        color=colours,
+        height=0.62,
+        alpha=0.85,
+        xerr=arms(known),
+        error_kw={"elinewidth": 1, "ecolor": paint.ink},
+    )
+    axes.set_yticks(places, [name.replace("/", ", ") for name in conditions])
+    axes.invert_yaxis()
+    axes.grid(axis="x")
+    axes.grid(visible=False, axis="y")
+    axes.set(xlabel="type–token ratio", xlim=(0, 1))
+    return figure
+
+
+def bias_curves(found: Found, paint: Paint) -> Figure:
+    """Type-token ratio of the base model under every bias, against its strength."""
+    figure, (axes,) = panels(1, 1)
+    looks = [(paint.first, "-", "o"), (paint.first, "--", "s"), (paint.first, ":", "^"), (paint.first, "-.", "D")]
+    alphas: list[str] = []
+    for index, (name, curve) in enumerate(found["curves"].items()):
+        alphas = sorted(curve["diversity"], key=float)
+        known = [curve["diversity"][alpha]["ttr"] for alpha in alphas]
+        colour, dashes, marker = (paint.ink, "--", "x") if name.startswith("random") else looks[index % len(looks)]
+        axes.errorbar(
+            range(len(alphas)),
+            [value(one) for one in known],
+            yerr=arms(known),
+            color=colour,
+            linestyle=dashes,
+            marker=marker,
+            elinewidth=0.7,
+            label="all tokens" if name == "all" else name,
+        )
+    level(axes, value(found["hyperfitted"]["ttr"]), "hyperfitted", paint.second)
+    axes.set_xticks(range(len(alphas)), [f"{float(alpha):g}".replace("-", "−") for alpha in alphas])
+    axes.set(xlabel="strength α of the bias (not to scale)", ylabel="type–token ratio", ylim=(0, 1))
+    axes.legend(ncols=2, loc="upper left")
+    return figure
+
+
+def rank_histogram(found: Found, paint: Paint) -> Figure:
+    """Share of the tuned model's choices by their rank in the base model's order, in bins that double."""
+    figure, (axes,) = panels(1, 1)
+    for offset, key, name, colour in (
+        (-0.2, "free_running", "its own greedy texts", paint.second),
+        (0.2, "teacher_forced", "human text", paint.first),
+    ):
+        known = found[key]["histogram"]
+        axes.bar(
+            [place + offset for place in range(len(known))],
+            [100 * value(one) for one in known],
+            width=0.38,
+            color=colour,
+            alpha=0.85,
+            label=name,
+            yerr=[[100 * arm for arm in side] for side in arms(known)],
+            error_kw={"elinewidth": 0.9, "ecolor": paint.ink},
+        )
+    axes.margins(y=0.15)
+    bins = max((found[key]["bins"] for key in ("free_running", "teacher_forced")), key=len)
+    axes.set_xticks(range(len(bins)), [str(start) if start < 1024 else f"{start // 1024}k" for start in bins])
+    axes.tick_params(axis="x", labelsize=7.5)
+    axes.set(xlabel="rank under the base model, from … up (log scale)", ylabel="% of choices")
+    axes.legend(loc="upper right")
+    return figure
+
+
+def geometry_panels(found: Found, paint: Paint) -> Figure:
+    """Cosine, relative distance, dimensions and their change at every point; what lies after the norm stands apart."""
+    figure, axes = panels(2, 2)
+    layers = found["layers"]
+    names = [layer["point"] for layer in layers]
+    rows = (
+        (axes[0], "cosine", (("cosine", paint.first, ""),)),
+        (axes[1], "distance / norm of the base's state", (("relative_l2", paint.first, ""),)),
+        (axes[2], "participation ratio", (("dim_base", paint.first, "base"), ("dim_tuned", paint.second, "tuned"))),
+        (axes[3], "change of it (ΔDim)", (("delta_dim", paint.second, ""),)),
+    )
+    inside = [place for place, name in enumerate(names) if name != "norm"]
+    for panel, title, measures in rows:
+        for measure, colour, label in measures:
+            known = [layer[measure] for layer in layers]
+            heights = [value(one) for one in known]
+            look: Found = {"color": colour, "elinewidth": 0.9}
+            panel.errorbar(
+                inside, heights[: len(inside)], yerr=arms(known[: len(inside)]), marker="o", label=label or None, **look
+            )
+            if len(inside) < len(names):
+                panel.errorbar(
+                    [len(inside)],
+                    heights[-1:],
+                    yerr=arms(known[-1:]),
+                    marker="s",
+                    markersize=6,
+                    markerfacecolor=paint.page,
+                    linestyle="",
+                    **look,
+                )
+        if len(inside) < len(names):
+            panel.axvline(len(inside) - 0.5, color=paint.rule, linewidth=0.8, linestyle=":")
+        places = list(range(0, len(inside), max(1, -(-len(inside) // 7))))
+        if len(inside) < len(names):  # its name needs the room of the block before it
+            places = [place for place in places if place < len(inside) - 1] + [len(inside)]
+        panel.set_xticks(places, [short_point(names[place]) for place in places])
+        panel.set_title(title)
+    axes[0].set_ylim(min(0, *(value(layer["cosine"]) for layer in layers)), 1.05)
+    axes[2].legend(loc="upper left")
+    for panel in axes[2:]:
+        panel.set_xlabel("output of block")
+    return figure
+
+
+def short_point(point: str) -> str:
+    """``emb``, a block's number, or ``norm``."""
+    return {"embedding": "emb", "norm": "norm"}.get(point, point.removeprefix("block "))
+
+
+def lens_summary(found: Found, paint: Paint) -> Figure:
+    """By block: share of positions that have settled, entropy of what a layer would say, divergence of the sides."""
+    figure, axes = panels(1, 3)
+    by_point, places = found["by_point"], range(len(found["points"]))
+    for panel, title, measures in (
+        (
+            axes[0],
+            "final choice settled, %",
+            (("settled_base", paint.first, "base"), ("settled_tuned", paint.second, "tuned")),
+        ),
+        (axes[1], "entropy, nats", (("entropy_base", paint.first, "base"), ("entropy_tuned", paint.second, "tuned"))),
+        (axes[2], "KL(tuned ‖ base), nats", (("divergence", paint.second, ""),)),
+    ):
+        factor = 100 if "%" in title else 1
+        for measure, colour, label in measures:
+            known = by_point[measure]
+            panel.errorbar(
+                places,
+                [factor * value(one) for one in known],
+                yerr=[[factor * arm for arm in side] for side in arms(known)],
+                color=colour,
+                marker="o",
+                elinewidth=0.9,
+                label=label or None,
+            )
+        shown = list(places)[:: max(1, -(-len(places) // 7))]
+        panel.set_xticks(shown, [short_point(found["points"][place]) for place in shown])
+        panel.set_title(title)
+        panel.set_xlabel("output of block")
+        panel.set_ylim(0, None)
+    axes[0].legend(loc="upper left")
+    return figure
+
+
+def lens_grid(found: Found, paint: Paint) -> Figure:
+    """What each layer of both sides would say at some positions of one text, the surer the more strongly coloured."""
+    picture = found["picture"]
+    points, width = picture["points"], len(picture["written"])
+    figure = Figure(figsize=(8.6, 0.36 * (len(points) + 1) * 2 / 1.25), layout="constrained")
+    for axes, side, colour in zip(figure.subplots(2, 1), ("base", "tuned"), (paint.first, paint.second), strict=True):
+        axes.grid(visible=False)
+        for row, (tokens, sure) in enumerate(zip(picture[side]["tokens"], picture[side]["probability"], strict=True)):
+            for column, (token, probability) in enumerate(zip(tokens, sure, strict=True)):
+                axes.barh(row, 0.96, left=column, height=0.94, color=colour, alpha=0.06 + 0.6 * probability)
+                axes.text(
+                    column + 0.48,
+                    row,
+                    readable(token, 9),
+                    fontsize=6.2,
+                    ha="center",
+                    va="center",
+                    parse_math=False,
+                    color=paint.ink,
+                )
+        axes.set_xlim(0, width)
+        axes.set_ylim(-0.5, len(points) - 0.5)
+        axes.set_yticks(range(len(points)), [short_point(point) for point in points], fontsize=7)
+        axes.set_xticks([place + 0.48 for place in range(width)])
+        labels = axes.set_xticklabels([readable(token, 9) for token in picture["written"]], fontsize=6.5)
+        for label in labels:
+            label.set_parse_math(False)
+        axes.set_ylabel("block")
+        axes.set_title(f"{side}: the likeliest token after each block; below, what the tuned model wrote")
+        axes.spines["bottom"].set_visible(False)
+        axes.tick_params(length=0)
+    return figure
+
+
+def intervention_curves(found: Found, paint: Paint) -> Figure:
+    """Type-token ratio of the altered models: blocks swapped, update scaled, directions removed, spread undone."""
+    figure, axes = panels(2, 2)
+    looks = {
+        "graft": (paint.second, "o", "-", "tuned blocks on the base"),
+        "restore": (paint.first, "s", "-", "base blocks in the tuned"),
+        "scale": (paint.second, "o", "-", ""),
+        "keep": (paint.first, "^", ":", "keep the base's first"),
+        "remove": (paint.second, "o", "-", "remove those that grew"),
+        "random": (paint.ink, "x", "--", "remove random ones"),
+        "random-variance": (paint.ink, "D", ":", "random, same variance"),
+        "undo": (paint.second, "o", "-", "spread undone"),
+        "turned": (paint.ink, "x", "--", "moved as far at random"),
+    }
+    ends = {name: value(found[name]["ttr"]) for name in ("base", "tuned")}
+    for panel, title, xlabel, curves in (
+        (axes[0], "Last blocks swapped", "last blocks swapped", ("graft", "restore")),
+        (axes[1], "Update of the late blocks scaled", "strength λ", ("scale",)),
+        (
+            axes[2],
+            "Directions of the last block's output",
+            "directions (log scale)",
+            ("keep", "remove", "random", "random-variance"),
+        ),
+        (axes[3], "Added spread undone", "share undone, %", ("undo", "turned")),
+    ):
+        for curve in curves:
+            points = sorted((point for point in found["points"] if point["curve"] == curve), key=lambda p: p["amount"])
+            if not points:
+                continue
+            colour, marker, dashes, label = looks[curve]
+            known = [point["ttr"] for point in points]
+            factor = 100 if curve in ("undo", "turned") else 1
+            panel.errorbar(
+                [factor * point["amount"] for point in points],
+                [value(one) for one in known],
+                yerr=arms(known),
+                color=colour,
+                marker=marker,
+                linestyle=dashes,
+                elinewidth=0.8,
+                label=label or None,
+            )
+        for name, height in ends.items():
+            level(panel, height, name, paint.first if name == "base" else paint.second)
+        panel.set_title(title)
+        panel.set_xlabel(xlabel)
+        panel.set_ylim(0, 1)
+        if len(curves) > 1:
+            panel.legend(loc="upper left", ncols=2 if len(curves) > 2 else 1, columnspacing=1, handlelength=1.8)
+    ranks = sorted({point["amount"] for point in found["points"] if point["curve"] == "remove"})
+    axes[2].set_xscale("log", base=2)
+    axes[2].set_xticks(ranks, [f"{rank:g}" for rank in ranks])
+    axes[2].minorticks_off()
+    axes[0].set_ylabel("type–token ratio")
+    axes[2].set_ylabel("type–token ratio")
+    return figure
+
+
+def encouragement_bars(found: Found, paint: Paint) -> Figure:
+    """Human tokens among the best, and the best tokens' probability, before and after."""
+    figure, axes = panels(1, 2)
+    epochs = sorted(found["epochs"], key=int)
+    before, after = found["epochs"][epochs[0]], found["epochs"][epochs[-1]]
+    for panel, title, key in (
+        (axes[0], "human token among the k best, %", "within"),
+        (axes[1], "probability of the k best, %", "mass"),
+    ):
+        for offset, side, colour, name in (
+            (-0.2, before, paint.first, "base"),
+            (0.2, after, paint.second, "hyperfitted"),
+        ):
+            known = list(side[key].values())
+            panel.bar(
+                [place + offset for place in range(len(known))],
+                [100 * value(one) for one in known],
+                width=0.38,
+                color=colour,
+                alpha=0.85,
+                label=name,
+                yerr=[[100 * arm for arm in side] for side in arms(known)],
+                error_kw={"elinewidth": 0.9, "ecolor": paint.ink},
+            )
+        panel.set_xticks(range(len(before[key])), [f"k = {k}" for k in before[key]])
+        panel.set_title(title)
+        panel.set_ylim(0, 100)
+    axes[0].legend(loc="upper left")
+    return figure
+
+
+# Parts
+
+
+def panels(rows: int, columns: int) -> tuple[Figure, list[Axes]]:
+    """A figure of panels, at the size a telephone shows one, or a page two beside each other."""
+    size = {1: (4.6, 3.0), 2: (8.0, 2.9 * rows), 3: (9.0, 2.7)}[columns]
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    return figure, list(axes.flat)
+
+
+def level(axes: Axes, height: float, name: str, colour: str) -> None:
+    """A thin dashed line across, with its name behind the right end; nothing for NaN."""
+    if math.isnan(height):
+        return
+    axes.axhline(height, color=colour, linewidth=0.8, linestyle=(0, (4, 3)))
+    axes.annotate(
+        name,
+        (1, height),
+        (3, 0),
+        xycoords=axes.get_yaxis_transform(),
+        textcoords="offset points",
+        va="center",
+        color=colour,
+        fontsize=8,
+        annotation_clip=False,
+    )
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    """Characters of the font in which plots are set."""
+    font = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
+    return frozenset(font.get_charmap())
+
+
+def readable(token: str, most: int) -> str:
+    """A token as a label: line ends shown, at most ``most`` characters, a box for what the font lacks."""
+    text = token.strip(" ").replace("\n", "↵") or "␣"
+    text = "".join(letter if letter.isprintable() and ord(letter) in _glyphs() else "□" for letter in text)
+    return text if len(text) <= most else f"{text[: most - 1]}…"

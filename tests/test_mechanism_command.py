@@ -1,0 +1,272 @@
+"""``hyperfit mechanism``: whole runs on tiny random models, what it leaves, what it repeats, and what it refuses."""
+
+import dataclasses
+import json
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import torch
+
+from families import save_tiny
+from hyperfit.cli import main
+from hyperfit.errors import UserError
+from hyperfit.mechanism.explain import explain
+from hyperfit.mechanism.inquiry import STUDIES, Inquiry
+from hyperfit.mechanism.studies import DEPENDS, EVERYWHERE, RUNNERS
+from hyperfit.mechanism.subject import models_of
+from hyperfit.model import load_model
+from hyperfit.report.mechanism_page import PLOTS, page, save_plot
+from hyperfit.report.mechanism_papers import ROWS, comparison
+from hyperfit.report.mechanism_plots import lens_grid, readable
+from hyperfit.training import train
+from runs import recipe_for
+
+SHORT = ["--most-contexts", "3", "--intervention-contexts", "2", "--context", "4", "--total", "100"]
+SHORT += ["--alphas", "0", "0.5", "1", "--promoted", "20", "--scales", "0", "1", "--removed", "4", "--device", "cpu"]
+QUICK = Inquiry(
+    most_contexts=3,
+    intervention_contexts=2,
+    context=4,
+    total=100,
+    alphas=(0.0, 0.5, 1.0),
+    promoted=(20,),
+    scales=(0.0, 1.0),
+    removed=(4,),
+    device="cpu",
+)
+"""The same as SHORT."""
+WORDS = "river stone bread window horse letter winter copper garden ladder music salt paper engine harbour".split()
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("base"), max_position_embeddings=256)
+
+
+@pytest.fixture(scope="module")
+def tuned(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The base with other weights in every place."""
+    folder = tmp_path_factory.mktemp("tuned")
+    for file in base.iterdir():
+        if file.suffix != ".safetensors":
+            (folder / file.name).write_bytes(file.read_bytes())
+    model = load_model(str(base), device=torch.device("cpu"), dtype=torch.float32)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("texts")
+    for index in range(20):
+        words = [WORDS[(index * 7 + step * (index + 2)) % len(WORDS)] for step in range(60)]
+        (folder / f"{index:02}.txt").write_text(" ".join(words) + ".\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(base: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run that the whole command has been through."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    train(recipe_for((str(base), str(data)), lr=2e-2, heldout=0.3), folder)
+    main(["mechanism", str(folder), *SHORT])
+    return folder
+
+
+def held(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "mechanism.json").read_text())
+    return found
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main(["mechanism", *map(str, arguments)])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2, said
+    assert "Traceback" not in said
+    return said
+
+
+def test_every_study_leaves_its_numbers_its_sentence_and_its_plots(run: Path) -> None:
+    found = held(run)
+    assert tuple(found["studies"]) == STUDIES
+    for name, study in found["studies"].items():
+        assert len(re.findall(r"\d", study["sentence"])) >= 3, name
+    assert found["models"]["shared_blocks"] == found["models"]["blocks"] - 2
+    assert found["texts"] == {"n": 3, "context": 4, "total": 100}
+    assert found["studies"]["temperature"]["identical"] is True
+    assert found["studies"]["encouragement"]["epochs"].keys() == {"0", "3"}
+    assert found["studies"]["geometry"]["all"]["tokens"] == 3 * 99
+    assert found["studies"]["geometry"]["behind_context"]["tokens"] == 3 * 96
+    curve = found["studies"]["temperature"]["curve"]
+    assert curve["1.0"] == pytest.approx(found["studies"]["temperature"]["base_entropy"]["value"], rel=1e-4)
+    assert sorted(curve.values()) == list(curve.values())
+    names = {f"{plot.name}.{kind}" for plots in PLOTS.values() for plot in plots for kind in ("svg", "png")}
+    assert {file.name for file in (run / "plots").iterdir()} == names
+
+
+def test_plots_are_images_and_the_page_asks_for_nothing_outside_it(run: Path) -> None:
+    for file in (run / "plots").glob("*.svg"):
+        assert ElementTree.parse(file).getroot().tag.endswith("svg")
+        assert not re.search(r"#0[1-5]0[1-5]0[1-5]\b|currentColor|var\(", file.read_text()), (
+            "a colour of the page's own"
+        )
+    for file in (run / "plots").glob("*.png"):
+        assert file.read_bytes().startswith(b"\x89PNG")
+    html = (run / "mechanism.html").read_text()
+    drawings = re.findall(r"<svg.*?</svg>", html, re.DOTALL)
+    assert len(drawings) == sum(map(len, PLOTS.values()))
+    for drawing in drawings:
+        ElementTree.fromstring(drawing.replace("xlink:href", "href"))
+    assert not re.search(r"<(script|link|img|iframe)|src=|#0[1-5]0[1-5]0[1-5]\b", html)
+    ids = re.findall(r'\bid="([^"]+)"', html)
+    assert len(ids) == len(set(ids))
+    for study in held(run)["studies"].values():
+        assert study["sentence"][:40].split("&")[0].split("<")[0].split("'")[0] in html
+
+
+def test_a_repeat_skips_what_is_done_and_runs_what_has_changed(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+    for name in STUDIES:
+        monkeypatch.setitem(RUNNERS, name, lambda of, inquiry, name=name: ran.append(name) or fake(run, name))
+    before = (run / "mechanism.json").read_bytes()
+    page_before = (run / "mechanism.html").read_bytes()
+    main(["mechanism", str(run), *SHORT, "--json"])
+    printed = capsys.readouterr()
+    assert ran == []
+    assert (run / "mechanism.json").read_bytes() == before
+    assert (run / "mechanism.html").read_bytes() == page_before
+    assert json.loads(printed.out) == held(run)
+    assert printed.err.count("done before") == len(STUDIES)
+    models = models_of(run)
+    explain(models, dataclasses.replace(QUICK, alphas=(0.0, 0.2, 1.0)))
+    assert ran == ["bias"]
+    explain(models, dataclasses.replace(QUICK, studies=("lens",)), again=True)
+    assert ran == ["bias", "lens"]
+    assert tuple(held(run)["studies"]) == STUDIES, "what was not asked for stays"
+    explain(models, dataclasses.replace(QUICK, batch_size=2, studies=("ranks",)))
+    assert ran == ["bias", "lens", "ranks"]
+    explain(models, dataclasses.replace(QUICK, most_contexts=2, studies=("ranks",)))
+    assert tuple(held(run)["studies"]) == ("ranks",), "findings on other texts go"
+    (run / "mechanism.json").write_bytes(before)
+
+
+def fake(run: Path, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = held(run)["studies"][name]
+    return {key: value for key, value in found.items() if key != "made_with"}
+
+
+def test_whole_models_trained_elsewhere(base: Path, tuned: Path, data: Path, tmp_path: Path) -> None:
+    flags = ["--base", str(base), "--tuned", str(tuned), "--data", str(data), "-o", str(tmp_path / "out")]
+    main(["mechanism", *flags, *SHORT, "--studies", "ranks", "encouragement"])
+    found = held(tmp_path / "out")
+    assert found["models"]["shared_blocks"] == 0
+    assert found["studies"]["ranks"]["free_running"]["override"]["value"] > 0
+    assert (tmp_path / "out" / "mechanism.html").is_file()
+
+
+def test_a_model_against_itself_shows_nothing(base: Path, data: Path, tmp_path: Path) -> None:
+    models = models_of(base=str(base), tuned=str(base), output=tmp_path)
+    found = explain(models, dataclasses.replace(QUICK, contexts=(str(data),)))["studies"]
+    assert held(tmp_path)["studies"] == found
+    assert found["temperature"]["one"]["temperature"] == pytest.approx(1, abs=1e-3)
+    assert found["temperature"]["agreement"]["value"] == 1
+    assert found["ranks"]["teacher_forced"]["override"]["value"] == 0
+    written = found["ranks"]["free_running"]
+    assert written["override"]["value"] <= 1 - written["preferred"] + 1e-9, "an end of text is never written"
+    for where in ("all", "behind_context"):
+        assert all(layer["l2"]["value"] == 0 for layer in found["geometry"][where]["layers"])
+    assert found["lens"]["summary"]["parted"]["value"] == 0
+    assert "No verdict" in found["intervention"]["verdict"]
+    ttrs = {
+        alpha["ttr"]["value"] for curve in found["bias"]["curves"].values() for alpha in curve["diversity"].values()
+    }
+    assert len(ttrs) == 1
+    assert found["encouragement"]["epochs"]["0"] == found["encouragement"]["epochs"]["1"]
+
+
+def test_the_report_speaks_of_the_mechanism_once_there_is_one(run: Path) -> None:
+    from hyperfit.report.page import page as report
+    from hyperfit.rundir import RunDir
+
+    assert report(RunDir.open(run), 0).count('href="mechanism.html"') == 1
+    (run / "mechanism.html").rename(run / "elsewhere.html")
+    assert "mechanism.html" not in report(RunDir.open(run), 0)
+    (run / "elsewhere.html").rename(run / "mechanism.html")
+
+
+def test_text_of_the_models_is_escaped(run: Path, tmp_path: Path) -> None:
+    results = held(run)
+    evil = "<script>alert(1)</script> $x$ & \x00 中"
+    results["models"]["tuned"] = evil
+    results["studies"]["bias"]["promoted"] = [evil]
+    for row in (
+        *results["studies"]["lens"]["picture"]["tuned"]["tokens"],
+        results["studies"]["lens"]["picture"]["written"],
+    ):
+        row[0] = "<b>$y$"
+    results["studies"]["lens"]["picture"]["before"] = evil
+    html = page(results)
+    assert "<script" not in html
+    assert "<b>$" not in html
+    assert "&lt;script&gt;" in html
+    assert "&lt;b&gt;$y$" in html
+    save_plot(tmp_path, "lens", partial(lens_grid, results["studies"]["lens"]))
+    ElementTree.parse(tmp_path / "lens.svg")
+
+
+def test_every_figure_of_the_paper_stands_beside_one_of_ours(run: Path) -> None:
+    studies = held(run)["studies"]
+    for study in ("temperature", "ranks", "geometry"):
+        rows = comparison(study, studies[study])  # type: ignore[arg-type]
+        assert len(rows) == len(ROWS[study])  # type: ignore[index]
+        for row, (_, _, _, path) in zip(rows, ROWS[study], strict=True):  # type: ignore[index]
+            assert (row[3] == "–") == (path == ()), row
+    assert {row[3] for row in comparison("bias", studies["bias"])} == {"–"}, "500 tokens were not asked for"
+
+
+@pytest.mark.parametrize(
+    ("token", "label"), [(" word", "word"), ("\n", "↵"), ("  ", "␣"), ("\x00", "□"), ("discovered", "discover…")]
+)
+def test_labels_of_tokens(token: str, label: str) -> None:
+    assert readable(token, 9) == label
+
+
+def test_every_setting_decides_something() -> None:
+    decides = {*EVERYWHERE, *(name for names in DEPENDS.values() for name in names)}
+    by_identity = {"contexts", "most_contexts", "device", "precision"}
+    assert decides | by_identity | {"studies"} == set(vars(Inquiry()))
+
+
+def test_bad_inquiries_name_every_problem() -> None:
+    with pytest.raises(UserError) as error:
+        Inquiry(total=50, alphas=(0.0,), promoted=(0,), scales=(float("nan"),), studies=(), seed=-1)
+    for part in ("--total 50", "--alphas 0", "--promoted 0", "--scales nan", "--studies", "--seed -1"):
+        assert part in str(error.value)
+
+
+def test_bad_input(run: Path, base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--tuned, --output" in fails(capsys, "--base", base)
+    assert "already says which" in fails(capsys, run, "--base", base, "--tuned", base)
+    assert "no run here" in fails(capsys, tmp_path / "none")
+    out = tmp_path / "out"
+    said = fails(
+        capsys, "--base", base, "--tuned", "./absent", "-o", out, *SHORT, "--total", 999, "--contexts", "nope.txt",
+        "--device", "cuda:99",
+    )  # fmt: skip
+    for part in ("--total 999", "./absent", "--contexts nope.txt", "--device cuda:99"):
+        assert part in said
+    assert "--contexts: name the texts" in fails(capsys, "--base", base, "--tuned", base, "-o", out, *SHORT)
+    assert not out.exists()
+    (tmp_path / "mechanism.json").write_text("[1]")
+    assert "remove it" in fails(capsys, run, *SHORT, "-o", tmp_path)
