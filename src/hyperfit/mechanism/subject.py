@@ -12,8 +12,9 @@ from transformers import PreTrainedTokenizerBase
 
 from hyperfit import assets
 from hyperfit.corpus import choose, starts
+from hyperfit.decode.run_citations import trained_on
 from hyperfit.errors import UserError, collecting
-from hyperfit.evaluation import human_texts, trained_on
+from hyperfit.heldout import human_texts
 from hyperfit.mechanism.inquiry import Inquiry
 from hyperfit.mechanism.pair import Pair, load_pair
 from hyperfit.model import load_config, load_tokenizer, pick_device, pick_precision, positions_of

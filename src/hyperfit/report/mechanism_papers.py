@@ -8,7 +8,8 @@ from typing import Any
 
 from hyperfit.measure.estimate import Estimate
 from hyperfit.mechanism.inquiry import Study
-from hyperfit.report.table import interval, number, ratio
+from hyperfit.report.measures import number, ratio
+from hyperfit.report.table import interval
 
 SOURCE = (
     "Li, Ding, Garces Arias and Heumann (2026), Beyond Temperature: Hyperfitting as a Late-Stage Geometric Expansion, "
