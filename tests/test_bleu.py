@@ -124,3 +124,13 @@ def test_interval_of_a_corpus_is_that_of_resampled_texts() -> None:
     assert [found.low, found.high] == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.2 * spread)
     one = bleu_counts(texts[:1], references).corpus()
     assert one.to_dict() == Estimate(one.value, math.nan, math.nan, 1).to_dict()
+
+
+def test_a_verbatim_excerpt_scores_100_whatever_its_length() -> None:
+    training = [list(range(256)), list(range(300, 500))]
+    excerpts = [training[0][10:70], training[1][5:200], [7, 8, 9, 10, 11]]
+    assert bleu_counts(excerpts, training).of_excerpts().per_text().tolist() == pytest.approx([100, 100, 100])
+    assert bleu_counts(excerpts, training).per_text()[0] < 10
+    longer = bleu_counts([list(range(256)) * 2], training)
+    assert longer.of_excerpts().per_text().tolist() == longer.per_text().tolist()
+    assert math.isnan(bleu_counts([[1, 2]], []).of_excerpts().per_text()[0])

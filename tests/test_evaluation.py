@@ -382,7 +382,7 @@ def test_conditions_comparisons_settings_and_samples(folder: Path, run: RunDir) 
         for line in (run.path / "samples" / "hyperfitted-nucleus+blocked.jsonl").read_text().splitlines()
     ]
     assert len(written) == TEXTS
-    assert (written[0]["decoding"], written[0]["top_p"], written[0]["citation_tokens"]) == ("nucleus", 0.9, K)
+    assert (written[0]["decoding"], written[0]["top_p"], written[0]["citation_tokens"]) == ("nucleus+blocked", 0.9, K)
     free = json.loads((run.path / "samples" / "hyperfitted-nucleus.jsonl").read_text().splitlines()[0])
     assert "citation_tokens" not in free
 

@@ -94,13 +94,34 @@ def test_texts_from_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 def test_each_bad_line_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "texts.jsonl"
-    file.write_text('{"continuation": "x"}\n{broken\n\n[1]\n{"context": 3}\n{"continuation": "x", "model": "human"}\n')
+    bad = ["{broken", "", "[1]", '{"context": 3}', '{"continuation": "x", "model": "a\\u001bb"}']
+    file.write_text("\n".join(['{"continuation": "x"}', *bad]))
     said = fails(capsys, "evaluate", "--texts", file, "--training", "nope.txt")
     assert [line.partition(", line ")[2][:2] for line in said[:-1]] == ["2:", "4:", "5:", "5:", "6:"]
     assert "--training nope.txt" in said[-1]
     assert "cannot be read" in fails(capsys, "evaluate", "--texts", tmp_path / "none.jsonl")[0]
     file.write_text("\n")
     assert "holds no line" in fails(capsys, "evaluate", "--texts", file)[0]
+
+
+def test_texts_of_a_human_are_the_references(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "texts.jsonl"
+    rows = [{"continuation": "one two", "model": "human"}, {"continuation": "three", "model": "m", "reference": "four"}]
+    file.write_text("\n".join(json.dumps(row) for row in rows))
+    main(["evaluate", "--texts", str(file), "--json"])
+    conditions = json.loads(capsys.readouterr().out)["conditions"]
+    assert list(conditions) == ["m", "human"]
+    assert conditions["human"]["self_bleu"]["n"] == 2
+
+
+def test_what_lies_beside_the_tables_stays(tmp_path: Path) -> None:
+    file, own = tmp_path / "texts.jsonl", tmp_path / "out" / "tables" / "mine.csv"
+    file.write_text('{"continuation": "one two"}\n')
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+    main(["evaluate", "--texts", str(file), "-o", str(tmp_path / "out")])
+    assert own.read_text() == "mine"
+    assert (own.parent / "table1.tex").is_file()
 
 
 def test_a_run_or_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -356,7 +356,7 @@ def show_tables(results: dict[str, Any], *more: Any, as_json: bool) -> None:
     from rich.console import Console
 
     from hyperfit.report.exports import to_json
-    from hyperfit.report.paper_tables import all_tables, terminal_tables
+    from hyperfit.report.paper_tables import all_tables, blocking_lines, terminal_tables
     from hyperfit.report.table import terminal_sheets
     from hyperfit.report.texts import terminal_copies
 
@@ -365,8 +365,13 @@ def show_tables(results: dict[str, Any], *more: Any, as_json: bool) -> None:
         return
     console = Console(width=None if sys.stdout.isatty() else 100)
     with console.capture() as page:  # rich would end the process itself if the reader of a pipe has gone
-        for shown in (terminal_sheets(terminal_tables(results)), terminal_copies(results), *more):
-            console.print(shown)
+        for shown in (
+            terminal_sheets(terminal_tables(results)),
+            *blocking_lines(results),
+            terminal_copies(results),
+            *more,
+        ):
+            console.print(shown, highlight=False)
     print(page.get(), end="")
 
 

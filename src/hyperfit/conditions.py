@@ -41,7 +41,7 @@ class Condition:
 
     def made_by(self, settings: Evaluation) -> dict[str, Any]:
         """All that made its texts."""
-        how = {"decoding": str(self.decoding), **self.decoding.settings, "seed": settings.seed}
+        how = {"decoding": self.way, **self.decoding.settings, "seed": settings.seed}
         return {**how, **(citation_settings(settings) if self.blocked else {})}
 
 

@@ -71,6 +71,8 @@ def continuations(request: Request) -> Iterator[dict[str, Any]]:
             processors=blockers,
             advance=advance,
         )
+    for counts in (blocker.counts() for blocker in blockers):
+        say(f"citations: forbidden at {counts.blocked} of {counts.steps} steps, the choice changed at {counts.changed}")
     for prompt, context, ids in zip(prompts, contexts, written, strict=True):
         row: dict[str, Any] = {
             "prompt": prompt,

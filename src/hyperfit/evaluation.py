@@ -70,7 +70,6 @@ def evaluate(run: RunDir, settings: Evaluation) -> dict[str, Any]:
         say(ONE_AT_A_TIME)
     observed = observe(run, place, settings, conditions)
     strings = {name: place.texts.strings(place.tokenizer, rows) for name, rows in observed.texts.items()}
-    save_samples(run, place, strings, conditions, settings)
     index = TrainingIndex(place.training)
     scores = score(observed.texts, place.training, strings, index)
     values = {name: dict(found.per_text) for name, found in scores.items()}
@@ -103,6 +102,7 @@ def evaluate(run: RunDir, settings: Evaluation) -> dict[str, Any]:
         "comparisons": comparisons(values, conditions),
         "copies": copies(observed.texts, index, place.training, decode),
     }
+    save_samples(run, place, strings, conditions, settings)
     write_json(run.path / "evaluation.json", results)
     return results
 

@@ -119,8 +119,11 @@ def read_line(written: str, where: str) -> Line:
     if row.get("continuation") is None:
         problems.append(f"{where}: has no continuation; add that field, or remove the line")
     condition = "/".join(row[name] for name in ("model", "decoding") if isinstance(row.get(name), str) and row[name])
-    if condition == HUMAN:
-        problems.append(f"{where}: model {HUMAN} is what the references are called; name another, or give a reference")
+    problems += [
+        f"{where}: {name} holds characters that cannot be shown; write its name in letters"
+        for name in ("model", "decoding")
+        if isinstance(row.get(name), str) and not row[name].isprintable()
+    ]
     if problems:
         raise UserError(*problems)
     return Line(row.get("context") or "", row["continuation"], row.get("reference"), condition or "texts")
@@ -132,11 +135,13 @@ def training_documents(source: str | None) -> list[Document]:
 
 
 def by_condition(lines: Sequence[Line]) -> dict[str, list[tuple[str, str]]]:
-    """Condition → (context, text) of its lines; last the references, each once."""
+    """Condition → (context, text) of its lines; last the references, each once, and lines whose model is "human"."""
     found: dict[str, list[tuple[str, str]]] = {line.condition: [] for line in lines}
     for line in lines:
         found[line.condition].append((line.context, line.continuation))
-    references = dict.fromkeys((line.context, line.reference) for line in lines if line.reference is not None)
+    references = dict.fromkeys(found.pop(HUMAN, [])) | dict.fromkeys(
+        (line.context, line.reference) for line in lines if line.reference is not None
+    )
     return found | ({HUMAN: [(context, text) for context, text in references]} if references else {})
 
 

@@ -1,10 +1,13 @@
 """Texts of several conditions → every measure that needs no model, and what of them was copied."""
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
+
+import numpy as np
 
 from hyperfit.measure.bleu import BleuCounts, bleu_counts
 from hyperfit.measure.diversity import ttr_curve
@@ -52,7 +55,8 @@ class Scores:
         }
         found |= {name: value.to_dict() for name, value in self.pooled.items()}
         if "longest_overlap" in self.per_text:
-            found["most_overlap"] = int(max(self.per_text["longest_overlap"], default=0))
+            known = [overlap for overlap in self.per_text["longest_overlap"] if not math.isnan(overlap)]
+            found["most_overlap"] = int(max(known, default=0))
         found["ttr_by_position"] = [{"end": end, **value.to_dict()} for end, value in self.by_position]
         return found
 
@@ -95,7 +99,7 @@ def score(
 
 def dataset_counts(texts: Mapping[str, Texts], training: Texts) -> dict[str, BleuCounts]:
     """Condition → n-grams of its texts that the training data holds too; the training data is read once for all."""
-    everything = bleu_counts([tokens for rows in texts.values() for tokens in rows], training)
+    everything = bleu_counts([tokens for rows in texts.values() for tokens in rows], training).of_excerpts()
     ends = list(accumulate(len(rows) for rows in texts.values()))
     return {
         name: BleuCounts(
@@ -112,10 +116,11 @@ def memorisation(texts: Mapping[str, Texts], index: TrainingIndex) -> dict[str, 
     """Condition → measure → a value a text: the longest run that the training data holds too, and what is new."""
     measured = {}
     for name, rows in texts.items():
-        overlaps, novel = longest_overlaps(rows, index), novel_shares(rows, index, max(NOVEL))
+        novel = novel_shares(rows, index, max(NOVEL))
+        known = np.where([len(tokens) > 0 for tokens in rows], longest_overlaps(rows, index), np.nan)
         measured[name] = {
-            "longest_overlap": overlaps.astype(float).tolist(),
-            "long_overlap_share": (overlaps > LONG_OVERLAP).astype(float).tolist(),
+            "longest_overlap": known.tolist(),
+            "long_overlap_share": np.where(np.isnan(known), np.nan, known > LONG_OVERLAP).tolist(),
             **{f"novel_{n}grams": novel[:, n - 1].tolist() for n in NOVEL},
         }
     return measured

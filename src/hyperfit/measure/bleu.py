@@ -8,7 +8,7 @@ sentence_bleu), of a corpus all four (corpus_bleu). One thing differs: what is u
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,10 @@ class BleuCounts:
         """float64[texts]: BLEU of each text, 0 to 100; NaN for a text without tokens, or without references."""
         return bleu(self.matched, self.total, self.length, self.reference_length, effective_order=True)
 
+    def of_excerpts(self) -> "BleuCounts":
+        """The same without brevity penalty for texts that are shorter than every reference: they may be excerpts."""
+        return replace(self, reference_length=np.minimum(self.reference_length, self.length))
+
     def corpus(self) -> Estimate:
         """BLEU of all texts as one corpus, 0 to 100, with its interval over resampled texts (Koehn, 2004).
 
@@ -85,7 +89,8 @@ def bleu_counts(texts: Sequence[Sequence[int]], references: Sequence[Sequence[in
 
     The references pass by in chunks of about ``chunk`` tokens, of which only the n-grams that the
     texts hold are kept: memory grows with the texts and the chunk, not with the references.
-    Source: "dataset BLEU" of Carlsson et al. (2025), whose settings are not known.
+    Source: "dataset BLEU" of Carlsson et al. (2025), whose settings are not known. Sequences of training data are often
+    longer than the texts, and the penalty for brevity would then measure their length: see ``of_excerpts``.
     """
     stream, owner = joined(texts)
     ngrams = Ngrams(stream, ORDERS)

@@ -72,9 +72,11 @@ def share_estimate(hits: Sequence[float]) -> Estimate:
     """Share of the texts that are hits (values 0 or 1), with Wilson's 95 % interval (scipy.stats.binomtest).
 
     A bootstrap of 0 hits in 72 texts would claim a share of exactly 0; this interval says at most 5 %.
+    NaN values are texts on which the measure is undefined; they are left out and do not count in n.
     """
-    if not len(hits):
+    known = [hit for hit in hits if not math.isnan(hit)]
+    if not known:
         return Estimate(math.nan, math.nan, math.nan, 0)
-    result = binomtest(int(sum(hits)), len(hits))
+    result = binomtest(int(sum(known)), len(known))
     interval = result.proportion_ci(confidence_level=LEVEL, method="wilson")
-    return Estimate(float(result.statistic), float(interval.low), float(interval.high), len(hits))
+    return Estimate(float(result.statistic), float(interval.low), float(interval.high), len(known))

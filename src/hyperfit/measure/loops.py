@@ -58,7 +58,9 @@ def tail_matches(tokens: Sequence[int]) -> list[int]:
 
 
 def ends_in_loop(tokens: Sequence[int]) -> float:
-    """1 if the text ends in a loop (``ending_loop``), else 0: a hit for share_estimate."""
+    """1 if the text ends in a loop (``ending_loop``), else 0: a hit for share_estimate. NaN if too short for one."""
+    if len(tokens) < LEAST_TOKENS:
+        return math.nan
     return float(ending_loop(tokens) is not None)
 
 

@@ -29,12 +29,11 @@ LATEX = {
 
 
 def write_tables(folder: Path, sheets: Sequence[Sheet]) -> None:
-    """folder/NAME.csv and NAME.tex for each sheet; the folder is replaced as a whole."""
-    with writing(folder) as aside:
-        aside.mkdir()
-        for sheet in sheets:
-            (aside / f"{sheet.name}.csv").write_text(to_csv(sheet), encoding="utf-8", newline="")
-            (aside / f"{sheet.name}.tex").write_text(to_latex(sheet), encoding="utf-8")
+    """folder/NAME.csv and NAME.tex for each sheet, each whole or absent; what else lies in the folder stays."""
+    for sheet in sheets:
+        for kind, content in (("csv", to_csv(sheet)), ("tex", to_latex(sheet))):
+            with writing(folder / f"{sheet.name}.{kind}") as aside:
+                aside.write_text(content, encoding="utf-8", newline="")
 
 
 def numbers(sheet: Sheet) -> Iterator[dict[str, Any]]:

@@ -123,7 +123,8 @@ MEMORISATION = (
         "dataset_bleu",
         "dataset BLEU",
         number(1),
-        "BLEU of each text with all training sequences as references, mean; 0, where nothing is shared, to 100.",
+        "BLEU of each text with all training sequences as references, mean, without penalty for a text shorter than "
+        "these; 0, where nothing is shared, to 100 for a verbatim excerpt.",
     ),
     Measure(
         "longest_overlap",

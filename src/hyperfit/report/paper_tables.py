@@ -58,6 +58,17 @@ def terminal_tables(evaluation: Evaluation) -> list[Sheet]:
     return [*paper_tables(evaluation), *(one for one in more_tables(evaluation) if one.name == "likeness")]
 
 
+def blocking_lines(evaluation: Evaluation) -> list[str]:
+    """How often the blocking of citations acted, a line a condition."""
+    lines = []
+    for name, measures in evaluation.get("conditions", {}).items():
+        blocked, changed = measures.get("blocked_steps"), measures.get("changed_choices")
+        if blocked and changed and changed["value"] is not None:
+            share, choices = f"{blocked['value']:.1%} of {blocked['n']:,} steps", f"{changed['value']:.2%}"
+            lines.append(f"{name}: a token was forbidden at {share}; the choice changed at {choices}")
+    return lines
+
+
 def all_tables(evaluation: Evaluation) -> list[Sheet]:
     """The papers' tables, and the others."""
     return [*paper_tables(evaluation), *more_tables(evaluation)]
