@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from hyperfit.adapt import late_stage_lora_config
     from hyperfit.decode.blocking import CitationBlocker
     from hyperfit.decode.generate import continue_contexts
+    from hyperfit.decode.sampling import SeededSampling
     from hyperfit.evaluation import evaluate
     from hyperfit.mechanism.bias import StaticBias
     from hyperfit.mechanism.explain import explain
     from hyperfit.mechanism.subject import models_of
     from hyperfit.mechanism.temperature import EntropyMatchedTemperature
+    from hyperfit.prefix.cache import cache_prefix
     from hyperfit.report.mechanism_page import write_mechanism_page
     from hyperfit.report.page import write_report
     from hyperfit.result import load_any
@@ -32,8 +34,10 @@ __all__ = [
     "Inquiry",
     "Recipe",
     "RunDir",
+    "SeededSampling",
     "StaticBias",
     "UserError",
+    "cache_prefix",
     "carlsson2025",
     "continue_contexts",
     "evaluate",
@@ -53,7 +57,9 @@ _LAZY = {
     "CitationBlocker": "hyperfit.decode.blocking",
     "EntropyMatchedTemperature": "hyperfit.mechanism.temperature",
     "RunDir": "hyperfit.rundir",
+    "SeededSampling": "hyperfit.decode.sampling",
     "StaticBias": "hyperfit.mechanism.bias",
+    "cache_prefix": "hyperfit.prefix.cache",
     "continue_contexts": "hyperfit.decode.generate",
     "evaluate": "hyperfit.evaluation",
     "explain": "hyperfit.mechanism.explain",
