@@ -128,6 +128,6 @@ def test_a_run_or_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     for both in (["run", "--texts", "x.jsonl"], []):
         (line,) = fails(capsys, "evaluate", *both)
         assert "either a RUN, or texts from elsewhere with --texts" in line
-    assert "--seed: is of no use" in fails(capsys, "evaluate", "--texts", "x.jsonl", "--seed", 3)[0]
+    assert "--seed: is not for --texts" in fails(capsys, "evaluate", "--texts", "x.jsonl", "--seed", 3)[0]
     said = fails(capsys, "evaluate", "run", "--training", "builtin:news", "-o", "there")
     assert [line.split()[1] for line in said] == ["--training:", "--output:"]

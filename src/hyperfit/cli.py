@@ -146,11 +146,9 @@ class Evaluate(Evaluation):
         useless = [name for name, value in foreign.items() if value is not None]
         if self.texts is not None:
             useless = [name for name, value in vars(settings).items() if value != getattr(Evaluation(), name)]
-        wrong = "texts that are there already" if self.texts is not None else "a run; it goes with --texts"
+        wrong = "--texts; it goes with a RUN" if self.texts is not None else "a RUN; it goes with --texts"
         if useless:
-            raise UserError(
-                *(f"--{name.replace('_', '-')}: is of no use for {wrong}; leave it out" for name in useless)
-            )
+            raise UserError(*(f"--{name.replace('_', '-')}: is not for {wrong}; leave it out" for name in useless))
 
     def measure_texts(self, texts: Path) -> None:
         """Measure texts from elsewhere, and print or write what they come to."""

@@ -17,6 +17,7 @@ from hyperfit.heldout import Place, checked
 from hyperfit.measure.agreement import agreement, top1_agreement
 from hyperfit.measure.calibration import Calibration, calibration
 from hyperfit.measure.coherence import coherence
+from hyperfit.measure.diversity import TTR_WINDOW
 from hyperfit.measure.estimate import Estimate, estimate, paired_difference
 from hyperfit.measure.likeness import Mauve, mauve
 from hyperfit.measure.predictions import Predictions, Reader, predict, without_adapter
@@ -68,6 +69,10 @@ def evaluate(run: RunDir, settings: Evaluation) -> dict[str, Any]:
     conditions = conditions_of(settings)
     if settings.batch_invariant:
         say(ONE_AT_A_TIME)
+    if len(place.texts.ids) < settings.most_contexts:
+        say(f"{len(place.texts.ids)} contexts: no more of {settings.total} tokens are there")
+    if settings.total - settings.context < TTR_WINDOW:
+        say(f"continuations of {settings.total - settings.context} tokens have no TTR, which takes {TTR_WINDOW}")
     observed = observe(run, place, settings, conditions)
     strings = {name: place.texts.strings(place.tokenizer, rows) for name, rows in observed.texts.items()}
     index = TrainingIndex(place.training)
@@ -233,6 +238,8 @@ def likenesses(place: Place, strings: Mapping[str, Sequence[str]], featuriser: s
                         advance=advance,
                     )
                 )
+            if found[name]["value"] is None:
+                say(f"MAUVE of {name}: undefined, {found[name]['n']} texts are long enough for the featuriser")
     return found
 
 
