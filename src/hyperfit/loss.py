@@ -71,8 +71,8 @@ class _ChunkedLoss(torch.autograd.Function):
             if any(ctx.needs_input_grad):
                 found = torch.autograd.grad(part, (leaf, *weights))
                 pieces.append(found[0])
-                for whole, part in zip(sums, found[1:], strict=True):
-                    whole += part
+                for whole, gradient in zip(sums, found[1:], strict=True):
+                    whole += gradient
         ctx.save_for_backward(*([torch.cat(pieces)] if pieces else []), *sums)
         ctx.mark_non_differentiable(total)
         return total, total * share

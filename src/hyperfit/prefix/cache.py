@@ -48,9 +48,9 @@ class PrefixCache:
     def __init__(self, entry: Entry, plan: "Plan", bypass: Bypass, *, reused: bool, tell: Say = say) -> None:
         self.entry, self.rows, self.bypass, self.reused, self.tell = entry, plan.rows, bypass, reused, tell
         self.states = States(entry.states, plan.shape, plan.model.dtype)
-        below = below_the_cut(plan.model, plan.frozen)
-        self.frozen = list(parameters_of(below).values())
-        self.dropping = [module for _, module in below if dropout_of(module)]
+        # modules and not their parameters: streaming replaces those, and the old ones would stay in memory
+        self.below = [module for _, module in below_the_cut(plan.model, plan.frozen)]
+        self.dropping = [module for module in self.below if dropout_of(module)]
         self.on = True
         self.missed = False
         self.served = 0
@@ -102,7 +102,9 @@ class PrefixCache:
             return None
         if mask is not None and not (isinstance(mask, Tensor) and mask.dim() == 2 and bool(mask.all())):
             return None
-        if any(p.requires_grad for p in self.frozen) or any(module.training for module in self.dropping):
+        if any(p.requires_grad for module in self.below for p in module.parameters(recurse=False)):
+            return None
+        if any(module.training for module in self.dropping):
             return None
         rows = self.rows.find(ids)
         if rows is None:

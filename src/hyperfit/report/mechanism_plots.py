@@ -59,6 +59,20 @@ def arms(known: Sequence[Found]) -> tuple[list[float], list[float]]:
     return below, above
 
 
+def bars_of_shares(axes: Axes, known: Sequence[Found], offset: float, colour: str, name: str, paint: Paint) -> None:
+    """A bar a share, in percent with its interval, ``offset`` beside the whole numbers of the axis."""
+    axes.bar(
+        [place + offset for place in range(len(known))],
+        [100 * value(one) for one in known],
+        width=0.38,
+        color=colour,
+        alpha=0.85,
+        label=name,
+        yerr=[[100 * arm for arm in side] for side in arms(known)],
+        error_kw={"elinewidth": 0.9, "ecolor": paint.ink},
+    )
+
+
 # The plots
 
 
@@ -149,17 +163,7 @@ def rank_histogram(found: Found, paint: Paint) -> Figure:
         (-0.2, "free_running", "its own greedy texts", paint.second),
         (0.2, "teacher_forced", "human text", paint.first),
     ):
-        known = found[key]["histogram"]
-        axes.bar(
-            [place + offset for place in range(len(known))],
-            [100 * value(one) for one in known],
-            width=0.38,
-            color=colour,
-            alpha=0.85,
-            label=name,
-            yerr=[[100 * arm for arm in side] for side in arms(known)],
-            error_kw={"elinewidth": 0.9, "ecolor": paint.ink},
-        )
+        bars_of_shares(axes, found[key]["histogram"], offset, colour, name, paint)
     axes.margins(y=0.15)
     bins = max((found[key]["bins"] for key in ("free_running", "teacher_forced")), key=len)
     axes.set_xticks(range(len(bins)), [str(start) if start < 1024 else f"{start // 1024}k" for start in bins])
@@ -359,17 +363,7 @@ def encouragement_bars(found: Found, paint: Paint) -> Figure:
             (-0.2, before, paint.first, "base"),
             (0.2, after, paint.second, "hyperfitted"),
         ):
-            known = list(side[key].values())
-            panel.bar(
-                [place + offset for place in range(len(known))],
-                [100 * value(one) for one in known],
-                width=0.38,
-                color=colour,
-                alpha=0.85,
-                label=name,
-                yerr=[[100 * arm for arm in side] for side in arms(known)],
-                error_kw={"elinewidth": 0.9, "ecolor": paint.ink},
-            )
+            bars_of_shares(panel, list(side[key].values()), offset, colour, name, paint)
         panel.set_xticks(range(len(before[key])), [f"k = {k}" for k in before[key]])
         panel.set_title(title)
         panel.set_ylim(0, 100)
