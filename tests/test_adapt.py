@@ -70,6 +70,8 @@ METHODS = [
         pytest.param({"method": "late-lora", "late_blocks": depth}, range(BLOCKS - depth, BLOCKS), id=f"late {depth}")
         for depth in (1, 2, BLOCKS)
     ),
+    pytest.param({"method": "lora", "blocks": (0, 1)}, range(2), id="the first two"),
+    pytest.param({"method": "lora", "blocks": (1,)}, range(1, 2), id="one in the middle"),
 ]
 """Every way to adapt, with the blocks it is meant to touch."""
 
@@ -264,9 +266,14 @@ def test_depth_is_checked_before_weights_are_read() -> None:
         check_depth(recipe(late_blocks=7), depth=6)
     with pytest.raises(UserError, match="--late-blocks 0"):
         recipe(late_blocks=0)
+    check_depth(recipe(method="lora", blocks=(5, 0)), depth=6)
+    with pytest.raises(UserError, match="--blocks 6 9: tiny has the blocks 0 to 5"):
+        check_depth(recipe(method="lora", blocks=(9, 2, 6)), depth=6)
 
 
 def test_description_for_people() -> None:
     late = Learning(blocks=(4, 5), depth=6, trainable=4096, total=40960)
     assert late.describe() == "learning: blocks 4–5 of 0–5, 4,096 of 40,960 parameters (10.00%)"
+    apart = dataclasses.replace(late, blocks=(0, 2, 3, 5))
+    assert "blocks 0, 2–3, 5 of 0–5" in apart.describe()
     assert "blocks none of 0–5" in dataclasses.replace(late, blocks=()).describe()

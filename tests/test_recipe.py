@@ -31,6 +31,7 @@ GOOD: dict[str, st.SearchStrategy[Any]] = {
     "heldout": SHARE,
     "method": st.sampled_from(["late-lora", "lora", "full"]),
     "late_blocks": COUNT,
+    "blocks": st.just(()),
     "target_modules": st.lists(NAME, max_size=3).map(tuple),
     "rank": COUNT,
     "alpha": st.none() | POSITIVE,
@@ -46,6 +47,7 @@ GOOD: dict[str, st.SearchStrategy[Any]] = {
     "probe_texts": COUNT,
     "validation_samples": COUNT,
     "checkpoint_every": COUNT,
+    "keep_every": st.integers(0, 100),
     "seed": st.integers(0, 2**40),
     "device": NAME,
     "compile": st.booleans(),
@@ -62,6 +64,7 @@ BAD: dict[str, list[Any]] = {
     "heldout": [-0.1, 0.95, 1, math.nan],
     "method": ["dora", ""],
     "late_blocks": [0],
+    "blocks": [(0,)],
     "rank": [0, -1],
     "alpha": [0.0, -1.0, math.inf, math.nan],
     "lr": [0.0, -1e-4, 1.5, math.inf, math.nan],
@@ -76,6 +79,7 @@ BAD: dict[str, list[Any]] = {
     "probe_texts": [0],
     "validation_samples": [0],
     "checkpoint_every": [0],
+    "keep_every": [-1],
     "seed": [-1],
     "precision": ["fp16"],
 }
@@ -121,8 +125,15 @@ def test_bad_field_is_named_by_its_flag_with_its_value_and_a_remedy(name: str, v
         recipe(**{name: value})
     assert len(caught.value.problems) == 1
     start, _, remedy = str(caught.value).partition(": ")
-    assert start == f"{flag(name)} {value}"
+    assert start == f"{flag(name)} {' '.join(map(str, value)) if isinstance(value, tuple) else value}"
     assert remedy
+
+
+@pytest.mark.parametrize("blocks", [(-1, 0), (2, 2)])
+def test_blocks_count_from_0_and_are_named_once(blocks: tuple[int, ...]) -> None:
+    with pytest.raises(UserError, match=f"^--blocks {blocks[0]} {blocks[1]}: "):
+        recipe(method="lora", blocks=blocks)
+    assert Recipe.from_dict(recipe(method="lora", blocks=(4, 2)).to_dict()).blocks == (4, 2)
 
 
 def test_all_bad_fields_are_named_at_once() -> None:

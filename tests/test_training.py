@@ -157,6 +157,58 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
     assert not (tmp_path / "broken" / "checkpoints").exists()
 
 
+@pytest.mark.parametrize("method", ["late-lora", "full"])
+def test_a_kept_epoch_is_the_run_that_was_to_end_there(world: tuple[str, str], tmp_path: Path, method: str) -> None:
+    recipe = recipe_for(world, method=method, epochs=4)
+    run = train(dataclasses.replace(recipe, keep_every=2), tmp_path / "long", tell=quiet)
+    short = train(dataclasses.replace(recipe, epochs=2), tmp_path / "short", tell=quiet)
+    assert list(run.kept) == [2], "the last epoch is the result itself"
+    kept = run.kept[2]
+    assert_same(kept.path, short.path)
+    assert events(kept.path) == events(short.path)
+    assert kept.recipe == short.recipe
+    assert kept.environment == short.environment | {"prefix_cache": kept.environment["prefix_cache"]}
+    assert kept.result.name == short.result.name
+    assert {file.name for file in kept.result.iterdir()} == {file.name for file in short.result.iterdir()}
+    before = run.kept[2].events_file.read_bytes()
+    train(kept.recipe, kept.path, resume=True, tell=quiet)
+    assert kept.events_file.read_bytes() == before, "it has ended"
+
+
+def test_kept_epochs_survive_an_interruption(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import hyperfit.training as module
+
+    recipe = recipe_for(world, epochs=4, keep_every=1, checkpoint_every=4)
+    whole = train(recipe, tmp_path / "whole", tell=quiet)
+    real = module.Loop.keep
+
+    def keep_and_fail(loop: module.Loop, loss: float) -> None:
+        real(loop, loss)
+        if loop.state.epoch == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(module.Loop, "keep", keep_and_fail)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "broken", tell=quiet)
+    monkeypatch.undo()
+    broken = train(recipe, tmp_path / "broken", resume=True, tell=quiet)
+    assert list(broken.kept) == list(whole.kept) == [1, 2, 3]
+    for epoch, kept in whole.kept.items():
+        assert_same(kept.path, broken.kept[epoch].path)
+        assert events(kept.path) == events(broken.kept[epoch].path)
+
+
+def test_adapters_below_the_last_blocks_have_a_prefix_too(world: tuple[str, str], tmp_path: Path) -> None:
+    recipe = recipe_for(world, method="lora", blocks=(2, 3))
+    runs = [train(recipe, tmp_path / mode, prefix_cache=mode, tell=quiet) for mode in ("required", "off")]  # type: ignore[arg-type]
+    assert runs[0].environment["prefix_cache"]["blocks"] == 2
+    assert runs[0].environment["adapted_blocks"] == [2, 3]
+    assert_same(runs[0].path, runs[1].path)
+    assert events(runs[0].path) == events(runs[1].path)
+
+
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 """As in this process (families.py): the order of a sum, and so its rounding, depends on the threads."""
 

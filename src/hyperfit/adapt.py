@@ -1,5 +1,6 @@
 """What learns: everything, LoRA in every block, or LoRA in the last blocks (Late-Stage)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,12 +29,23 @@ class Learning:
 
     def describe(self) -> str:
         """One line for people."""
-        spread = f"{self.blocks[0]}–{self.blocks[-1]}" if self.blocks else "none"
+        spread = spans(self.blocks) or "none"
         share = self.trainable / self.total
         return (
             f"learning: blocks {spread} of 0–{self.depth - 1}, {self.trainable:,} of {self.total:,} parameters "
             f"({share:.2%})"
         )
+
+
+def spans(numbers: Sequence[int]) -> str:
+    """Rising whole numbers with each run of neighbours as one span: "0–2, 5, 7–8"."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return ", ".join(f"{part[0]}–{part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts)
 
 
 def late_stage_lora_config(
@@ -56,7 +68,7 @@ def late_stage_lora_config(
 
 
 def lora_config(
-    model: PreTrainedModel, blocks: range, *, rank: int, alpha: float | None, target_modules: tuple[str, ...]
+    model: PreTrainedModel, blocks: Sequence[int], *, rank: int, alpha: float | None, target_modules: tuple[str, ...]
 ) -> LoraConfig:
     """A PEFT LoraConfig for the given blocks."""
     present = linear_layers(model)
@@ -96,7 +108,7 @@ def adapt(model: PreTrainedModel, recipe: Recipe) -> PreTrainedModel | PeftModel
     if recipe.method == "lora":
         config = lora_config(
             model,
-            range(len(blocks_of(model))),
+            recipe.blocks or range(len(blocks_of(model))),
             rank=recipe.rank,
             alpha=recipe.lora_alpha,
             target_modules=recipe.target_modules,
@@ -113,6 +125,8 @@ def check_depth(recipe: Recipe, depth: int) -> None:
     """Raises UserError if the recipe adapts more blocks than the model has: known before weights are read."""
     if recipe.method == "late-lora" and recipe.late_blocks > depth:
         raise UserError(f"--late-blocks {recipe.late_blocks}: {recipe.model} has {depth} blocks; give 1 to {depth}")
+    if absent := sorted({block for block in recipe.blocks if block >= depth}):
+        raise UserError(f"--blocks {' '.join(map(str, absent))}: {recipe.model} has the blocks 0 to {depth - 1}")
 
 
 def learning(model: PreTrainedModel | PeftModel) -> Learning:

@@ -41,9 +41,12 @@ class Recipe:
     held-out documents of its own keeps them, unless this is 0."""
 
     method: Method = "late-lora"
-    """late-lora: adapters in the last blocks; lora: adapters in every block; full: all parameters."""
+    """late-lora: adapters in the last blocks; lora: adapters in every block, or in those that --blocks names; full: all
+    parameters."""
     late_blocks: int = 5
     """Blocks, counted from the last, that get adapters (late-lora only)."""
+    blocks: tuple[int, ...] = ()
+    """Blocks that get adapters, counted from 0, such as 0 1 2 (lora only). Empty: all of them."""
     target_modules: tuple[str, ...] = ()
     """Linear layers that get adapters, by name, such as q_proj v_proj. Empty: all those of the blocks."""
     rank: int = 64
@@ -77,6 +80,8 @@ class Recipe:
     """Most held-out sequences on which the validation loss and entropy are measured."""
     checkpoint_every: int = 1
     """Epochs between checkpoints."""
+    keep_every: int = 0
+    """Epochs between adapters (or models) that are kept, each as a finished run in epochs/; 0: only the last."""
 
     seed: int = 0
     """Seed of the choice of sequences, of their order and of the adapters."""
@@ -89,7 +94,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         problems = [
-            f"--{name.replace('_', '-')} {getattr(self, name)}: {rule}" for name, ok, rule in self._rules() if not ok
+            f"--{name.replace('_', '-')} {_shown(getattr(self, name))}: {rule}"
+            for name, ok, rule in self._rules()
+            if not ok
         ]
         if problems:
             raise UserError(*problems)
@@ -108,7 +115,7 @@ class Recipe:
                 for name in ("late_blocks", "rank", "batch_size", "accumulate", "epochs", "probe_texts")
             ),
             *(at_least(name, 1) for name in ("validation_samples", "checkpoint_every")),
-            *(at_least(name, 0) for name in ("probe_every", "greedy_every")),
+            *(at_least(name, 0) for name in ("probe_every", "greedy_every", "keep_every")),
             ("seed", 0 <= self.seed < 2**63, "give a whole number from 0 to 2^63 - 1"),
             ("batch_size", self.batch_size <= 2**20, "give at most 1,048,576"),
             ("accumulate", self.accumulate <= 2**20, "give at most 1,048,576"),
@@ -119,6 +126,9 @@ class Recipe:
             ("weight_decay", math.isfinite(self.weight_decay) and self.weight_decay >= 0, "give 0 or more"),
             ("heldout", 0 <= self.heldout <= 0.9, "give a share from 0 to 0.9"),
             ("method", self.method in DEFAULT_LR, f"give one of {', '.join(DEFAULT_LR)}"),
+            ("blocks", not self.blocks or self.method == "lora", "is for --method lora; leave it out"),
+            ("blocks", all(block >= 0 for block in self.blocks), "blocks count from 0"),
+            ("blocks", len(set(self.blocks)) == len(self.blocks), "name each block once"),
             ("chunking", self.chunking in ("start", "packed"), "give start or packed"),
             ("precision", self.precision in ("auto", "bf16", "fp32"), "give auto, bf16 or fp32"),
             ("model", bool(self.model), "name a model folder, a hub id or builtin:tiny"),
@@ -137,7 +147,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for recipe.json."""
-        return {**dataclasses.asdict(self), "target_modules": list(self.target_modules)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Recipe":
@@ -145,4 +155,10 @@ class Recipe:
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - known):
             raise UserError(f"the recipe has settings this version does not know: {', '.join(unknown)}")
-        return cls(**{**values, "target_modules": tuple(values.get("target_modules", ()))})
+        settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**settings)
+
+
+def _shown(value: object) -> str:
+    """A setting as it is typed."""
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)

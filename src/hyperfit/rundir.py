@@ -271,6 +271,24 @@ class RunDir:
 
     # Results
 
+    @contextmanager
+    def keeping(self, recipe: Recipe, end: dict[str, Any]) -> Iterator[Path]:
+        """Yield a folder for a result; when the block ends it is a finished run of ``recipe``, in epochs/.
+
+        Its environment and its events are those of this run so far, closed by the event ``end``.
+        """
+        with writing(self.path / "epochs" / f"{recipe.epochs:03}") as folder:
+            kept = RunDir.create(folder, recipe, self.environment)
+            shutil.copy(self.events_file, kept.events_file)
+            kept.append(end)
+            yield folder
+
+    @property
+    def kept(self) -> dict[int, "RunDir"]:
+        """Epoch → the run that was kept then, in order."""
+        folders = [path for path in (self.path / "epochs").glob("[0-9]*") if (path / "recipe.json").is_file()]
+        return {int(path.name): RunDir(path) for path in sorted(folders, key=lambda path: int(path.name))}
+
     @property
     def result(self) -> Path:
         """The trained adapter or model. Raises UserError if the run has not come that far."""

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +145,11 @@ class Loop:
         assert isinstance(self.state.model, (PreTrainedModel, PeftModel))
         return self.state.model
 
+    @property
+    def kind(self) -> str:
+        """Name of the result's folder."""
+        return "adapter" if isinstance(self.state.model, PeftModel) else "model"
+
     def run_epochs(self) -> None:
         """Epochs until the loss is reached, the epochs are used up, or a signal asks to stop."""
         state, recipe, main = self.state, self.job.recipe, self.accelerator.is_main_process
@@ -237,14 +242,23 @@ class Loop:
         event |= self.look(**{name: now or state.reason is not None for name, now in due.items()})
         self.run.append({**event, "seconds": round(seconds, 2)})
         self.tell(epoch_line(event, recipe.epochs, seconds))
+        if state.reason is None and recipe.keep_every and state.epoch % recipe.keep_every == 0:
+            self.keep(loss)
         if state.reason or state.epoch % recipe.checkpoint_every == 0:
             self.run.save_checkpoint(state.update, state.place, state.write)
+
+    def keep(self, loss: float) -> None:
+        """Leave the model as it stands as a run that was to end after this epoch."""
+        recipe = replace(self.job.recipe, epochs=self.state.epoch, keep_every=0)
+        end = {**self.place("end"), "reason": "epochs", "train_loss": round(loss, 6)}
+        with self.run.keeping(recipe, end) as folder:
+            save_result(self.model, folder / self.kind, recipe, self.job.tokenizer, loss, near_zero=False)
 
     def finish(self) -> None:
         """Save the result, say plainly whether near-zero loss was reached, and let the checkpoints go."""
         state, goal = self.state, self.job.recipe.stop_loss
         loss = self.run.events("epoch")[-1]["train_loss"]
-        folder = self.run.path / ("adapter" if isinstance(state.model, PeftModel) else "model")
+        folder = self.run.path / self.kind
         with writing(folder) as aside:
             save_result(self.model, aside, self.job.recipe, self.job.tokenizer, loss, near_zero=state.reason == "loss")
         self.run.append({**self.place("end"), "reason": state.reason, "train_loss": loss})
