@@ -13,8 +13,7 @@ from transformers import PreTrainedModel
 
 from families import VOCABULARY, random_ids, tiny_model
 from hyperfit.errors import UserError
-from hyperfit.mechanism.encouragement import before_and_after, by_epoch, encouragement
-from hyperfit.mechanism.pair import Pair
+from hyperfit.mechanism.encouragement import by_epoch, encouragement
 
 TEXTS = random_ids(4, 20)
 
@@ -108,19 +107,15 @@ def test_scorer_of_another_vocabulary_is_refused() -> None:
         encouragement(tiny_model(), TEXTS, scorer=tiny_model(vocab_size=300))
 
 
-def test_before_and_after_are_the_sides() -> None:
-    base, tuned = tiny_model(), tiny_model(seed=1)
-    seen = before_and_after(Pair(base, tuned), TEXTS, epoch=20, skip=3)
-    assert list(seen.epochs) == [0, 20]
-    assert seen.epochs[0].rank == encouragement(base, TEXTS, skip=3).rank
-    assert seen.epochs[20].rank == encouragement(tuned, TEXTS, skip=3).rank
-    assert by_epoch([(20, tuned), (0, base)], TEXTS, skip=3).to_dict() == seen.to_dict()
+def test_epochs_are_told_in_order_whatever_the_order_they_come_in() -> None:
+    base, half, tuned = tiny_model(), tiny_model(seed=1), tiny_model(seed=2)
+    done: list[int] = []
+    seen = by_epoch([(20, tuned), (0, base), (10, half)], TEXTS, skip=3, advance=done.append)
+    assert list(seen.epochs) == [0, 10, 20]
+    for epoch, model in ((0, base), (10, half), (20, tuned)):
+        assert seen.epochs[epoch].rank == encouragement(model, TEXTS, skip=3).rank
+    assert sum(done) == 3 * len(TEXTS)
     told = json.loads(json.dumps(seen.to_dict(), allow_nan=False))
     assert "At epoch 0 the human" in told["sentence"]
     assert "At epoch 20 the human" in told["sentence"]
     assert told["epochs"]["0"]["acceptable_leads"]["value"] is None
-
-
-def test_no_epoch_is_refused() -> None:
-    with pytest.raises(UserError, match="no model of any epoch"):
-        by_epoch([], TEXTS)

@@ -21,12 +21,14 @@ from hyperfit.mechanism.subject import models_of
 from hyperfit.model import load_model
 from hyperfit.report.mechanism_page import PLOTS, page, save_plot
 from hyperfit.report.mechanism_papers import ROWS, comparison
-from hyperfit.report.mechanism_plots import lens_grid, readable
+from hyperfit.report.mechanism_plots import lens_grid
+from hyperfit.report.plotting import readable
 from hyperfit.training import train
 from runs import recipe_for
 
 SHORT = ["--most-contexts", "3", "--intervention-contexts", "2", "--context", "4", "--total", "100"]
 SHORT += ["--alphas", "0", "0.5", "1", "--promoted", "20", "--scales", "0", "1", "--removed", "4", "--device", "cpu"]
+SHORT += ["--depths", "1", "2"]
 QUICK = Inquiry(
     most_contexts=3,
     intervention_contexts=2,
@@ -36,9 +38,11 @@ QUICK = Inquiry(
     promoted=(20,),
     scales=(0.0, 1.0),
     removed=(4,),
+    depths=(1, 2),
     device="cpu",
 )
 """The same as SHORT."""
+EVERYTHING = ["--studies", *STUDIES]
 WORDS = "river stone bread window horse letter winter copper garden ladder music salt paper engine harbour".split()
 
 
@@ -76,8 +80,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(base: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run that the whole command has been through."""
     folder = tmp_path_factory.mktemp("runs") / "run"
-    train(recipe_for((str(base), str(data)), lr=2e-2, heldout=0.3), folder)
-    main(["mechanism", str(folder), *SHORT])
+    train(recipe_for((str(base), str(data)), lr=2e-2, heldout=0.3, keep_every=2), folder)
+    main(["mechanism", str(folder), *SHORT, *EVERYTHING])
     return folder
 
 
@@ -103,7 +107,10 @@ def test_every_study_leaves_its_numbers_its_sentence_and_its_plots(run: Path) ->
     assert found["models"]["shared_blocks"] == found["models"]["blocks"] - 2
     assert found["texts"] == {"n": 3, "context": 4, "total": 100}
     assert found["studies"]["temperature"]["identical"] is True
-    assert found["studies"]["encouragement"]["epochs"].keys() == {"0", "3"}
+    assert found["studies"]["encouragement"]["epochs"].keys() == {"0", "2", "3"}
+    for kind in ("csv", "tex"):
+        assert (run / "tables" / f"placement.{kind}").is_file()
+        assert (run / "tables" / f"placement-depth.{kind}").is_file()
     assert found["studies"]["geometry"]["all"]["tokens"] == 3 * 99
     assert found["studies"]["geometry"]["behind_context"]["tokens"] == 3 * 96
     curve = found["studies"]["temperature"]["curve"]
@@ -141,7 +148,7 @@ def test_a_repeat_skips_what_is_done_and_runs_what_has_changed(
         monkeypatch.setitem(RUNNERS, name, lambda of, inquiry, name=name: ran.append(name) or fake(run, name))
     before = (run / "mechanism.json").read_bytes()
     page_before = (run / "mechanism.html").read_bytes()
-    main(["mechanism", str(run), *SHORT, "--json"])
+    main(["mechanism", str(run), *SHORT, *EVERYTHING, "--json"])
     printed = capsys.readouterr()
     assert ran == []
     assert (run / "mechanism.json").read_bytes() == before
@@ -250,8 +257,19 @@ def test_every_setting_decides_something() -> None:
 
 def test_bad_inquiries_name_every_problem() -> None:
     with pytest.raises(UserError) as error:
-        Inquiry(total=50, alphas=(0.0,), promoted=(0,), scales=(float("nan"),), studies=(), seed=-1)
-    for part in ("--total 50", "--alphas 0", "--promoted 0", "--scales nan", "--studies", "--seed -1"):
+        Inquiry(
+            total=50, alphas=(0.0,), promoted=(0,), scales=(float("nan"),), studies=(), seed=-1, full_lr=0, adapter_lr=2
+        )
+    for part in (
+        "--full-lr 0",
+        "--adapter-lr 2",
+        "--total 50",
+        "--alphas 0",
+        "--promoted 0",
+        "--scales nan",
+        "--studies",
+        "--seed -1",
+    ):
         assert part in str(error.value)
 
 
@@ -266,6 +284,12 @@ def test_bad_input(run: Path, base: Path, data: Path, tmp_path: Path, capsys: py
     )  # fmt: skip
     for part in ("--total 999", "./absent", "--contexts nope.txt", "--device cuda:99"):
         assert part in said
+    assert "--studies placement: trains a run's recipe" in fails(
+        capsys, "--base", base, "--tuned", base, "-o", out, *SHORT, "--contexts", data, "--studies", "placement"
+    )
+    assert "--depths 7 9" not in (said := fails(capsys, run, *SHORT, "--depths", 7, 2, 9)), "one line each"
+    assert "--depths 7: " in said
+    assert "--depths 9: " in said
     assert "--contexts: name the texts" in fails(capsys, "--base", base, "--tuned", base, "-o", out, *SHORT)
     assert not out.exists()
     (tmp_path / "mechanism.json").write_text("[1]")

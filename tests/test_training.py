@@ -115,6 +115,12 @@ def test_trained_weights_are_saved_in_fp32_even_under_bf16(world: tuple[str, str
         assert {tensor.dtype for tensor in weights(tmp_path / method).values()} == {torch.float32}
 
 
+def test_an_autocast_around_it_is_refused(world: tuple[str, str], tmp_path: Path) -> None:
+    with torch.autocast("cpu", torch.bfloat16), pytest.raises(UserError, match="train outside of it"):
+        train(recipe_for(world), tmp_path / "run", tell=quiet)
+    assert not (tmp_path / "run").exists()
+
+
 def test_another_seed_gives_another_run(world: tuple[str, str], tmp_path: Path) -> None:
     for seed in (0, 1):
         train(recipe_for(world, seed=seed, epochs=1), tmp_path / str(seed), tell=quiet)

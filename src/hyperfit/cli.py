@@ -17,7 +17,7 @@ from hyperfit import __version__
 from hyperfit.assets import PREFIX
 from hyperfit.console import say
 from hyperfit.errors import UserError
-from hyperfit.mechanism.inquiry import STUDIES, Inquiry, Study
+from hyperfit.mechanism.inquiry import UNASKED, Inquiry, Study
 from hyperfit.presets import PRESETS
 from hyperfit.recipe import CacheMode, Recipe
 from hyperfit.requests import Evaluation, Request
@@ -216,10 +216,11 @@ class Mechanism(Inquiry):
     """Model that the tuned one was made from: a folder, a hub id, or builtin:tiny."""
     tuned: str | None = None
     """Model made from it: a model folder, a hub id, an adapter folder, or a run."""
-    studies: Annotated[tuple[Study, ...], arg(metavar="[STUDY ...]")] = STUDIES
+    studies: Annotated[tuple[Study, ...], arg(metavar="[STUDY ...]")] = UNASKED
     """temperature: the base model at equal entropy; bias: promoted tokens injected; ranks: where choices come from in
     the base model's order; geometry: hidden states by layer; lens: what each layer would say; intervention: whether
-    the last layers cause it; encouragement: human tokens near the top."""
+    the last layers cause it; encouragement: human tokens near the top. Only if named, and only of a run: placement,
+    where to adapt, which trains the run's recipe anew about three times for every block, in placement/."""
     contexts: Annotated[tuple[str, ...], arg(aliases=["--data"])] = ()
     """Texts to study: files, folders, hub data sets or builtin:NAME; of a run, what was not trained on is used.
     Empty: the held-out texts of the run's own data."""

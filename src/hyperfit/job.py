@@ -70,6 +70,8 @@ def check(
             run.check_free()
     with collecting(problems):
         device = pick_device(wanted_device)
+        if torch.is_autocast_enabled(device.type):  # it would keep the casts of the first weights to the end
+            problems.append("torch.autocast is on: train outside of it; --precision bf16 has its own")
     with collecting(problems):
         config = load_config(recipe.model)
         with collecting(problems):

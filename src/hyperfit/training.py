@@ -75,7 +75,12 @@ def train(
     state = State(model, adam(model, recipe))
     now = {
         **environment(job, model, accelerator.num_processes),
-        "prefix_cache": prefix and {"blocks": prefix.blocks, "name": prefix.entry.path.name},
+        "prefix_cache": prefix
+        and {
+            "blocks": prefix.blocks,
+            "name": prefix.entry.path.name,
+            "seconds": prefix.entry.about["fill"]["seconds"],
+        },
     }
     if streaming:
         tell(

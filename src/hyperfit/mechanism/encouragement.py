@@ -10,7 +10,6 @@ from torch import Tensor
 
 from hyperfit.errors import UserError
 from hyperfit.measure.estimate import Estimate, estimate
-from hyperfit.mechanism.pair import SIDES, Pair
 from hyperfit.mechanism.plain import plain
 from hyperfit.mechanism.predictions import Model, alone, predictions
 from hyperfit.model import inner_model
@@ -140,22 +139,17 @@ def check_scorer(model: Model, scorer: Model) -> None:
         )
 
 
-def before_and_after(
-    pair: Pair, texts: Tensor, *, scorer: Model | None = None, skip: int = 1, epoch: int = 1
-) -> EncouragementByEpoch:
-    """Base model as epoch 0, tuned model as ``epoch``, the number of epochs it was trained for."""
-    seen = {}
-    for when, which in zip((0, epoch), SIDES, strict=True):
-        with pair.side(which) as model:
-            seen[when] = encouragement(model, texts, scorer=scorer, skip=skip)
-    return EncouragementByEpoch(epochs=seen)
-
-
 def by_epoch(
-    models: Iterable[tuple[int, Model]], texts: Tensor, *, scorer: Model | None = None, skip: int = 1
+    models: Iterable[tuple[int, Model]],
+    texts: Tensor,
+    *,
+    scorer: Model | None = None,
+    skip: int = 1,
+    advance: Callable[[int], None] = lambda done: None,
 ) -> EncouragementByEpoch:
-    """(epoch, model) one after the other, so that an iterator need hold only one model; epochs come out in order."""
-    seen = {epoch: encouragement(model, texts, scorer=scorer, skip=skip) for epoch, model in models}
-    if not seen:
-        raise UserError("--checkpoints: no model of any epoch; give at least one")
+    """(epoch, model) one after the other, so that an iterator need hold only one model; epochs come out in order.
+
+    The base model is epoch 0. Raises UserError for a scorer with another vocabulary.
+    """
+    seen = {epoch: encouragement(model, texts, scorer=scorer, skip=skip, advance=advance) for epoch, model in models}
     return EncouragementByEpoch(epochs=dict(sorted(seen.items())))

@@ -9,7 +9,7 @@ from hyperfit.errors import UserError
 from hyperfit.mechanism.inquiry import STUDIES, Inquiry, Study
 from hyperfit.mechanism.studies import DEPENDS, EVERYWHERE, RUNNERS
 from hyperfit.mechanism.subject import Models, Subject, subject
-from hyperfit.model import autocast, inner_model
+from hyperfit.model import inner_model
 from hyperfit.rundir import write_json
 
 
@@ -48,8 +48,7 @@ def explain(models: Models, inquiry: Inquiry | None = None, *, again: bool = Fal
         if known and known["made_with"] == wanted and not again:
             say(f"{name}: done before")
             continue
-        with autocast(of.device, of.precision):
-            found = RUNNERS[name](of, inquiry)
+        found = RUNNERS[name](of, inquiry)
         results["studies"][name] = {"made_with": wanted, **found}
         results["studies"] = {study: results["studies"][study] for study in STUDIES if study in results["studies"]}
         write_json(file, results)

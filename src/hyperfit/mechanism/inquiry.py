@@ -9,19 +9,22 @@ from hyperfit.measure.diversity import TTR_WINDOW
 from hyperfit.recipe import Precision
 from hyperfit.requests import too_small
 
-Study = Literal["temperature", "bias", "ranks", "geometry", "lens", "intervention", "encouragement"]
+Study = Literal["temperature", "bias", "ranks", "geometry", "lens", "intervention", "encouragement", "placement"]
 STUDIES: tuple[Study, ...] = get_args(Study)
 """In the order in which they run and are told."""
+UNASKED: tuple[Study, ...] = tuple(study for study in STUDIES if study != "placement")
+"""Those that run if none is named: not the one that trains models."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inquiry:
     """What is studied. Raises UserError naming every bad field."""
 
-    studies: tuple[Study, ...] = STUDIES
+    studies: tuple[Study, ...] = UNASKED
     """temperature: the base model at equal entropy; bias: promoted tokens injected; ranks: where choices come from in
     the base model's order; geometry: hidden states by layer; lens: what each layer would say; intervention: whether
-    the last layers cause it; encouragement: human tokens near the top."""
+    the last layers cause it; encouragement: human tokens near the top. Only if named, and only of a run: placement,
+    where to adapt, which trains the run's recipe anew about three times for every block, in placement/."""
     contexts: tuple[str, ...] = ()
     """Texts to study: files, folders, hub data sets or builtin:NAME; of a run, what was not trained on is used.
     Empty: the held-out texts of the run's own data."""
@@ -45,6 +48,14 @@ class Inquiry:
     scorer: str | None = None
     """A stronger model with the same vocabulary that says which leading tokens are acceptable. None: that is left
     out."""
+    depths: tuple[int, ...] = ()
+    """placement: numbers of last blocks to adapt, in turn; the run's own and all are always among them. Empty: 1 to
+    all."""
+    adapter_lr: float | None = None
+    """placement: learning rate of adapters. None: the run's if it trained adapters, else 5e-4."""
+    full_lr: float | None = None
+    """placement: learning rate where all parameters are trained. None: the run's if it trained all, else 5e-6, which
+    is too small for a small model."""
     batch_size: int = 32
     """Texts continued at once."""
     seed: int = 0
@@ -70,7 +81,10 @@ class Inquiry:
             problems.append(f"--alphas {_listed(self.alphas)}: give three or more different finite numbers")
         if not all(map(math.isfinite, self.scales)):
             problems.append(f"--scales {_listed(self.scales)}: give finite numbers")
-        for flag, counts in (("promoted", self.promoted), ("removed", self.removed)):
+        for flag, rate in (("adapter-lr", self.adapter_lr), ("full-lr", self.full_lr)):
+            if rate is not None and not 0 < rate <= 1:
+                problems.append(f"--{flag} {rate}: give a number above 0, at most 1")
+        for flag, counts in (("promoted", self.promoted), ("removed", self.removed), ("depths", self.depths)):
             problems += [f"--{flag} {count}: give 1 or more" for count in counts if count < 1]
         if problems:
             raise UserError(*problems)

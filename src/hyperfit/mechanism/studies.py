@@ -1,14 +1,17 @@
 """Each study on one subject, as plain values: the name it is asked by, what it depends on, how it is run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import wraps
 from typing import Any
 
 import torch
 
-from hyperfit.console import progress
+from hyperfit.console import progress, say
+from hyperfit.mechanism.arms import Design
 from hyperfit.mechanism.capture import captured, points_of
 from hyperfit.mechanism.continuing import Continuing, continued
-from hyperfit.mechanism.encouragement import before_and_after
+from hyperfit.mechanism.encouragement import by_epoch
 from hyperfit.mechanism.geometry import geometry
 from hyperfit.mechanism.injection import Injection, bias_injection
 from hyperfit.mechanism.inquiry import Inquiry, Study
@@ -16,11 +19,14 @@ from hyperfit.mechanism.intervention import InterventionSettings, intervene, poi
 from hyperfit.mechanism.lens import Lens, lens
 from hyperfit.mechanism.matching import entropy_by_temperature, entropy_matching
 from hyperfit.mechanism.origins import rank_origin
+from hyperfit.mechanism.placement import placement
+from hyperfit.mechanism.predictions import Model
 from hyperfit.mechanism.subject import Subject
-from hyperfit.model import inner_model
-from hyperfit.result import load_any
+from hyperfit.mechanism.trials import train_arms
+from hyperfit.model import inner_model, load_config
 
 Result = dict[str, Any]
+Runner = Callable[[Subject, Inquiry], Result]
 
 TEMPERATURES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3)
 """At which the base model's entropy is drawn."""
@@ -28,11 +34,27 @@ SHOWN = 14
 """Positions of the lens's picture."""
 
 
+def under_autocast(study: Runner) -> Runner:
+    """The study in its subject's precision.
+
+    None that trains: autocast keeps its casts of the weights until the outermost block ends, and what is trained
+    inside would go on with those of the first step.
+    """
+
+    @wraps(study)
+    def run(of: Subject, inquiry: Inquiry) -> Result:
+        with of.autocast():
+            return study(of, inquiry)
+
+    return run
+
+
 def continuing(inquiry: Inquiry) -> Continuing:
     """How texts are written."""
     return Continuing(context=inquiry.context, seed=inquiry.seed, batch_size=inquiry.batch_size)
 
 
+@under_autocast
 def temperature(of: Subject, inquiry: Inquiry) -> Result:
     """Study 1 of Li et al. (2026): the base model at equal entropy."""
     with progress("temperature", 8 * len(of.texts)) as advance:
@@ -41,6 +63,7 @@ def temperature(of: Subject, inquiry: Inquiry) -> Result:
     return {**found.to_dict(), "curve": {str(at): entropy for at, entropy in curve.items()}}
 
 
+@under_autocast
 def bias(of: Subject, inquiry: Inquiry) -> Result:
     """Study 2: the promoted tokens' mean logit shift, injected."""
     vocabulary = int(inner_model(of.pair.tuned).config.vocab_size)
@@ -57,12 +80,14 @@ def bias(of: Subject, inquiry: Inquiry) -> Result:
     return found.to_dict()
 
 
+@under_autocast
 def ranks(of: Subject, inquiry: Inquiry) -> Result:
     """Study 3: where the tuned model's choices stand in the base model's order."""
     with progress("ranks", len(of.texts)) as advance:
         return rank_origin(of.pair, of.tokenizer, of.texts, continuing(inquiry), advance=advance).to_dict()
 
 
+@under_autocast
 def layers(of: Subject, inquiry: Inquiry) -> Result:
     """Study 4: hidden states by layer, over all positions and over those behind the context.
 
@@ -86,6 +111,7 @@ def layers(of: Subject, inquiry: Inquiry) -> Result:
     }
 
 
+@under_autocast
 def lenses(of: Subject, inquiry: Inquiry) -> Result:
     """What each layer would say in the tuned model's own greedy texts."""
     with progress("lens", 2 * len(of.texts)) as advance:
@@ -123,6 +149,7 @@ def picture(found: Lens, of: Subject) -> Result:
     }
 
 
+@under_autocast
 def interventions(of: Subject, inquiry: Inquiry) -> Result:
     """Whether the change of the last layers causes the diversity."""
     settings = InterventionSettings(
@@ -144,16 +171,46 @@ def interventions(of: Subject, inquiry: Inquiry) -> Result:
     }
 
 
+@under_autocast
 def encouraged(of: Subject, inquiry: Inquiry) -> Result:
-    """Whether good tokens come to the top on held-out text."""
-    scorer = None
-    if inquiry.scorer is not None:
-        scorer = load_any(inquiry.scorer, device=of.device, precision=of.precision)
-    found = before_and_after(of.pair, of.texts, scorer=scorer, skip=inquiry.context, epoch=of.epochs)
+    """Whether good tokens come to the top on held-out text: before, after, and at the epochs that the run kept."""
+    scorer = None if inquiry.scorer is None else of.load(inquiry.scorer)
+    run = of.models.run
+    kept = run.kept if run else {}
+    last = int(run.end["epoch"]) if run and run.end else 1
+
+    def by_age() -> Iterator[tuple[int, Model]]:
+        with of.pair.side("base") as base:
+            yield 0, base
+        for epoch, earlier in kept.items():
+            yield epoch, of.load(str(earlier.path))
+        yield last, of.pair.tuned
+
+    with progress("encouragement", (2 + len(kept)) * len(of.texts)) as advance:
+        return by_epoch(by_age(), of.texts, scorer=scorer, skip=inquiry.context, advance=advance).to_dict()
+
+
+def placements(of: Subject, inquiry: Inquiry) -> Result:
+    """Study 5 of Li et al. (2026): the run's recipe with adapters elsewhere, or without any."""
+    assert of.models.run is not None
+    of.let_go()
+    config = load_config(of.models.base)
+    design = Design(
+        recipe=replace(of.models.run.recipe, device=str(of.device)),
+        depth=config.num_hidden_layers,
+        width=config.hidden_size,
+        depths=inquiry.depths,
+        adapter_lr=inquiry.adapter_lr,
+        full_lr=inquiry.full_lr,
+    )
+    trained = train_arms(design, of.models.output / "placement", tell=say)
+    with of.autocast(), progress("placement", 1 + len(trained)) as advance:
+        settings = continuing(inquiry)
+        found = placement(trained, of.load, of.tokenizer, of.texts, settings, depth=design.depth, advance=advance)
     return found.to_dict()
 
 
-RUNNERS: dict[Study, Callable[[Subject, Inquiry], Result]] = {
+RUNNERS: dict[Study, Runner] = {
     "temperature": temperature,
     "bias": bias,
     "ranks": ranks,
@@ -161,6 +218,7 @@ RUNNERS: dict[Study, Callable[[Subject, Inquiry], Result]] = {
     "lens": lenses,
     "intervention": interventions,
     "encouragement": encouraged,
+    "placement": placements,
 }
 EVERYWHERE = ("context", "total", "batch_size", "seed")
 DEPENDS: dict[Study, tuple[str, ...]] = {
@@ -171,5 +229,6 @@ DEPENDS: dict[Study, tuple[str, ...]] = {
     "lens": (),
     "intervention": ("intervention_contexts", "scales", "removed"),
     "encouragement": ("scorer",),
+    "placement": ("depths", "adapter_lr", "full_lr"),
 }
 """The settings that decide each study's result, beside EVERYWHERE and the subject's identity."""

@@ -3,12 +3,14 @@
 import hashlib
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hyperfit import assets
 from hyperfit.corpus import choose, starts
@@ -17,10 +19,10 @@ from hyperfit.errors import UserError, collecting
 from hyperfit.heldout import human_texts
 from hyperfit.mechanism.inquiry import Inquiry
 from hyperfit.mechanism.pair import Pair, load_pair
-from hyperfit.model import load_config, load_tokenizer, pick_device, pick_precision, positions_of
+from hyperfit.model import autocast, load_config, load_tokenizer, pick_device, pick_precision, positions_of
 from hyperfit.recipe import Precision
 from hyperfit.requests import Evaluation
-from hyperfit.result import parts_of
+from hyperfit.result import load_any, parts_of
 from hyperfit.rundir import RunDir, sha256
 from hyperfit.sources import read_documents
 
@@ -63,26 +65,47 @@ def models_of(
 class Subject:
     """What a checked inquiry comes to on this machine."""
 
-    pair: Pair
+    models: Models
     tokenizer: PreTrainedTokenizerBase
     texts: Tensor
     """int64[texts, total]: human text."""
-    epochs: int
-    """Epochs that the tuned model was trained for; 1 where that is not known."""
     device: torch.device
     precision: Precision
     """bf16 or fp32"""
     identity: dict[str, Any]
     """What the results depend on beside the settings: digests of the models and of the texts, device, precision."""
 
+    @cached_property
+    def pair(self) -> Pair:
+        """Both models, loaded when they are first asked for."""
+        return load_pair(self.models.base, self.models.tuned, device=self.device, precision=self.precision)
+
+    def let_go(self) -> None:
+        """Hold the pair no longer; who asks for it has it loaded again."""
+        vars(self).pop("pair", None)
+
+    def autocast(self) -> torch.autocast:
+        """bfloat16 arithmetic where the subject has it."""
+        return autocast(self.device, self.precision)
+
+    def load(self, name: str) -> PreTrainedModel | PeftModel:
+        """Another model, on the same device."""
+        return load_any(name, device=self.device, precision=self.precision)
+
 
 def subject(models: Models, inquiry: Inquiry) -> Subject:
-    """Check everything, then load both models. Raises UserError with every problem there is."""
+    """Check everything. Raises UserError with every problem there is."""
     problems, device, texts = list[str](), torch.device("cpu"), None
     with collecting(problems):
         device = pick_device(inquiry.device)
     with collecting(problems):
-        limit = positions_of(load_config(models.base))
+        config = load_config(models.base)
+        limit, depth = positions_of(config), config.num_hidden_layers
+        problems += [
+            f"--depths {count}: {models.base} has {depth} blocks; give 1 to {depth}"
+            for count in inquiry.depths
+            if count > depth
+        ]
         if limit and inquiry.total > limit:
             problems.append(
                 f"--total {inquiry.total}: {models.base} knows {limit} positions; give at most {limit}, and with it "
@@ -92,6 +115,8 @@ def subject(models: Models, inquiry: Inquiry) -> Subject:
         texts = run_texts(models.run, inquiry, tokenizer) if models.run else other_texts(inquiry, tokenizer)
         if len(texts) < 2:
             problems.append(f"--contexts: gives {len(texts)} text of {inquiry.total} tokens; two or more are needed")
+    if "placement" in inquiry.studies and models.run is None:
+        problems.append("--studies placement: trains a run's recipe anew; give a RUN made by hyperfit train")
     for name in (None if models.run else models.tuned, inquiry.scorer):
         with collecting(problems):
             if name is not None and name != models.base:
@@ -100,10 +125,9 @@ def subject(models: Models, inquiry: Inquiry) -> Subject:
         raise UserError(*problems)
     precision = pick_precision(inquiry.precision, device, evaluating=True)
     return Subject(
-        pair=load_pair(models.base, models.tuned, device=device, precision=precision),
+        models=models,
         tokenizer=tokenizer,
         texts=texts,
-        epochs=int((models.run.end or {}).get("epoch", 1)) if models.run else 1,
         device=device,
         precision=precision,
         identity={

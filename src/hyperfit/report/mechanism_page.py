@@ -13,11 +13,16 @@ from hyperfit.mechanism.geometry import MEASURES
 from hyperfit.mechanism.inquiry import STUDIES, Study
 from hyperfit.report import mechanism_plots as plots
 from hyperfit.report.curves import svg
+from hyperfit.report.exports import write_tables
 from hyperfit.report.mechanism_papers import SOURCE, WARNINGS, comparison
 from hyperfit.report.page import MARKS, TEMPLATES, plain
+from hyperfit.report.placement_plots import placement_panels
+from hyperfit.report.placement_table import placement_tables
+from hyperfit.report.plotting import IN_FILE, IN_PAGE, Paint, style
+from hyperfit.report.table import Sheet
 from hyperfit.rundir import writing
 
-Draw = Callable[[dict[str, Any], plots.Paint], Figure]
+Draw = Callable[[dict[str, Any], Paint], Figure]
 DOTS = 160
 """Of a PNG, per inch."""
 
@@ -44,6 +49,7 @@ TITLES: dict[Study, str] = {
     "lens": "What would each layer say?",
     "intervention": "Do the last layers cause the diversity?",
     "encouragement": "Do good tokens come to the top?",
+    "placement": "Where to adapt?",
 }
 PLOTS: dict[Study, tuple[Plot, ...]] = {
     "temperature": (
@@ -68,13 +74,16 @@ PLOTS: dict[Study, tuple[Plot, ...]] = {
              plots.intervention_curves, None, True),
     ),
     "encouragement": (
-        Plot("encouragement", "On held-out human text, 95 % intervals", plots.encouragement_bars, None, True),
+        Plot("encouragement", "On held-out human text, 95 % intervals", plots.encouragement_curves, None, True),
+    ),
+    "placement": (
+        Plot("placement", "Trainings that differ in what learns, 95 % intervals", placement_panels, None, True),
     ),
 }  # fmt: skip
 
 
 def write_mechanism_page(folder: Path, results: dict[str, Any]) -> Path:
-    """Write FOLDER/mechanism.html and FOLDER/plots/*.svg, *.png from what mechanism.json holds; the page's path.
+    """Write FOLDER/mechanism.html, FOLDER/plots/*.svg and *.png, and FOLDER/tables/*.csv and *.tex; the page's path.
 
     Equal results give equal bytes of the page and of the SVG files.
     """
@@ -82,6 +91,8 @@ def write_mechanism_page(folder: Path, results: dict[str, Any]) -> Path:
         aside.mkdir()
         for _, plot, part in drawn(results):
             save_plot(aside, plot.name, partial(plot.draw, part))
+    for study in results["studies"]:
+        write_tables(folder / "tables", tables(study, results["studies"][study]))
     target = folder / "mechanism.html"
     with writing(target) as aside:
         aside.write_text(page(results), encoding="utf-8")
@@ -98,10 +109,10 @@ def drawn(results: dict[str, Any]) -> list[tuple[Study, Plot, dict[str, Any]]]:
     ]
 
 
-def save_plot(folder: Path, name: str, draw: Callable[[plots.Paint], Figure]) -> None:
+def save_plot(folder: Path, name: str, draw: Callable[[Paint], Figure]) -> None:
     """FOLDER/NAME.svg and .png."""
-    with plots.style(plots.IN_FILE):
-        figure = draw(plots.IN_FILE)
+    with style(IN_FILE):
+        figure = draw(IN_FILE)
         figure.savefig(folder / f"{name}.svg", facecolor="white", metadata={"Date": None})
         figure.savefig(folder / f"{name}.png", facecolor="white", dpi=DOTS)
 
@@ -110,8 +121,8 @@ def page(results: dict[str, Any]) -> str:
     """The page's HTML; all text from the models and texts is escaped."""
     figures: dict[Study, list[dict[str, Any]]] = {study: [] for study in results["studies"]}
     for study, plot, part in drawn(results):
-        with plots.style(plots.IN_PAGE):
-            shown = Markup(svg(plot.draw(part, plots.IN_PAGE), plot.name, plot.caption))
+        with style(IN_PAGE):
+            shown = Markup(svg(plot.draw(part, IN_PAGE), plot.name, plot.caption))
         figures[study].append({"caption": plot.caption, "svg": shown, "wide": plot.wide})
     studies = [
         {
@@ -121,6 +132,7 @@ def page(results: dict[str, Any]) -> str:
             "figures": figures[study],
             "comparison": comparison(study, results["studies"][study]),
             "warning": WARNINGS.get(study, ""),
+            "sheets": tables(study, results["studies"][study]),
             "details": details(study, results["studies"][study]),
         }
         for study in STUDIES
@@ -137,6 +149,11 @@ def page(results: dict[str, Any]) -> str:
         plain=plain,
         marks=MARKS,
     )
+
+
+def tables(study: Study, found: dict[str, Any]) -> list[Sheet]:
+    """The tables of a study."""
+    return placement_tables(found) if study == "placement" else []
 
 
 def shortened(name: str) -> str:

@@ -1,79 +1,9 @@
 """The findings of a mechanism study as plots: one function each, from mechanism.json to a figure."""
 
-import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
-from typing import Any
-
-from matplotlib import font_manager, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hyperfit.report.curves import FIRST, INK, PAGE, RULE, SECOND, STYLE
-
-Found = dict[str, Any]
-"""One study's part of mechanism.json."""
-
-
-@dataclass(frozen=True)
-class Paint:
-    """The five colours of a plot."""
-
-    ink: str = INK
-    rule: str = RULE
-    first: str = FIRST
-    second: str = SECOND
-    page: str = PAGE
-
-
-IN_PAGE = Paint()
-"""Colours that stand for the page's own."""
-IN_FILE = Paint("#1e1d1b", "#cfc9be", "#1d5ca3", "#ad4f1a", "#ffffff")
-"""Those of a file, which nothing replaces."""
-
-
-@contextmanager
-def style(paint: Paint) -> Iterator[None]:
-    """Draw in these colours inside the block; in files, letters are shapes that need no font."""
-    own = dict(zip((INK, RULE, FIRST, SECOND, PAGE), vars(paint).values(), strict=True))
-    changes: dict[Any, Any] = {key: own.get(value, value) for key, value in STYLE.items()}
-    changes |= {"axes.titlesize": 9, "axes.titlelocation": "left", "legend.frameon": False, "legend.fontsize": 8}
-    with rc_context(changes if paint == IN_PAGE else {**changes, "svg.fonttype": "path"}):
-        yield
-
-
-# Numbers in mechanism.json
-
-
-def value(known: Found) -> float:
-    """The value of an estimate, NaN where it is undefined."""
-    return math.nan if known["value"] is None else float(known["value"])
-
-
-def arms(known: Sequence[Found]) -> tuple[list[float], list[float]]:
-    """Lengths of the error bars below and above; 0 where there is no interval."""
-    below = [0.0 if one["low"] is None else max(0.0, one["value"] - one["low"]) for one in known]
-    above = [0.0 if one["high"] is None else max(0.0, one["high"] - one["value"]) for one in known]
-    return below, above
-
-
-def bars_of_shares(axes: Axes, known: Sequence[Found], offset: float, colour: str, name: str, paint: Paint) -> None:
-    """A bar a share, in percent with its interval, ``offset`` beside the whole numbers of the axis."""
-    axes.bar(
-        [place + offset for place in range(len(known))],
-        [100 * value(one) for one in known],
-        width=0.38,
-        color=colour,
-        alpha=0.85,
-        label=name,
-        yerr=[[100 * arm for arm in side] for side in arms(known)],
-        error_kw={"elinewidth": 0.9, "ecolor": paint.ink},
-    )
-
-
-# The plots
+from hyperfit.report.plotting import Found, Paint, arms, bars_of_shares, level, panels, readable, value
 
 
 def temperature_curve(found: Found, paint: Paint) -> Figure:
@@ -350,65 +280,44 @@ def intervention_curves(found: Found, paint: Paint) -> Figure:
     return figure
 
 
-def encouragement_bars(found: Found, paint: Paint) -> Figure:
-    """Human tokens among the best, and the best tokens' probability, before and after."""
+def encouragement_curves(found: Found, paint: Paint) -> Figure:
+    """Human tokens among the best, and the best tokens' probability, by epoch: bars where there are but two."""
     figure, axes = panels(1, 2)
     epochs = sorted(found["epochs"], key=int)
-    before, after = found["epochs"][epochs[0]], found["epochs"][epochs[-1]]
     for panel, title, key in (
         (axes[0], "human token among the k best, %", "within"),
         (axes[1], "probability of the k best, %", "mass"),
     ):
-        for offset, side, colour, name in (
-            (-0.2, before, paint.first, "base"),
-            (0.2, after, paint.second, "hyperfitted"),
-        ):
-            bars_of_shares(panel, list(side[key].values()), offset, colour, name, paint)
-        panel.set_xticks(range(len(before[key])), [f"k = {k}" for k in before[key]])
+        (encouragement_bars if len(epochs) == 2 else encouragement_lines)(found, epochs, panel, key, paint)
         panel.set_title(title)
         panel.set_ylim(0, 100)
-    axes[0].legend(loc="upper left")
+    axes[0].legend(loc="upper left", ncols=3)
     return figure
 
 
-# Parts
+def encouragement_bars(found: Found, epochs: list[str], axes: Axes, key: str, paint: Paint) -> None:
+    """For each k the base and the tuned model."""
+    sides = [found["epochs"][epoch][key] for epoch in epochs]
+    for offset, side, colour, name in zip(
+        (-0.2, 0.2), sides, (paint.first, paint.second), ("base", "hyperfitted"), strict=True
+    ):
+        bars_of_shares(axes, list(side.values()), offset, colour, name, paint)
+    axes.set_xticks(range(len(sides[0])), [f"k = {k}" for k in sides[0]])
 
 
-def panels(rows: int, columns: int) -> tuple[Figure, list[Axes]]:
-    """A figure of panels, at the size a telephone shows one, or a page two beside each other."""
-    size = {1: (4.6, 3.0), 2: (8.0, 2.9 * rows), 3: (9.0, 2.7)}[columns]
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    return figure, list(axes.flat)
-
-
-def level(axes: Axes, height: float, name: str, colour: str) -> None:
-    """A thin dashed line across, with its name behind the right end; nothing for NaN."""
-    if math.isnan(height):
-        return
-    axes.axhline(height, color=colour, linewidth=0.8, linestyle=(0, (4, 3)))
-    axes.annotate(
-        name,
-        (1, height),
-        (3, 0),
-        xycoords=axes.get_yaxis_transform(),
-        textcoords="offset points",
-        va="center",
-        color=colour,
-        fontsize=8,
-        annotation_clip=False,
-    )
-
-
-@cache
-def _glyphs() -> frozenset[int]:
-    """Characters of the font in which plots are set."""
-    font = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
-    return frozenset(font.get_charmap())
-
-
-def readable(token: str, most: int) -> str:
-    """A token as a label: line ends shown, at most ``most`` characters, a box for what the font lacks."""
-    text = token.strip(" ").replace("\n", "↵") or "␣"
-    text = "".join(letter if letter.isprintable() and ord(letter) in _glyphs() else "□" for letter in text)
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def encouragement_lines(found: Found, epochs: list[str], axes: Axes, key: str, paint: Paint) -> None:
+    """For each k a line over the epochs."""
+    looks = ((paint.second, "o", "-"), (paint.first, "s", "--"), (paint.ink, "^", ":"))
+    for k, (colour, marker, dashes) in zip(found["epochs"][epochs[0]][key], looks, strict=True):
+        known = [found["epochs"][epoch][key][k] for epoch in epochs]
+        axes.errorbar(
+            [int(epoch) for epoch in epochs],
+            [100 * value(one) for one in known],
+            yerr=[[100 * arm for arm in side] for side in arms(known)],
+            color=colour,
+            marker=marker,
+            linestyle=dashes,
+            elinewidth=0.8,
+            label=f"k = {k}",
+        )
+    axes.set_xlabel("epoch (0: base)")

@@ -23,6 +23,11 @@ def one(**cells: float) -> dict[str, tuple[float, float]]:
     return {name: (value, value) for name, value in cells.items()}
 
 
+P2_BASE = one(ttr=0.400, bigram_repetition=0.592, trigram_repetition=0.536, top1_agreement_with_base=1, entropy=2.083)
+P2_FULL = one(
+    ttr=0.684, bigram_repetition=0.140, trigram_repetition=0.069, top1_agreement_with_base=0.570, entropy=0.862
+)
+
 PUBLISHED: dict[str, tuple[Published, ...]] = {
     "table1": (
         Published("base/greedy", f"{CARLSSON}, TinyLlama, read off fig. 2", one(ttr=0.245)),
@@ -51,6 +56,18 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
             {**one(longest_overlap=5.8), "long_overlap_share": (0.0, 0.02)},
         ),
         Published("hyperfitted/greedy − base/greedy", f"{CARLSSON}, about", one(dataset_bleu=1.0, longest_overlap=1.8)),
+    ),
+    "placement": tuple(
+        Published(row, f"{LI}, {model}", cells)
+        for row, model, cells in (
+            ("base", "TinyLlama", P2_BASE),
+            ("base", "Qwen2.5-1.5B", one(ttr=0.315, bigram_repetition=0.662, top1_agreement_with_base=1)),
+            ("late blocks", "TinyLlama", one(ttr=0.469, bigram_repetition=0.345, top1_agreement_with_base=0.517)),
+            ("late blocks", "Qwen2.5-1.5B", one(ttr=0.591, bigram_repetition=0.213, top1_agreement_with_base=0.459)),
+            ("all blocks", "TinyLlama", one(ttr=0.508, bigram_repetition=0.331, top1_agreement_with_base=0.523)),
+            ("all blocks", "Qwen2.5-1.5B", one(ttr=0.575, bigram_repetition=0.248, top1_agreement_with_base=0.469)),
+            ("all parameters", "TinyLlama", P2_FULL),
+        )
     ),
     "table3": (
         Published("base", f"{CARLSSON}, all models", {"entropy": (2.84, 3.48), "top1_mass": (0.48, 0.56)}),

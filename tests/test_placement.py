@@ -1,0 +1,307 @@
+"""Where to adapt: which trainings are compared, how they are trained and taken up again, and what is measured."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import hyperfit.mechanism.trials as trials
+from families import BLOCKS, save_tiny
+from hyperfit.errors import UserError
+from hyperfit.measure.diversity import type_token_ratio
+from hyperfit.mechanism.arms import Arm, Design
+from hyperfit.mechanism.continuing import Continuing
+from hyperfit.mechanism.placement import Placement, measured, placement
+from hyperfit.mechanism.trials import Trained, train_arms
+from hyperfit.model import load_model, load_tokenizer
+from hyperfit.recipe import DEFAULT_LR, Recipe
+from hyperfit.report.placement_plots import placement_panels, sweep
+from hyperfit.report.placement_table import placement_tables
+from hyperfit.report.plotting import IN_FILE
+from hyperfit.result import load_any
+from hyperfit.rundir import RunDir
+from hyperfit.training import train
+from runs import assert_same, quiet, recipe_for
+
+CPU = torch.device("cpu")
+
+
+def design(**changes: object) -> Design:
+    settings: dict[str, object] = {"recipe": Recipe(model="m", data="d", rank=8, alpha=4.0, late_blocks=2)}
+    return Design(**{**settings, "depth": 6, "width": 32, **changes})  # type: ignore[arg-type]
+
+
+def arms_of(one: Design) -> list[Arm]:
+    return [arm for place in one.arms() for arm in place]
+
+
+# Which trainings
+
+
+def test_the_arms_by_hand() -> None:
+    found = {arm.name: (arm.blocks, arm.recipe.rank) for arm in arms_of(design(depths=(1, 3)))}
+    assert found == {
+        "last-02-rank": ((4, 5), 8),
+        "last-01-rank": ((5,), 8),
+        "last-01-parameters": ((5,), 16),
+        "last-03-rank": ((3, 4, 5), 8),
+        "last-03-parameters": ((3, 4, 5), 5),
+        "last-06-rank": ((0, 1, 2, 3, 4, 5), 8),
+        "last-06-parameters": ((0, 1, 2, 3, 4, 5), 3),
+        "first-02-rank": ((0, 1), 8),
+        "middle-02-rank": ((2, 3), 8),
+        "full-06-rank": ((0, 1, 2, 3, 4, 5), 8),
+    }
+    assert next(iter(found)) == "last-02-rank", "the reference comes first"
+    assert {len(arm.blocks) for arm in arms_of(design()) if arm.place == "last"} == set(range(1, 7)), "1 to all"
+
+
+@given(depth=st.integers(1, 40), late=st.integers(1, 12), rank=st.integers(1, 64), width=st.integers(64, 128))
+def test_equal_parameters_are_equal_up_to_rounding_and_the_width(depth: int, late: int, rank: int, width: int) -> None:
+    late = min(late, depth)
+    recipe = Recipe(model="m", data="d", rank=rank, late_blocks=late, probe_every=1, keep_every=2)
+    arms = arms_of(design(recipe=recipe, depth=depth, width=width))
+    assert len({arm.name for arm in arms}) == len(arms)
+    for arm in arms:
+        assert arm.recipe.blocks == (() if arm.place == "full" else arm.blocks)
+        assert set(arm.blocks) <= set(range(depth))
+        assert (arm.recipe.seed, arm.recipe.data, arm.recipe.lora_alpha) == (recipe.seed, recipe.data, rank)
+        if arm.equal == "parameters":
+            exact = rank * late / len(arm.blocks)
+            assert abs(arm.recipe.rank - min(exact, width)) <= 0.5 or arm.recipe.rank == 1
+        if arm.place in ("first", "middle"):
+            assert len(arm.blocks) == late
+    assert ({"first", "middle"} <= {arm.place for arm in arms}) == (late < depth)
+
+
+def test_learning_rates_are_the_runs_where_it_trained_like_that() -> None:
+    def rates(one: Design) -> tuple[float | None, float | None]:
+        arms = arms_of(one)
+        assert len({arm.recipe.lr for arm in arms if arm.place != "full"}) == 1
+        return arms[0].recipe.lr, arms[-1].recipe.lr
+
+    adapted = Recipe(model="m", data="d", lr=0.01)
+    whole = Recipe(model="m", data="d", lr=0.02, method="full")
+    assert rates(design(recipe=adapted)) == (0.01, DEFAULT_LR["full"])
+    assert rates(design(recipe=whole)) == (DEFAULT_LR["lora"], 0.02)
+    assert rates(design(recipe=adapted, full_lr=0.5)) == (0.01, 0.5)
+    assert rates(design(recipe=whole, full_lr=0.5, adapter_lr=0.3)) == (0.3, 0.5)
+
+
+def test_a_run_without_late_blocks_is_held_against_the_papers_five() -> None:
+    assert len(design(recipe=Recipe(model="m", data="d", method="full"), depth=12).reference.blocks) == 5
+    assert len(design(recipe=Recipe(model="m", data="d", method="lora"), depth=3).reference.blocks) == 3
+
+
+# Their training
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory, world: tuple[str, str]) -> tuple[str, str]:
+    """The tiny Llama with room for 96 tokens behind a context, and the fourteen texts."""
+    return str(save_tiny(tmp_path_factory.mktemp("wide"), max_position_embeddings=256)), world[1]
+
+
+@pytest.fixture(scope="module")
+def run(wide: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    return train(recipe_for(wide, epochs=2), tmp_path_factory.mktemp("runs") / "run", tell=quiet)
+
+
+@pytest.fixture(scope="module")
+def bench(run: RunDir, tmp_path_factory: pytest.TempPathFactory) -> tuple[Design, Path, list[Trained]]:
+    one = design(recipe=run.recipe, depth=BLOCKS, width=32, depths=(1,), full_lr=1e-3)
+    folder = tmp_path_factory.mktemp("placement")
+    return one, folder, train_arms(one, folder)
+
+
+@pytest.fixture(scope="module")
+def found(bench: tuple[Design, Path, list[Trained]], wide: tuple[str, str]) -> Placement:
+    return measure(bench[2], wide)
+
+
+def test_the_reference_is_the_run(run: RunDir, bench: tuple[Design, Path, list[Trained]]) -> None:
+    assert_same(run.path, bench[2][0].run.path)
+
+
+def test_each_arm_trains_its_blocks_and_no_cache_stays(bench: tuple[Design, Path, list[Trained]]) -> None:
+    _, folder, done = bench
+    for one in done:
+        assert one.run.environment["adapted_blocks"] == list(one.arm.blocks)
+        assert one.parameters == one.run.environment["trainable_parameters"]
+        assert one.epochs <= 2
+        assert one.reason == "epochs"
+    of = {one.arm.name: one.parameters for one in done}
+    assert of["first-02-rank"] == of["middle-02-rank"] == of["last-02-rank"] == 2 * of["last-01-rank"]
+    assert of["last-01-parameters"] == of["last-02-rank"]
+    assert sorted(path.name for path in folder.iterdir()) == sorted({one.run.path.name for one in done})
+
+
+def test_equal_time_is_a_part_of_the_same_training(bench: tuple[Design, Path, list[Trained]]) -> None:
+    done = bench[2]
+    kinds = {(one.arm.place, len(one.arm.blocks)) for one in done if one.arm.equal == "rank"}
+    timed = [one for one in done if one.arm.equal == "time"]
+    assert {(one.arm.place, len(one.arm.blocks)) for one in timed} == kinds - {("last", 2)}
+    for one in timed:
+        whole = next(
+            w for w in done if (w.arm.place, w.arm.blocks, w.arm.equal) == (one.arm.place, one.arm.blocks, "rank")
+        )
+        assert one.epochs == whole.epochs_within(done[0].seconds)
+        before = whole.run.events("epoch")[one.epochs]["train_loss"]
+        assert one.train_loss == before
+
+
+@pytest.mark.parametrize(("seconds", "epochs"), [(0.0, 1), (4.9, 1), (5.0, 1), (7.0, 2), (8.99, 2), (9.0, 3), (1e9, 4)])
+def test_epochs_within_by_hand(bench: tuple[Design, Path, list[Trained]], seconds: float, epochs: int) -> None:
+    one = Trained(
+        arm=bench[2][0].arm, run=bench[2][0].run, parameters=1, epochs=4, reason="epochs", train_loss=1.0,
+        epoch_seconds=2.0, cache_seconds=3.0,
+    )  # fmt: skip
+    assert one.seconds == 11.0
+    assert one.epochs_within(seconds) == epochs
+
+
+def test_what_is_done_is_not_trained_again_and_another_recipe_is(
+    run: RunDir, bench: tuple[Design, Path, list[Trained]]
+) -> None:
+    one, folder, done = bench
+    before = {path: path.read_bytes() for path in folder.rglob("*.safetensors")}
+    again = train_arms(one, folder)
+    assert [t.arm.name for t in again] == [t.arm.name for t in done]
+    assert {path: path.read_bytes() for path in folder.rglob("*.safetensors")} == before
+    for one_arm in done:
+        (one_arm.run.path / "mark").touch()
+    train_arms(design(recipe=run.recipe, depth=BLOCKS, width=32, depths=(1,), full_lr=2e-3), folder)
+    anew = {one_arm.run.path.name for one_arm in done if not (one_arm.run.path / "mark").exists()}
+    assert anew - {"full-06-time"} == {"full-06-rank"}
+
+
+def test_an_arm_that_diverges_does_not_end_the_study(wide: tuple[str, str], tmp_path: Path) -> None:
+    recipe = recipe_for(wide, epochs=2, probe_every=0)
+    one = design(recipe=recipe, depth=BLOCKS, width=32, depths=(1,), full_lr=1.0)
+    real = trials.train
+
+    def diverging(recipe: Recipe, path: Path, **rest: object) -> RunDir:
+        if recipe.method != "full":
+            return real(recipe, path, **rest)  # type: ignore[arg-type]
+        lost = RunDir.create(path, recipe, {**RunDir(path.parent / "last-02-rank").environment})
+        lost.append({"event": "epoch", "epoch": 0, "step": 0, "train_loss": None, "seconds": 0.0})
+        lost.append({"event": "end", "epoch": 0, "step": 1, "reason": "nan"})
+        raise UserError("--lr 1.0: loss or weights became NaN")
+
+    arms = arms_of(one)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trials, "train", diverging)
+        patch.setattr(Design, "arms", lambda self: iter([(arms[0],), (arms[-1],)]))
+        done = train_arms(one, tmp_path / "arms")
+    assert [t.diverged for t in done] == [False, True], "and nothing of it is trained at equal time"
+    lost = done[-1]
+    assert math.isnan(lost.train_loss)
+    found = measure(done, wide)
+    assert found.arms[-1].measures == {}
+    assert found.arms[-1].ttr_difference is None
+    assert found.find("full", "rank") is None
+    told = found.to_dict()
+    assert "all parameters" not in told["sentence"]
+    names = [row.name for row in placement_tables(told)[0].rows if not row.source]
+    assert names[-2:] == ["all parameters (diverged)", "human"]
+    placement_panels(told, IN_FILE)
+
+
+def test_what_training_refuses_is_told(wide: tuple[str, str], tmp_path: Path) -> None:
+    one = design(recipe=recipe_for(wide, length=10_000), depth=BLOCKS, width=32)
+    with pytest.raises(UserError, match="--length 10000"):
+        train_arms(one, tmp_path)
+
+
+# What is measured
+
+
+def texts_of(world: tuple[str, str]) -> torch.Tensor:
+    return torch.randint(3, 250, (3, 104), generator=torch.Generator().manual_seed(0))
+
+
+def measure(done: list[Trained], world: tuple[str, str]) -> Placement:
+    return placement(
+        done,
+        lambda name: load_any(name, device=CPU),
+        load_tokenizer(world[0]),
+        texts_of(world),
+        Continuing(context=8),
+        depth=BLOCKS,
+    )
+
+
+def test_measures_are_those_of_a_plain_forward_pass(wide: tuple[str, str]) -> None:
+    model, texts = load_model(wide[0], device=CPU, dtype=torch.float32), texts_of(wide)
+    values, choices = measured(model, load_tokenizer(wide[0]), texts, Continuing(context=8))
+    with torch.no_grad():
+        logits = model(input_ids=texts).logits[:, 7:-1]
+        written = model.generate(texts[:, :8], max_new_tokens=96, do_sample=False, pad_token_id=0)[:, 8:]
+    log_p = logits.log_softmax(-1)
+    assert torch.equal(choices, logits.argmax(-1).double())
+    assert values["entropy"] == pytest.approx(-(log_p.exp() * log_p).sum(-1).mean(1).numpy(), rel=1e-5)
+    losses = -log_p.gather(-1, texts[:, 8:, None]).squeeze(-1)
+    assert values["loss"] == pytest.approx(losses.mean(1).numpy(), rel=1e-5)
+    assert values["ttr"] == pytest.approx([type_token_ratio(row) for row in written.tolist()])
+
+
+def test_every_arm_is_measured_on_the_same_texts(
+    wide: tuple[str, str], bench: tuple[Design, Path, list[Trained]], found: Placement
+) -> None:
+    assert [arm.name for arm in found.arms] == [t.run.path.name for t in bench[2]]
+    assert found.arms[0].ttr_difference is not None
+    assert found.arms[0].ttr_difference.value == 0
+    assert found.base["top1_agreement_with_base"].value == 1
+    reference = found.arms[0].measures["ttr"]
+    for arm, one in list(zip(found.arms, bench[2], strict=True))[1::4]:
+        model = load_any(str(one.run.path), device=CPU)
+        values, _ = measured(model, load_tokenizer(wide[0]), texts_of(wide), Continuing(context=8))
+        assert arm.measures["ttr"].value == pytest.approx(np.mean(values["ttr"]))
+        assert arm.measures["perplexity"].value == pytest.approx(math.exp(np.mean(values["loss"])))
+        assert arm.ttr_difference is not None
+        assert arm.ttr_difference.value == pytest.approx(arm.measures["ttr"].value - reference.value)
+    told = found.to_dict()
+    assert f"adapters in the last 2 of {BLOCKS} blocks" in told["sentence"]
+    assert "in the first 2" in told["sentence"]
+    assert [len(arm["blocks"]) for arm in sweep(told, "rank")] == [1, 2, 6]
+    assert [len(arm["blocks"]) for arm in sweep(told, "parameters")] == [1, 2, 6]
+
+
+def test_what_learns_nothing_is_the_base(wide: tuple[str, str], tmp_path: Path) -> None:
+    recipe = recipe_for(wide, epochs=1, lr=1e-30)
+    arms = arms_of(design(recipe=recipe, depth=BLOCKS, width=32, full_lr=1e-30))
+    found = measure([trials.train_arm(arm, tmp_path) for arm in (arms[0], arms[-1])], wide)
+    for arm in found.arms:
+        assert arm.measures == found.base | {"top1_agreement_with_base": arm.measures["top1_agreement_with_base"]}
+        assert arm.measures["top1_agreement_with_base"].value == 1
+        assert arm.ttr_difference is not None
+        assert arm.ttr_difference.value == 0
+
+
+def test_tables_stand_beside_the_paper(found: Placement) -> None:
+    places, depths = placement_tables(found.to_dict())
+    names = [row.name for row in places.rows if not row.source]
+    assert {"base", "human", "LoRA, last 2", "LoRA, all 6", "LoRA, first 2", "LoRA, middle 2", "all parameters"} <= set(
+        names
+    )
+    assert "LoRA, last 1" not in names
+    assert {"LoRA, last 1", "LoRA, last 1, equal parameters", "LoRA, all 6"} <= {row.name for row in depths.rows}
+    below = {
+        one.name: [row.source for row in places.rows if row.source and row.name == kind]
+        for one, kind in zip(
+            (
+                row
+                for row in places.rows
+                if row.name in ("base", "LoRA, last 2", "LoRA, all 6", "all parameters") and not row.source
+            ),
+            ("base", "late blocks", "all blocks", "all parameters"),
+            strict=True,
+        )
+    }
+    assert {name: len(sources) for name, sources in below.items()} == {
+        "base": 2, "LoRA, last 2": 2, "LoRA, all 6": 2, "all parameters": 1,
+    }  # fmt: skip
