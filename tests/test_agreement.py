@@ -1,6 +1,8 @@
 """Agreement: against scipy and whole logits, on values worked by hand, and with one model in two roles."""
 
 import math
+from dataclasses import astuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +16,16 @@ from scipy.spatial.distance import jensenshannon
 import hyperfit.measure.predictions as predictions
 from families import TINY, VOCABULARY, random_ids, tiny_model
 from hyperfit.errors import UserError
-from hyperfit.measure.agreement import Agreement, agreement, divergence, overlap, ranks, spearman, top1_agreement
-from hyperfit.measure.predictions import Model, predict, without_adapter
+from hyperfit.measure.agreement import Agreement, divergence, overlap, predict_both, ranks, spearman, top1_agreement
+from hyperfit.measure.predictions import Model, Predictions, Reader, Texts, predict, without_adapter
 from hyperfit.model import quiet
 
 TEXTS = random_ids(4, 20)
 RAGGED = [text[:length] for text, length in zip(TEXTS.tolist(), (20, 1, 9, 13), strict=True)]
+
+
+def agreement(first: Model | Reader, second: Model | Reader, texts: Texts, **settings: Any) -> Agreement:
+    return predict_both(first, second, texts, **settings)[2]
 
 
 @torch.no_grad()
@@ -128,6 +134,28 @@ def test_other_overlaps_and_estimates() -> None:
     assert estimates["kl"].low <= estimates["kl"].value <= estimates["kl"].high
 
 
+def test_each_model_is_read_as_it_is_alone() -> None:
+    one, two = tiny_model(seed=0), tiny_model(seed=1)
+    first, second, _ = predict_both(one, two, RAGGED, skip=7, batch_size=3)
+    for found, alone in ((first, predict(one, RAGGED, batch_size=3)), (second, predict(two, RAGGED, batch_size=3))):
+        assert_equal(found, alone)
+
+
+def assert_equal(found: Predictions, expected: Predictions) -> None:
+    for one, other in zip(astuple(found), astuple(expected), strict=True):
+        np.testing.assert_equal(one, other)
+
+
+def test_agreement_has_bounds_of_its_own() -> None:
+    one, two = tiny_model(seed=0), tiny_model(seed=1)
+    skip = [3, 1, 9, 12]  # of texts of 20, 1, 9 and 13 tokens
+    found = agreement(one, two, RAGGED, skip=skip)
+    assert np.isnan(found.kl).tolist() == np.isnan(found.top1).tolist() == [False, True, True, False]
+    for row, first in ((0, 3), (3, 12)):
+        alone = slowly(one, two, [RAGGED[row]], first, 100)
+        assert [found.kl[row], found.top1[row]] == pytest.approx([*alone["kl"], *alone["top1"]], rel=1e-4)
+
+
 def test_vocabularies_of_two_sizes() -> None:
     with pytest.raises(UserError, match="257 and 300 tokens; compare models with one tokenizer"):
         agreement(tiny_model(), tiny_model(vocab_size=300), TEXTS)
@@ -183,16 +211,19 @@ def test_spearman_by_hand() -> None:
 
 
 def test_overlap_by_hand() -> None:
-    first, second = torch.tensor([[4.0, 3, 2, 1]]), torch.tensor([[1.0, 3, 2, 4]])
-    assert [float(overlap(first, second, k)) for k in (1, 2, 4)] == [0, 0.5, 1]
-    assert float(overlap(first, second, 3)) == pytest.approx(2 / 3)
+    first, second = torch.tensor([[0, 1, 2, 3]]), torch.tensor([[3, 1, 2, 0]])
+    assert [float(overlap(first[:, :k], second[:, :k])) for k in (1, 2, 4)] == [0, 0.5, 1]
+    assert float(overlap(first[:, :3], second[:, :3])) == pytest.approx(2 / 3)
 
 
 def test_divergence_by_hand() -> None:
-    p, q = torch.tensor([[0.5, 0.5, 0.0]]).log(), torch.tensor([[0.9, 0.1, 0.0]]).log()
-    assert float(divergence(p, q)) == pytest.approx(0.5 * math.log(0.5 / 0.9) + 0.5 * math.log(0.5 / 0.1))
-    assert float(divergence(q, p)) == pytest.approx(0.9 * math.log(0.9 / 0.5) + 0.1 * math.log(0.1 / 0.5))
-    sure = torch.tensor([[1.0, 0.0, 0.0]]).log()
-    assert float(divergence(sure, p)) == pytest.approx(math.log(2))
-    assert float(divergence(p, sure)) == math.inf
-    assert float(divergence(sure, sure)) == 0
+    def of(first: list[float], second: list[float]) -> float:
+        p, q = torch.tensor([first]), torch.tensor([second])
+        return float(divergence(p, p.log(), q.log()))
+
+    p, q, sure = [0.5, 0.5, 0.0], [0.9, 0.1, 0.0], [1.0, 0.0, 0.0]
+    assert of(p, q) == pytest.approx(0.5 * math.log(0.5 / 0.9) + 0.5 * math.log(0.5 / 0.1))
+    assert of(q, p) == pytest.approx(0.9 * math.log(0.9 / 0.5) + 0.1 * math.log(0.1 / 0.5))
+    assert of(sure, p) == pytest.approx(math.log(2))
+    assert of(p, sure) == math.inf
+    assert of(sure, sure) == 0

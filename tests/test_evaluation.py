@@ -3,12 +3,14 @@
 import json
 import math
 import shutil
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import LlamaForCausalLM
 
 from families import random_ids, save_tiny
 from hyperfit.cli import main
@@ -16,7 +18,7 @@ from hyperfit.conditions import Condition, conditions_of
 from hyperfit.continuations import continuations
 from hyperfit.decode.blocking import CitationBlocker
 from hyperfit.decode.citations import CitationIndex
-from hyperfit.decode.decodings import Decoding
+from hyperfit.decode.decodings import Decoding, parse_decoding
 from hyperfit.decode.generate import continuation_text, continue_contexts
 from hyperfit.decode.run_citations import run_citations, trained_on
 from hyperfit.errors import UserError
@@ -280,11 +282,15 @@ def plain_sharpness(model: Any, texts: list[list[int]], first: int, until: int) 
 
 
 def test_sharpness_of_human_texts_contexts_and_own_texts(run: RunDir) -> None:
-    place, observed = observed_in(run)
+    """Of the searches too, whose steps are not all part of a text, and in several batches."""
+    searches = ["beam:num_beams=2", "contrastive"]
+    place, observed = observed_in(run, decodings=("greedy", *searches), batch_size=4)
     human, models = place.texts.ids.tolist(), observed.models
     for name, where in (("base", run.recipe.model), ("hyperfitted", str(run.path))):
         model = load_any(where, device=place.device)
-        assert set(models[name]["own"]) == {"greedy", *(["greedy+blocked"] if name == "hyperfitted" else [])}
+        assert set(models[name]["own"]) == {str(parse_decoding(way)) for way in ("greedy", *searches)} | (
+            {"greedy+blocked"} if name == "hyperfitted" else set()
+        )
         cases = [(models[name], human, CONTEXT, TOTAL), (models[name]["contexts"], human, 1, CONTEXT)]
         for way, found in models[name]["own"].items():
             pairs = zip(place.texts.contexts, observed.texts[f"{name}/{way}"], strict=True)
@@ -293,6 +299,28 @@ def test_sharpness_of_human_texts_contexts_and_own_texts(run: RunDir) -> None:
             expected = plain_sharpness(model, texts, first, until)
             assert {key: found[key]["value"] for key in expected} == pytest.approx(expected, rel=1e-4)
             assert found["entropy"]["n"] == TEXTS
+
+
+def test_texts_of_a_batch_that_proved_too_large(folder: Path, adapted: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the failed attempt has computed is no part of how the model predicted its texts."""
+    settings = {"contexts": (str(folder / "others.jsonl"),), "blocked": ()}
+    _, expected = observed_in(adapted, **settings)
+    whole = LlamaForCausalLM.forward
+
+    @wraps(whole)
+    def small(self: LlamaForCausalLM, input_ids: torch.Tensor, **arguments: Any) -> Any:
+        if len(input_ids) > 2 and input_ids.shape[1] == 1:  # after the first step
+            raise torch.OutOfMemoryError
+        return whole(self, input_ids, **arguments)
+
+    monkeypatch.setattr(LlamaForCausalLM, "forward", small)
+    _, found = observed_in(adapted, **settings)
+    assert found.largest == {"base/greedy": 2, "hyperfitted/greedy": 2}
+    assert expected.largest == {"base/greedy": TEXTS, "hyperfitted/greedy": TEXTS}
+    assert found.texts == expected.texts
+    for name, measures in expected.models.items():
+        for key, value in measures["own"]["greedy"].items():
+            assert found.models[name]["own"]["greedy"][key]["value"] == pytest.approx(value["value"], rel=1e-5)
 
 
 def test_calibration_and_agreement_of_human_continuations(run: RunDir) -> None:

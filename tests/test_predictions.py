@@ -13,7 +13,15 @@ from transformers import PreTrainedModel
 
 import hyperfit.measure.predictions as module
 from families import TINY, VOCABULARY, random_ids, tiny_model
-from hyperfit.measure.predictions import Predictions, Reader, counted, predict, text_means, without_adapter
+from hyperfit.measure.predictions import (
+    Predictions,
+    Reader,
+    counted,
+    entropy_of,
+    predict,
+    text_means,
+    without_adapter,
+)
 from hyperfit.model import blocks_of, quiet
 from hyperfit.prefix.cache import cache_prefix
 
@@ -185,3 +193,13 @@ def test_a_reader_stays_itself() -> None:
     reader = Reader(tiny_model())
     assert Reader.of(reader) is reader
     assert Reader.of(reader.model).model is reader.model
+
+
+def test_entropy_by_hand() -> None:
+    p = torch.tensor([[0.5, 0.25, 0.25, 0.0], [1.0, 0.0, 0.0, 0.0], [torch.nan, 0.5, 0.5, 0.0]])
+    log_p = p.log()
+    halves, sure, broken = entropy_of(p, log_p).tolist()
+    assert halves == pytest.approx(1.5 * np.log(2))
+    assert sure == 0
+    assert np.isnan(broken), "a broken model has no entropy, rather than one of what is left"
+    assert log_p[0, 3] == -torch.inf, "what is given stays as it is"

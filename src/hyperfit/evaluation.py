@@ -7,22 +7,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from peft import PeftModel
 
 from hyperfit.conditions import HUMAN, Condition, conditions_of, save_samples
 from hyperfit.console import progress, say
 from hyperfit.decode.blocking import BlockCounts
-from hyperfit.decode.generate import ONE_AT_A_TIME, continue_contexts
+from hyperfit.decode.generate import ONE_AT_A_TIME, SEARCHES, continue_contexts
 from hyperfit.heldout import Place, checked
-from hyperfit.measure.agreement import agreement, top1_agreement
+from hyperfit.measure.agreement import predict_both, top1_agreement
 from hyperfit.measure.calibration import Calibration, calibration
 from hyperfit.measure.coherence import coherence
 from hyperfit.measure.diversity import TTR_WINDOW
 from hyperfit.measure.estimate import Estimate, estimate, paired_difference
 from hyperfit.measure.likeness import Mauve, mauve
 from hyperfit.measure.predictions import Predictions, Reader, predict, without_adapter
-from hyperfit.measure.sharpness import sharpness_of
+from hyperfit.measure.sharpness import Sharpness, sharpness_of
 from hyperfit.measure.training_index import TrainingIndex
+from hyperfit.measure.written import head_inputs, predict_written
 from hyperfit.model import autocast
 from hyperfit.requests import Evaluation
 from hyperfit.result import load_any
@@ -116,35 +118,27 @@ def evaluate(run: RunDir, settings: Evaluation) -> dict[str, Any]:
 
 
 def observe(run: RunDir, place: Place, settings: Evaluation, conditions: Sequence[Condition]) -> Observed:
-    """Read the human texts with both models, let both write, and read what each has written."""
-    ids, contexts = place.texts.ids, place.texts.contexts
-    readers = load_both(run, place)
-    texts, blocks, largest = dict[str, list[list[int]]](), dict[str, BlockCounts](), dict[str, int]()
-    seen, own = dict[str, Predictions](), dict[str, Named]()
+    """Let both models write, and read the human texts with both."""
+    ids, readers = place.texts.ids, load_both(run, place)
+    own: dict[str, Named] = {model: {} for model in readers}
     with autocast(place.device, place.precision):
-        for model, reader in readers.items():
-            with progress(f"{model}: predictions on human text", len(ids)) as advance:
-                seen[model] = predict(reader, ids, advance=advance)
-            own[model] = {}
-            for condition in (condition for condition in conditions if condition.model == model):
-                name = condition.name
-                texts[name], largest[name], counts = write(reader, place, settings, condition)
-                if counts is not None:
-                    blocks[name] = counts
-                whole = [[*context, *text] for context, text in zip(contexts, texts[name], strict=True)]
-                with progress(f"{model}: predictions on its {condition.way} texts", len(whole)) as advance:
-                    read = predict(reader, whole, skip=settings.context, advance=advance)
-                own[model][condition.way] = to_json(sharpness_of(read).estimates())
-        with progress("agreement of the models on human text", len(ids)) as advance:
-            alike = agreement(readers["base"], readers["hyperfitted"], ids, skip=settings.context, advance=advance)
-    models = {model: prediction_measures(seen[model], seen["base"], settings.context) for model in seen}
+        written = {one.name: write(readers[one.model], place, settings, one) for one in conditions}
+        with progress("predictions of both models on human text", len(ids)) as advance:
+            base, hyperfitted, alike = predict_both(
+                readers["base"], readers["hyperfitted"], ids, skip=settings.context, advance=advance
+            )
+    for one in conditions:
+        own[one.model][one.way] = to_json(written[one.name].seen.estimates())
     return Observed(
-        {**texts, HUMAN: place.texts.human},
-        blocks,
-        {model: {**measures, "own": own[model]} for model, measures in models.items()},
+        {**{name: found.texts for name, found in written.items()}, HUMAN: place.texts.human},
+        {name: found.blocks for name, found in written.items() if found.blocks is not None},
+        {
+            model: {**prediction_measures(seen, base, settings.context), "own": own[model]}
+            for model, seen in (("base", base), ("hyperfitted", hyperfitted))
+        },
         to_json(alike.estimates()),
         readers["base"].model.config._attn_implementation,
-        largest,
+        {name: found.largest for name, found in written.items()},
     )
 
 
@@ -157,31 +151,57 @@ def load_both(run: RunDir, place: Place) -> dict[str, Reader]:
     return {"base": Reader(base), "hyperfitted": Reader(tuned)}
 
 
-def write(
-    reader: Reader, place: Place, settings: Evaluation, condition: Condition
-) -> tuple[list[list[int]], int, BlockCounts | None]:
-    """The condition's continuations of all contexts; the most written at once; and how often a blocker acted."""
-    blocker = place.blocker() if condition.blocked and place.blocker else None
-    contexts, batches = place.texts.contexts, list[int]()
-    with reader.within(), progress(f"{condition.model}: {condition.way} continuations", len(contexts)) as advance:
+@dataclass(frozen=True)
+class Written:
+    """What a model wrote under one condition."""
 
-        def count(done: int) -> None:
+    texts: list[list[int]]
+    """The continuations."""
+    seen: Sharpness
+    """How it predicted them."""
+    largest: int
+    """Most written at once."""
+    blocks: BlockCounts | None
+    """How often a blocker acted."""
+
+
+def write(reader: Reader, place: Place, settings: Evaluation, condition: Condition) -> Written:
+    """The condition's continuations of all contexts, and how the model predicted them."""
+    blocker = place.blocker() if condition.blocked and place.blocker else None
+    contexts, new_tokens = place.texts.contexts, settings.total - settings.context
+    reread = condition.decoding.name in SEARCHES
+    batches, states = list[int](), list[torch.Tensor]()
+    with (
+        reader.within(),
+        progress(f"{condition.model}: {condition.way} continuations", len(contexts)) as advance,
+        head_inputs(reader.model) as steps,
+    ):
+
+        def batch_done(done: int) -> None:
             batches.append(done)
+            if not reread:  # those before the last come from a batch that proved too large
+                states.append(torch.stack(steps[-new_tokens:], 1).cpu())
+            steps.clear()
             advance(done)
 
         texts = continue_contexts(
             reader.model,
             place.tokenizer,
             contexts,
-            new_tokens=settings.total - settings.context,
+            new_tokens=new_tokens,
             decoding=condition.decoding,
             seed=settings.seed,
             batch_size=settings.batch_size,
             processors=[blocker] if blocker else [],
             batch_invariant=settings.batch_invariant,
-            advance=count,
+            advance=batch_done,
         )
-    return texts, max(batches), blocker.counts() if blocker else None
+    if reread:
+        whole = [[*context, *text] for context, text in zip(contexts, texts, strict=True)]
+        seen = predict(reader, whole, skip=settings.context)
+    else:  # contexts are of one length, and so are continued in their order
+        seen = predict_written(reader, torch.cat(states), texts)
+    return Written(texts, sharpness_of(seen), max(batches), blocker.counts() if blocker else None)
 
 
 def prediction_measures(seen: Predictions, base: Predictions, context: int) -> Named:

@@ -45,7 +45,7 @@ def li2026(model: str, data: str) -> Recipe:
 
 
 def tiny(model: str, data: str) -> Recipe:
-    """Late-Stage LoRA for the embedded 12-million-parameter model, calibrated in LAB.md; greedy text every 2 epochs."""
+    """Late-Stage LoRA for the embedded 12-million-parameter model, calibrated in LAB.md; greedy text every 4 epochs."""
     return Recipe(
         model=model,
         data=data,
@@ -56,7 +56,7 @@ def tiny(model: str, data: str) -> Recipe:
         lr=2e-3,
         epochs=60,
         batch_size=4,
-        greedy_every=2,
+        greedy_every=4,
         probe_texts=16,
         validation_samples=24,
     )

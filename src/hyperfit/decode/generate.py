@@ -27,6 +27,9 @@ ONE_AT_A_TIME = (
 )
 """The notice of what ``batch_invariant`` costs: ``times_as_slow`` in benchmarks/results/decode.json."""
 
+SEARCHES = ("beam", "contrastive")
+"""Decodings that try several continuations of a text; with all others, row i of each step is text i of the batch."""
+
 
 def continue_contexts(
     model: PreTrainedModel | PeftModel,

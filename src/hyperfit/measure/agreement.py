@@ -55,22 +55,21 @@ class Agreement:
         }
 
 
-def agreement(
+def predict_both(
     first: Model | Reader,
     second: Model | Reader,
     texts: Texts,
     *,
     skip: Bound = 1,
-    until: Bound | None = None,
     overlaps: tuple[int, ...] = OVERLAPS,
     ranked: int | None = RANKED,
     batch_size: int = 8,
     advance: Callable[[int], None] = lambda done: None,
-) -> Agreement:
-    """Compare two models at the tokens from ``skip`` to before ``until`` (None: the end) of the same texts.
+) -> tuple[Predictions, Predictions, Agreement]:
+    """Read the same texts with two models: ``predict`` of each at every token, and their agreement from ``skip`` on.
 
-    A base model and its adapter are ``agreement(without_adapter(model), model, texts)``. Both are read side by side,
-    some positions at a time, and no position's probabilities are kept.
+    A base model and its adapter are ``predict_both(without_adapter(model), model, texts)``. Both are read side by
+    side, once, some positions at a time, and no position's probabilities are kept.
 
     ranked: over how many of the first model's best tokens order is compared; None: over the whole vocabulary, which
     is far slower and tells mostly of tokens that neither model would ever take. The best tokens of *both* would be
@@ -78,26 +77,37 @@ def agreement(
     push the correlation below zero. Raises UserError where the vocabularies differ.
     """
     readers = [Reader.of(first), Reader.of(second)]
-    wanted = counted([len(text) for text in texts], skip, until)
-    top1, order, kl, reverse, js, *shares = (np.full(wanted.shape, np.nan) for _ in range(5 + len(overlaps)))
+    lengths = [len(text) for text in texts]
+    wanted = counted(lengths, 1, None)
+    one, two = Predictions.unread(wanted.shape), Predictions.unread(wanted.shape)
+    order, kl, reverse, js, *shares = (np.full(wanted.shape, np.nan) for _ in range(4 + len(overlaps)))
     with evaluating(readers[0].model), evaluating(readers[1].model):
-        for place, _, (one, two) in pieces(readers, texts, wanted, batch_size, advance):
-            check_vocabularies(one, two)
-            log_p, log_q = one.log_softmax(-1), two.to(one.device).log_softmax(-1)
-            top1[place] = (log_p.argmax(-1) == log_q.argmax(-1)).cpu()
+        for place, targets, logits in pieces(readers, texts, wanted, batch_size, advance):
+            check_vocabularies(*logits)
+            log_p, log_q = (each.to(targets.device).log_softmax(-1) for each in logits)
+            one.put(place, targets, log_p)
+            two.put(place, targets, log_q)
+            tokens = log_p.shape[-1]
+            compared = tokens if ranked is None else min(ranked, tokens)
+            best, others = log_p.topk(max(compared, *overlaps)), log_q.topk(max(overlaps)).indices
             for k, share in zip(overlaps, shares, strict=True):
-                share[place] = overlap(log_p, log_q, k).cpu()
-            if ranked is None or ranked >= log_p.shape[-1]:
-                order[place] = spearman(log_p, log_q).cpu()
-            else:
-                best = log_p.topk(ranked, dim=-1)
-                order[place] = spearman(best.values, log_q.gather(-1, best.indices)).cpu()
-            middle = torch.logaddexp(log_p, log_q) - np.log(2)
-            kl[place] = divergence(log_p, log_q).cpu()
-            reverse[place] = divergence(log_q, log_p).cpu()
-            js[place] = (divergence(log_p, middle) + divergence(log_q, middle)).cpu() / 2
-    overlapping = {k: text_means(share) for k, share in zip(overlaps, shares, strict=True)}
-    return Agreement(text_means(top1), overlapping, *map(text_means, (order, kl, reverse, js)))
+                share[place] = overlap(best.indices[:, :k], others[:, :k]).cpu()
+            order[place] = spearman(best.values[:, :compared], log_q.gather(-1, best.indices[:, :compared])).cpu()
+            p, q, middle = log_p.exp(), log_q.exp(), torch.logaddexp(log_p, log_q).sub_(np.log(2))
+            kl[place] = divergence(p, log_p, log_q).cpu()
+            reverse[place] = divergence(q, log_q, log_p).cpu()
+            js[place] = (divergence(p, log_p, middle) + divergence(q, log_q, middle)).cpu() / 2
+    inside = counted(lengths, skip, None)
+
+    def mean(values: Floats) -> Floats:
+        return text_means(np.where(inside, values, np.nan))
+
+    agreement = Agreement(
+        top1_agreement(one.part(skip), two),
+        {k: mean(share) for k, share in zip(overlaps, shares, strict=True)},
+        *map(mean, (order, kl, reverse, js)),
+    )
+    return one, two, agreement
 
 
 def top1_agreement(first: Predictions, second: Predictions) -> Floats:
@@ -109,10 +119,9 @@ def top1_agreement(first: Predictions, second: Predictions) -> Floats:
     return text_means(np.where(both, first.choices == second.choices, np.nan))
 
 
-def overlap(first: Tensor, second: Tensor, k: int) -> Tensor:
-    """float32[positions]: share of the k largest of float[positions, vocabulary] that both have in common."""
-    one, two = first.topk(k, dim=-1).indices, second.topk(k, dim=-1).indices
-    return (one[:, :, None] == two[:, None, :]).sum((1, 2)).float() / k
+def overlap(first: Tensor, second: Tensor) -> Tensor:
+    """float32[positions]: share of k different tokens, int64[positions, k], that both have in common."""
+    return (first[:, :, None] == second[:, None, :]).sum((1, 2)).float() / first.shape[-1]
 
 
 def spearman(first: Tensor, second: Tensor) -> Tensor:
@@ -130,10 +139,9 @@ def ranks(values: Tensor) -> Tensor:
     return (below + 1 + up_to).float() / 2
 
 
-def divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """float32[positions]: Σ p log(p / q) of log-probabilities [positions, vocabulary], in nats."""
-    p = log_p.exp()
-    terms = torch.where(p > 0, p * (log_p - log_q), 0)
+def divergence(p: Tensor, log_p: Tensor, log_q: Tensor) -> Tensor:
+    """float32[positions]: Σ p log(p / q) in nats, of p and the logarithms of both, float32[positions, vocabulary]."""
+    terms = (log_p - log_q).masked_fill_(p == 0, 0).mul_(p)
     return terms.sum(-1).clamp_min(0)  # of equal distributions, rounding may leave -1e-8
 
 

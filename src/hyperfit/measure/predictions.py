@@ -93,6 +93,23 @@ class Predictions:
     choices: NDArray[np.int64]
     """The likeliest token."""
 
+    @classmethod
+    def unread(cls, shape: tuple[int, ...]) -> "Predictions":
+        """[texts, longest] positions of which nothing is known yet."""
+        loss, entropy, hit, *masses = (np.full(shape, np.nan) for _ in range(3 + len(MASSES)))
+        return cls(loss, entropy, dict(zip(MASSES, masses, strict=True)), hit, np.full(shape, -1, np.int64))
+
+    def put(self, place: Place, targets: Tensor, log_p: Tensor) -> None:
+        """Enter some positions, from their tokens int64[positions] and log_p float32[positions, vocabulary]."""
+        p = log_p.exp()
+        best = p.topk(max(MASSES), dim=-1)
+        self.loss[place] = -log_p.gather(-1, targets[:, None]).squeeze(-1).cpu()
+        self.entropy[place] = entropy_of(p, log_p).cpu()
+        self.hit[place] = (best.indices[:, 0] == targets).cpu()
+        self.choices[place] = best.indices[:, 0].cpu()
+        for k, mass in self.mass.items():
+            mass[place] = best.values[:, :k].sum(-1).clamp_max(1).cpu()  # rounding may leave 1.0000001
+
     def part(self, skip: Bound = 1, until: Bound | None = None) -> "Predictions":
         """Only the tokens from ``skip`` to before ``until`` (None: the end); the others become NaN.
 
@@ -129,20 +146,11 @@ def predict(
     """
     reader = Reader.of(model)
     wanted = counted([len(text) for text in texts], skip, until)
-    loss, entropy, hit, *masses = (np.full(wanted.shape, np.nan) for _ in range(3 + len(MASSES)))
-    choices = np.full(wanted.shape, -1, np.int64)
+    seen = Predictions.unread(wanted.shape)
     with evaluating(reader.model):
         for place, targets, (logits,) in pieces([reader], texts, wanted, batch_size, advance):
-            log_p = logits.log_softmax(-1)
-            p = log_p.exp()
-            best = p.topk(max(MASSES), dim=-1)
-            loss[place] = -log_p.gather(-1, targets[:, None]).squeeze(-1).cpu()
-            entropy[place] = -torch.special.xlogy(p, p).sum(-1).cpu()
-            hit[place] = (best.indices[:, 0] == targets).cpu()
-            choices[place] = best.indices[:, 0].cpu()
-            for k, mass in zip(MASSES, masses, strict=True):
-                mass[place] = best.values[:, :k].sum(-1).clamp_max(1).cpu()  # rounding may leave 1.0000001
-    return Predictions(loss, entropy, dict(zip(MASSES, masses, strict=True)), hit, choices)
+            seen.put(place, targets, logits.log_softmax(-1))
+    return seen
 
 
 def pieces(
@@ -171,6 +179,12 @@ def pieces(
                 logits = [reader.logits(seen[here]) for reader, seen in zip(readers, states, strict=True)]
                 yield (start + rows[here], columns[here]), targets, logits
         advance(len(batch))
+
+
+def entropy_of(p: Tensor, log_p: Tensor) -> Tensor:
+    """float32[positions]: -Σ p log p over float32[positions, vocabulary], in nats; 0 log 0 is 0."""
+    finite = log_p.clamp_min(torch.finfo(log_p.dtype).min)
+    return -finite.mul_(p).sum(-1)  # in place: another 16 MB a piece would take longer than the logarithm of p
 
 
 def right_pad(texts: Texts) -> Tensor:

@@ -1,0 +1,47 @@
+"""How a model predicted what it wrote itself, from what its head saw while it wrote: no text is read again."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hyperfit.measure.predictions import Model, Predictions, Reader
+from hyperfit.model import evaluating, family_of, inner_model
+
+
+@contextmanager
+def head_inputs(model: Model) -> Iterator[list[Tensor]]:
+    """What the head sees inside the block at each row's last position: a float[rows, width] for each of its calls."""
+    inner = inner_model(model)
+    seen: list[Tensor] = []
+
+    def keep(head: Any, given: tuple[Tensor, ...]) -> None:
+        seen.append(given[0][:, -1])
+
+    hook = inner.get_submodule(family_of(inner.config.model_type).head).register_forward_pre_hook(keep)
+    try:
+        yield seen
+    finally:
+        hook.remove()
+
+
+def predict_written(model: Model | Reader, states: Tensor, texts: Sequence[Sequence[int]]) -> Predictions:
+    """``predict`` of texts of one length, whose first token was predicted too: column t tells of token t.
+
+    states: float[texts, tokens, width], on any device; what the head saw before each token was written. Up to
+    rounding the same as from reading context and text together.
+    """
+    reader = Reader.of(model)
+    tokens = torch.as_tensor(texts, dtype=torch.int64).reshape(states.shape[:2])
+    seen = Predictions.unread(tokens.shape)
+    rows, columns = (each.ravel() for each in np.indices(tokens.shape))
+    device = inner_model(reader.model).get_output_embeddings().weight.device
+    with evaluating(reader.model):
+        for start in range(0, len(rows), reader.at_once):
+            place = rows[start : start + reader.at_once], columns[start : start + reader.at_once]
+            log_p = reader.logits(states[place].to(device)).log_softmax(-1)
+            seen.put(place, tokens[place].to(device), log_p)
+    return seen
