@@ -2,6 +2,7 @@
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from hyperfit.report.plotting import Found, Paint, arms, level, panels, value
 
@@ -28,6 +29,8 @@ def placement_panels(found: Found, paint: Paint) -> Figure:
     axes[0].set(title="Type–token ratio by number of last blocks", ylim=(0, 1))
     legend(axes[0])
     axes[2].set(title="Training loss at the end, nats per token", yscale="log", xlabel="last blocks with adapters")
+    axes[2].yaxis.set_major_formatter("{x:g}")
+    axes[2].yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
     axes[3].set(title="Seconds of training", ylim=(0, None), xlabel="last blocks with adapters")
     for panel in (axes[0], axes[2], axes[3]):
         panel.set_xticks(range(1, found["depth"] + 1, max(1, -(-found["depth"] // 12))))
@@ -42,15 +45,17 @@ def sweep(found: Found, equal: str) -> list[Found]:
 
 
 def places(found: Found, axes: Axes, paint: Paint) -> None:
-    """Bars of the ratio by place, at equal rank and at equal time."""
+    """Bars of the ratio by place, at equal rank and at equal time, which for the reference are one."""
     late, depth = found["late"], found["depth"]
+    reference = found["arms"][0]
     kinds = [("first", late), ("middle", late), ("last", late), ("last", depth), ("full", depth)]
     kinds = list(dict.fromkeys(kinds))
     for offset, equal, colour in ((-0.2, "rank", paint.second), (0.2, "time", paint.ink)):
         at, known = [], []
         for spot, kind in enumerate(kinds):
             for arm in found["arms"]:
-                if (arm["place"], len(arm["blocks"])) == kind and arm["equal"] == equal and arm["measures"]:
+                alike = (arm["place"], len(arm["blocks"])) == kind and (arm["equal"] == equal or arm is reference)
+                if alike and arm["measures"]:
                     at.append(spot + offset)
                     known.append(arm["measures"]["ttr"])
         if not at:
