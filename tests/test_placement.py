@@ -205,7 +205,7 @@ def test_an_arm_that_diverges_does_not_end_the_study(wide: tuple[str, str], tmp_
     assert found.arms[-1].ttr_difference is None
     assert found.find("full", "rank") is None
     told = found.to_dict()
-    assert "all parameters" not in told["sentence"]
+    assert "all parameters without" not in told["sentence"]
     names = [row.name for row in placement_tables(told)[0].rows if not row.source]
     assert names[-2:] == ["all parameters (diverged)", "human"]
     placement_panels(told, IN_FILE)
@@ -265,8 +265,10 @@ def test_every_arm_is_measured_on_the_same_texts(
         assert arm.ttr_difference is not None
         assert arm.ttr_difference.value == pytest.approx(arm.measures["ttr"].value - reference.value)
     told = found.to_dict()
-    assert f"adapters in the last 2 of {BLOCKS} blocks" in told["sentence"]
-    assert "in the first 2" in told["sentence"]
+    for part in (f"Adapters in the last 2 of {BLOCKS} blocks: ", "in the first 2: ", "66.7% fewer parameters"):
+        assert part in told["sentence"]
+    top = max(sweep(told, "parameters"), key=lambda arm: arm["measures"]["ttr"]["value"])
+    assert f"{len(top['blocks'])} at equal parameters (" in told["sentence"]
     assert [len(arm["blocks"]) for arm in sweep(told, "rank")] == [1, 2, 6]
     assert [len(arm["blocks"]) for arm in sweep(told, "parameters")] == [1, 2, 6]
 

@@ -82,40 +82,48 @@ class Placement:
         """The finding in numbers."""
         reference = self.arms[0]
         if not reference.measures:
-            return "Training the reference diverged (NaN): no verdict; give a smaller --adapter-lr."
-        told = [
-            f"TTR of {reference.measures['ttr'].n} greedy texts, base {self.base['ttr'].value:.3f}: adapters in the "
-            f"last {self.late} of {self.depth} blocks {_told(reference)}"
-        ]
+            return f"Training the last {self.late} blocks diverged: no verdict; give a smaller --adapter-lr."
+        told = [f"Adapters in the last {self.late} of {self.depth} blocks: {_told(reference)}"]
         places: tuple[tuple[str, Place, int | None], ...] = (
             (f"in the first {self.late}", "first", None),
             (f"in the middle {self.late}", "middle", None),
             ("in all blocks", "last", self.depth),
-            ("no adapters but all parameters", "full", None),
+            ("all parameters without adapters", "full", None),
         )
         for words, place, blocks in places:
             arm = self.find(place, "rank", blocks)
             if arm is not None and arm is not reference:
-                told.append(f"{words} {_told(arm)}")
+                told.append(f"{words}: {_told(arm)}")
+        return (
+            f"Type-token ratio of {reference.measures['ttr'].n} greedy texts, {self.base['ttr'].value:.3f} before "
+            f"training. {'; '.join(told)}.{self._saving()}{self._best()}"
+        )
+
+    def _saving(self) -> str:
+        """How many parameters the reference saves."""
+        everywhere = self.find("last", "rank", self.depth)
+        if everywhere is None or self.late == self.depth:
+            return ""
+        saved = 1 - self.arms[0].parameters / everywhere.parameters
+        return f" The last {self.late} train {saved:.1%} fewer parameters than adapters in all blocks."
+
+    def _best(self) -> str:
+        """The number of last blocks with the highest ratio, whatever is equal."""
+        kinds: tuple[Equal, ...] = ("rank", "parameters", "time")
         best = []
-        for equal, words in (("rank", "rank"), ("parameters", "parameters"), ("time", "time")):
-            swept = [
-                arm
-                for arm in self.arms
-                if arm.measures and arm.place == "last" and (arm.equal == equal or arm is reference)
-            ]
-            top = max(swept, key=lambda arm: arm.measures["ttr"].value)
-            if len(swept) > 1:
-                best.append(f"{words} {len(top.blocks)} ({top.measures['ttr'].value:.3f})")
-        end = f". The number of last blocks with the highest ratio, at equal {', '.join(best)}." if best else "."
-        return "; ".join(told) + end
+        for equal in kinds:
+            swept = [arm for arm in self.arms if arm.place == "last" and (arm.equal == equal or arm is self.arms[0])]
+            top = max((arm for arm in swept if arm.measures), key=lambda arm: arm.measures["ttr"].value)
+            best.append(f"{len(top.blocks)} at equal {equal} ({top.measures['ttr'].value:.3f})")
+        return f" Of all numbers of last blocks the ratio is highest for {', '.join(best)}."
 
 
 def _told(arm: Measured) -> str:
     known, off = arm.measures["ttr"], arm.ttr_difference
     apart = f", {off.value:+.3f} [{off.low:+.3f}, {off.high:+.3f}]" if off is not None and off.value != 0 else ""
-    end = f"loss {arm.train_loss:.3f} after {arm.epochs} epochs"
-    return f"{known.value:.3f} [{known.low:.3f}, {known.high:.3f}]{apart} ({end}, {arm.parameters:,} parameters)"
+    return (
+        f"{known.value:.3f} [{known.low:.3f}, {known.high:.3f}]{apart} (loss {arm.train_loss:.3f}, epoch {arm.epochs})"
+    )
 
 
 def placement(

@@ -2,6 +2,7 @@
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from hyperfit.report.plotting import Found, Paint, arms, bars_of_shares, level, panels, readable, value
 
@@ -321,3 +322,4 @@ def encouragement_lines(found: Found, epochs: list[str], axes: Axes, key: str, p
             label=f"k = {k}",
         )
     axes.set_xlabel("epoch (0: base)")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -15,6 +15,7 @@ MEASURES: tuple[Measure, ...] = (
     *(one for one in AGREEMENT if one.key == "top1_agreement_with_base"),
     *(one for one in SHARPNESS if one.key == "entropy"),
     PERPLEXITY,
+    Measure("rank", "rank", number(0), "Of the adapters; 1 to the model's width."),
     Measure("parameters", "trained parameters", number(0), "Numbers that training changes."),
     Measure("train_loss", "training loss", number(3), "Of the last epoch, nats per token; 0 or more."),
     Measure("epochs", "epochs", number(0), "Until the loss was reached, the epochs were used up, or the time was."),
