@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hyperfit.measure.estimate import Estimate, estimate, paired_difference, share_estimate
+from hyperfit.measure.estimate import Estimate, estimate, paired_difference, paired_share_difference, share_estimate
 
 finite = st.floats(-100, 100)
 NAN = math.nan
@@ -129,6 +129,45 @@ def test_pairing_narrows_the_interval() -> None:
 def test_pairs_of_different_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="not 1 and 3"):
         paired_difference([1.0], [1.0, 2.0, 3.0])
+
+
+def test_differences_of_shares_by_hand() -> None:
+    """Ten texts: 4 hits only in the first, 1 only in the second; half a text more in each of the four cells."""
+    first = [1.0] * 4 + [0.0] + [1.0, 0.0, 0.0, 1.0, 1.0]
+    second = [0.0] * 4 + [1.0] + [1.0, 0.0, 0.0, 1.0, 1.0]
+    found = paired_share_difference([*first, NAN], [*second, 1.0])
+    centre, half = 3 / 12, 1.959963984540054 * math.sqrt(4.5 + 1.5 - 3**2 / 12) / 12
+    assert (found.value, found.low, found.high, found.n) == pytest.approx((0.3, centre - half, centre + half, 10))
+
+
+def test_no_hit_anywhere_is_no_certainty() -> None:
+    none = paired_share_difference([0.0] * 72, [0.0] * 72)
+    assert none.value == 0
+    assert none.low == pytest.approx(-none.high)
+    assert 0.01 < none.high < 0.05
+    assert math.isnan(paired_share_difference([NAN], [1.0]).value)
+    with pytest.raises(ValueError, match="not 1 and 3"):
+        paired_share_difference([1.0], [1.0, 0.0, 1.0])
+
+
+def test_differences_of_shares_are_covered_about_as_often_as_promised() -> None:
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(400):
+        cells = rng.choice(4, size=40, p=[0.1, 0.25, 0.05, 0.6])
+        found = paired_share_difference((cells < 2).astype(float).tolist(), (cells % 2 == 0).astype(float).tolist())
+        covered += found.low <= 0.2 <= found.high  # .1 + .25 against .1 + .05
+    assert 0.92 <= covered / 400 <= 0.985
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 1.0]), st.sampled_from([0.0, 1.0])), min_size=1, max_size=30))
+def test_differences_of_shares_lie_in_their_interval_and_change_sign_with_the_order(
+    pairs: list[tuple[float, float]],
+) -> None:
+    first, second = map(list, zip(*pairs, strict=True))
+    one, other = paired_share_difference(first, second), paired_share_difference(second, first)
+    assert -1 <= one.low <= one.value <= one.high <= 1
+    assert (one.value, one.low, one.high) == pytest.approx((-other.value, -other.high, -other.low))
 
 
 def test_shares_have_an_honest_interval_at_the_ends() -> None:

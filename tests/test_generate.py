@@ -443,6 +443,27 @@ def test_a_batch_that_does_not_fit_is_halved(monkeypatch: pytest.MonkeyPatch) ->
         continue_contexts(model, tokenizer, CONTEXTS, new_tokens=NEW, batch_size=3)
 
 
+class Fragile(LogitsProcessor):
+    """Counts rows, and fails in the third step of a batch of more than two."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.step = 0
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        self.step += 1
+        self.rows = self.rows + len(input_ids)
+        if len(input_ids) > 2 and self.step % NEW == 3:
+            raise torch.OutOfMemoryError
+        return scores
+
+
+def test_what_a_processor_counted_in_a_batch_that_failed_does_not_count() -> None:
+    counting = Fragile()
+    continue_contexts(tiny_model(), tiny_tokenizer(), CONTEXTS, new_tokens=NEW, processors=[counting])
+    assert counting.rows == NEW * len(CONTEXTS)
+
+
 def test_padding_comes_first_and_is_masked() -> None:
     ids, mask = left_pad([[5, 6, 7], [8], [9, 0]], pad=0)
     assert ids.tolist() == [[5, 6, 7], [0, 0, 8], [0, 9, 0]]

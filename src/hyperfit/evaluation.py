@@ -19,7 +19,7 @@ from hyperfit.measure.agreement import predict_both, top1_agreement
 from hyperfit.measure.calibration import Calibration, calibration
 from hyperfit.measure.coherence import coherence
 from hyperfit.measure.diversity import TTR_WINDOW
-from hyperfit.measure.estimate import Estimate, estimate, paired_difference
+from hyperfit.measure.estimate import Estimate, estimate, paired_difference, paired_share_difference
 from hyperfit.measure.likeness import Mauve, mauve
 from hyperfit.measure.predictions import Predictions, Reader, predict, without_adapter
 from hyperfit.measure.sharpness import Sharpness, sharpness_of
@@ -29,7 +29,7 @@ from hyperfit.model import autocast
 from hyperfit.requests import Evaluation
 from hyperfit.result import load_any
 from hyperfit.rundir import RunDir, write_json
-from hyperfit.scoring import copies, score
+from hyperfit.scoring import ALL_SHARES, copies, score
 
 Named = dict[str, Any]
 """Measures by name, as JSON holds them."""
@@ -306,7 +306,9 @@ def comparisons(values: Mapping[str, Mapping[str, list[float]]], conditions: Seq
     ]
     return {
         f"{one.name} - {other.name}": {
-            measure: paired_difference(values[one.name][measure], values[other.name][measure]).to_dict()
+            measure: (paired_share_difference if measure in ALL_SHARES else paired_difference)(
+                values[one.name][measure], values[other.name][measure]
+            ).to_dict()
             for measure in values[one.name]
         }
         for one, other in pairs

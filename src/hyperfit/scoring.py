@@ -18,6 +18,8 @@ from hyperfit.measure.self_bleu import self_bleu
 from hyperfit.measure.texts import SHARES, TEXT_MEASURES
 from hyperfit.measure.training_index import TrainingIndex
 
+ALL_SHARES = SHARES | {"long_overlap_share"}
+"""Measures that are 0 or 1 for each text."""
 DISTINCT = (1, 2, 3)
 """Tokens of the n-grams of which the distinct share of all texts together is taken."""
 NOVEL = (4, 8)
@@ -48,9 +50,8 @@ class Scores:
 
         ``most_overlap`` only where there is training data to overlap with.
         """
-        shares = SHARES | {"long_overlap_share"}
         found: dict[str, Any] = {
-            name: (share_estimate if name in shares else estimate)(values).to_dict()
+            name: (share_estimate if name in ALL_SHARES else estimate)(values).to_dict()
             for name, values in self.per_text.items()
         }
         found |= {name: value.to_dict() for name, value in self.pooled.items()}

@@ -96,11 +96,14 @@ def continue_contexts(
     with evaluating(inner), own_defaults_aside(inner):
         while waiting:
             places = waiting.pop(0)
+            before = [dict(vars(processor)) for processor in processors]
             try:
                 written.update(zip(places, write(places), strict=True))
             except torch.OutOfMemoryError:
                 if batch_size is not None or len(places) == 1:
                     raise
+                for processor, state in zip(processors, before, strict=True):
+                    vars(processor).update(state)  # what it has counted will come again
                 half = len(places) // 2
                 waiting[:0] = places[:half], places[half:]
             else:
