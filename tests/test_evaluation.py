@@ -507,4 +507,12 @@ def test_bad_settings_of_blocking() -> None:
     with pytest.raises(UserError, match="--blocked beam: is not among --decodings"):
         Evaluation(decodings=("greedy",), blocked=("greedy", "beam"))
     with pytest.raises(UserError, match="--citation-tokens 0"):
-        Request(model="m", prompt=("a",), citation_tokens=0)
+        Request(model="m", prompt=("a",), block_citations=True, citation_tokens=0)
+    for settings in (
+        lambda **flags: Request(model="m", prompt=("a",), **flags),
+        lambda **flags: Evaluation(blocked=(), **flags),
+    ):
+        with pytest.raises(UserError) as useless:
+            settings(citation_tokens=7, citation_whole_words=True)
+        named = [problem.split(":")[0] for problem in useless.value.problems]
+        assert named == ["--citation-tokens", "--citation-whole-words"]

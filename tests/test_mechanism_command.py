@@ -28,7 +28,6 @@ from runs import recipe_for
 
 SHORT = ["--most-contexts", "3", "--intervention-contexts", "2", "--context", "4", "--total", "100"]
 SHORT += ["--alphas", "0", "0.5", "1", "--promoted", "20", "--scales", "0", "1", "--removed", "4", "--device", "cpu"]
-SHORT += ["--depths", "1", "2"]
 QUICK = Inquiry(
     most_contexts=3,
     intervention_contexts=2,
@@ -38,11 +37,10 @@ QUICK = Inquiry(
     promoted=(20,),
     scales=(0.0, 1.0),
     removed=(4,),
-    depths=(1, 2),
     device="cpu",
 )
 """The same as SHORT."""
-EVERYTHING = ["--studies", *STUDIES]
+EVERYTHING = ["--studies", *STUDIES, "--depths", "1", "2"]
 WORDS = "river stone bread window horse letter winter copper garden ladder music salt paper engine harbour".split()
 
 
@@ -287,7 +285,9 @@ def test_bad_input(run: Path, base: Path, data: Path, tmp_path: Path, capsys: py
     assert "--studies placement: trains a run's recipe" in fails(
         capsys, "--base", base, "--tuned", base, "-o", out, *SHORT, "--contexts", data, "--studies", "placement"
     )
-    assert "--depths 7 9" not in (said := fails(capsys, run, *SHORT, "--depths", 7, 2, 9)), "one line each"
+    assert "--depths 7 9" not in (said := fails(capsys, run, *SHORT, "--studies", "placement", "--depths", 7, 2, 9)), (
+        "one line each"
+    )
     assert "--depths 7: " in said
     assert "--depths 9: " in said
     assert "--contexts: name the texts" in fails(capsys, "--base", base, "--tuned", base, "-o", out, *SHORT)

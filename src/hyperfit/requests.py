@@ -70,6 +70,8 @@ class Evaluation:
             strange = [str(decoding) for decoding in self.decodings_blocked if decoding not in self.decodings_parsed]
             wrong = [f"--blocked {name}: is not among --decodings; name it there too" for name in strange]
         problems += wrong
+        if self.blocked == ():
+            problems += useless_citation_flags(self, "--blocked")
         if problems:
             raise UserError(*problems)
 
@@ -127,6 +129,8 @@ class Request:
         problems += decoding_problems([self.decoding], "--decoding")
         if self.prompts is None and not any(text.strip() for text in self.prompt):
             problems.append("--prompt: give a text to continue, or a file of them with --prompts")
+        if not self.block_citations:
+            problems += useless_citation_flags(self, "--block-citations")
         if problems:
             raise UserError(*problems)
 
@@ -136,6 +140,15 @@ def citation_settings(settings: Evaluation | Request) -> dict[str, Any]:
     return {
         name: getattr(settings, name) for name in ("citation_tokens", "citation_generated_only", "citation_whole_words")
     }
+
+
+def useless_citation_flags(settings: Evaluation | Request, needed: str) -> list[str]:
+    """A problem for each flag that says how citations are blocked, where none are."""
+    return [
+        f"--{name.replace('_', '-')}: says how citations are blocked, and none are; give {needed} too, or leave it out"
+        for name, value in citation_settings(settings).items()
+        if value != getattr(type(settings), name)
+    ]
 
 
 def too_small(settings: Any, **least: int) -> list[str]:

@@ -81,6 +81,12 @@ class Inquiry:
             problems.append(f"--alphas {_listed(self.alphas)}: give three or more different finite numbers")
         if not all(map(math.isfinite, self.scales)):
             problems.append(f"--scales {_listed(self.scales)}: give finite numbers")
+        if "placement" not in self.studies:
+            problems += [
+                f"--{name.replace('_', '-')}: is for the study placement; name it in --studies, or leave it out"
+                for name in ("depths", "adapter_lr", "full_lr")
+                if getattr(self, name) != getattr(Inquiry, name)
+            ]
         for flag, rate in (("adapter-lr", self.adapter_lr), ("full-lr", self.full_lr)):
             if rate is not None and not 0 < rate <= 1:
                 problems.append(f"--{flag} {rate}: give a number above 0, at most 1")
