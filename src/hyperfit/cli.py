@@ -16,6 +16,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg, subcommand
 from hyperfit import __version__
 from hyperfit.assets import PREFIX
 from hyperfit.console import say
+from hyperfit.decode.decodings import spellings
 from hyperfit.errors import UserError
 from hyperfit.mechanism.inquiry import UNASKED, Inquiry, Study
 from hyperfit.presets import PRESETS
@@ -141,7 +142,10 @@ class Evaluate(Evaluation):
     def check(self, settings: Evaluation) -> None:
         """Raises UserError unless there is just one thing to evaluate, and all flags are of use for it."""
         if (self.run_folder is None) == (self.texts is None):
-            raise UserError("evaluate: give either a RUN, or texts from elsewhere with --texts FILE.jsonl")
+            raise UserError(
+                "evaluate: give either a RUN, before any flag that takes several values, or texts from elsewhere with "
+                "--texts FILE.jsonl"
+            )
         foreign = {"tokenizer": self.tokenizer, "training": self.training, "output": self.output}
         useless = [name for name, value in foreign.items() if value is not None]
         if self.texts is not None:
@@ -171,6 +175,9 @@ class Generate(Request):
 
     model: Annotated[Positional[str], arg(metavar="MODEL")]
     """A run, an adapter folder, a model folder, a hub id, or builtin:tiny."""
+    decoding: Annotated[str, arg(help=f"By name, or with other values, as in nucleus:top_p=0.95. {spellings()}.")] = (
+        "greedy"
+    )
     json: Json = False
     """Print one JSON object a line: prompt, continuation, decoding, seed, and how citations were blocked."""
 

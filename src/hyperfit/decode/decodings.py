@@ -100,6 +100,14 @@ Sampling decodings other than nucleus have a temperature of 1. Plain sampling is
 """
 
 
+def spellings() -> str:
+    """All decodings with their defaults, as a user would spell them out."""
+    return "; ".join(
+        name + (":" if parameters else "") + ",".join(f"{one}={spelled(p.default)}" for one, p in parameters.items())
+        for name, parameters in DECODINGS.items()
+    )
+
+
 @dataclass(frozen=True)
 class Decoding:
     """A decoding with all its parameters. Raises UserError for a name or a value that there is not.
