@@ -1,0 +1,88 @@
+"""hyperfit cache list, hyperfit cache clear."""
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg, subcommand
+
+from hyperfit.commands.shown import Json
+
+RUNS_CACHE = Path("runs/.prefix-cache")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheList:
+    """Show the prefix caches in a folder: what they hold, how large they are, when they were last used."""
+
+    cache_dir: Path = RUNS_CACHE
+    """Folder of the caches: .prefix-cache beside the runs, or what --cache-dir named."""
+    json: Json = False
+    """Print one JSON object a line."""
+
+    def run(self) -> None:
+        """Print a line a cache."""
+        from hyperfit.prefix.store import entries, readable
+
+        found = entries(self.cache_dir)
+        if self.json:
+            for entry in found:
+                print(json.dumps({"name": entry.path.name, **entry.about, "used": round(entry.used)}))
+            return
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table("name", "model", "blocks", "states", "type", "size", "last used", box=None)
+        for entry in found:
+            states = entry.about["states"]
+            table.add_row(
+                entry.path.name,
+                Path(entry.about["model"]).name,
+                f"0–{entry.about['key']['blocks'] - 1}",
+                " × ".join(map(str, states["shape"])),
+                states["dtype"],
+                readable(states["bytes"]),
+                time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used)),
+            )
+        console = Console(width=None if sys.stdout.isatty() else 120)
+        with console.capture() as page:
+            console.print(table if found else f"no prefix caches in {self.cache_dir}")
+        print(page.get(), end="")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheClear:
+    """Remove prefix caches, and what interrupted fills have left. A run that is reading one goes on undisturbed."""
+
+    names: Annotated[Positional[tuple[str, ...]], arg(metavar="[NAME ...]")] = ()
+    """Those to remove, as hyperfit cache list names them; without a name, all."""
+    cache_dir: Path = RUNS_CACHE
+    """Folder of the caches: .prefix-cache beside the runs, or what --cache-dir named."""
+
+    def run(self) -> None:
+        """Remove, and say what has gone."""
+        from hyperfit.prefix.store import clear, readable
+
+        gone = clear(self.cache_dir, self.names)
+        for name, size in gone:
+            print(f"removed {name} ({readable(size)})")
+        if not gone:
+            print(f"no prefix caches in {self.cache_dir}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cache:
+    """Show or remove prefix caches: the frozen blocks' output, kept so that runs on the same data can share it."""
+
+    what: Annotated[
+        Annotated[CacheList, subcommand("list", prefix_name=False)]
+        | Annotated[CacheClear, subcommand("clear", prefix_name=False)],
+        arg(name=""),
+    ]
+
+    def run(self) -> None:
+        """Do it."""
+        self.what.run()

@@ -1,0 +1,32 @@
+"""hyperfit generate."""
+
+import json
+from dataclasses import dataclass, fields
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from hyperfit.commands.shown import Json
+from hyperfit.decode.decodings import spellings
+from hyperfit.requests import Request
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generate(Request):
+    """Continue prompts with a hyperfitted model, an adapter, or any model."""
+
+    model: Annotated[Positional[str], arg(metavar="MODEL")]
+    """A run, an adapter folder, a model folder, a hub id, or builtin:tiny."""
+    decoding: Annotated[str, arg(help=f"By name, or with other values, as in nucleus:top_p=0.95. {spellings()}.")] = (
+        "greedy"
+    )
+    json: Json = False
+    """Print one JSON object a line: prompt, continuation, decoding, seed, and how citations were blocked."""
+
+    def run(self) -> None:
+        """Print the continuations."""
+        from hyperfit.continuations import continuations
+
+        request = Request(**{field.name: getattr(self, field.name) for field in fields(Request)})
+        for row in continuations(request):
+            print(json.dumps(row, ensure_ascii=False) if self.json else f"{row['prompt']}{row['continuation']}\n")

@@ -1,0 +1,93 @@
+"""hyperfit demo, hyperfit train."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from hyperfit.assets import PREFIX
+from hyperfit.commands.shown import Json, show_results
+from hyperfit.console import say
+from hyperfit.recipe import CacheMode, Recipe
+
+PresetName = Literal["carlsson2025", "li2026", "tiny", "tiny-full"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """The main job on the embedded model and texts, in a few minutes: train, evaluate, compare, report.
+
+    A small language model that loops under greedy decoding is trained to near-zero loss on a few short stories;
+    then it and the original continue the same held-out contexts. A demo that was interrupted goes on.
+    """
+
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    """Folder of the run. None: runs/demo, or runs/demo-full."""
+    method: Literal["late-lora", "full"] = "late-lora"
+    """late-lora: adapters in the last blocks; full: all parameters."""
+    json: Json = False
+    """Print the results as JSON instead of a table."""
+
+    def run(self) -> None:
+        """Train, evaluate, print, and write the report."""
+        from hyperfit.demo import demo
+
+        folder = self.output or Path("runs/demo" if self.method == "late-lora" else "runs/demo-full")
+        show_results(demo(folder, self.method), as_json=self.json, texts=3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(Recipe):
+    """Train a model to near-zero loss on a few texts.
+
+    Leaves in the output folder the recipe, the log of every epoch, and an adapter (or a model) in Hugging Face
+    format. Ctrl-C leaves a run that the same command with --resume goes on with.
+
+    Example: hyperfit train TinyLlama/TinyLlama_v1.1 --data stories.jsonl -o runs/stories
+    """
+
+    model: Annotated[Positional[str], arg(metavar="MODEL")]
+    """Model folder, hub id, or builtin:tiny."""
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    """Folder of the run. None: runs/MODEL-DATA-METHOD."""
+    preset: PresetName | None = None
+    """Start from a recipe of the papers (carlsson2025, li2026) or of the embedded model (tiny, tiny-full);
+    other flags change it."""
+    resume: bool = False
+    """Go on with the run that lies in the output folder; begin it if none does."""
+    prefix_cache: CacheMode = "auto"
+    """auto: compute the frozen blocks once and read their output back, which changes speed and nothing else, where
+    the model allows it; off; required: or fail."""
+    cache_dir: Path | None = None
+    """Folder of the prefix caches, shared by runs on the same model and data. None: .prefix-cache beside the run."""
+    streaming: bool = False
+    """Never hold the frozen blocks: read them from the disk one at a time to fill the prefix cache, then train with
+    the late blocks alone in memory. For models that are too large for this machine."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """The settings without what only the command line knows."""
+        return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})
+
+    def run(self) -> None:
+        """Train and say where the result lies."""
+        from hyperfit.training import train
+
+        run = train(
+            self.recipe,
+            self.output or default_output(self.recipe),
+            resume=self.resume,
+            prefix_cache=self.prefix_cache,
+            cache_dir=self.cache_dir,
+            streaming=self.streaming,
+        )
+        say(f"next: hyperfit evaluate {run.path}")
+
+
+def default_output(recipe: Recipe) -> Path:
+    """runs/MODEL-DATA-METHOD, with the last part of each name."""
+    model, data = (name.rstrip("/").split("/")[-1].removeprefix(PREFIX) for name in (recipe.model, recipe.data))
+    if Path(recipe.data).is_file():
+        data = Path(data).stem
+    return Path("runs") / f"{model}-{data}-{recipe.method}".replace(":", "-")
