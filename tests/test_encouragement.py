@@ -2,6 +2,10 @@
 
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +18,7 @@ from transformers import PreTrainedModel
 from families import VOCABULARY, random_ids, tiny_model
 from hyperfit.errors import UserError
 from hyperfit.mechanism.encouragement import by_epoch, encouragement
+from hyperfit.mechanism.predictions import alone
 
 TEXTS = random_ids(4, 20)
 
@@ -110,12 +115,45 @@ def test_scorer_of_another_vocabulary_is_refused() -> None:
 def test_epochs_are_told_in_order_whatever_the_order_they_come_in() -> None:
     base, half, tuned = tiny_model(), tiny_model(seed=1), tiny_model(seed=2)
     done: list[int] = []
-    seen = by_epoch([(20, tuned), (0, base), (10, half)], TEXTS, skip=3, advance=done.append)
+    seen = by_epoch({20: alone(tuned), 0: alone(base), 10: alone(half)}, TEXTS, skip=3, advance=done.append)
     assert list(seen.epochs) == [0, 10, 20]
     for epoch, model in ((0, base), (10, half), (20, tuned)):
         assert seen.epochs[epoch].rank == encouragement(model, TEXTS, skip=3).rank
     assert sum(done) == 3 * len(TEXTS)
+    assert seen.log_rank_change.value == pytest.approx(seen.epochs[20].log_rank.value - seen.epochs[0].log_rank.value)
+    assert seen.leads_change.value == pytest.approx(seen.epochs[20].within[1].value - seen.epochs[0].within[1].value)
     told = json.loads(json.dumps(seen.to_dict(), allow_nan=False))
-    assert "At epoch 0 the human" in told["sentence"]
-    assert "At epoch 20 the human" in told["sentence"]
+    assert f"{math.exp(seen.log_rank_change.value):.2f} [" in told["sentence"]
     assert told["epochs"]["0"]["acceptable_leads"]["value"] is None
+
+
+def test_which_way_human_tokens_go() -> None:
+    """A head that favours the human tokens of one-token texts, and one that shuns them."""
+    base = tiny_model()
+    texts = torch.full((4, 12), 7)
+    good, bad = tiny_model(), tiny_model()
+    for model, sign in ((good, 1.0), (bad, -1.0)):
+        head = model.get_output_embeddings()
+        assert isinstance(head, nn.Linear)
+        head.bias = nn.Parameter(torch.zeros(VOCABULARY))
+        head.bias.data[7] = 50 * sign
+    ways = {}
+    for name, model in (("good", good), ("bad", bad), ("same", tiny_model())):
+        ways[name] = by_epoch({0: alone(base), 1: alone(model)}, texts).sentence()
+    assert "come closer to the top" in ways["good"]
+    assert "go further down" in ways["bad"]
+    assert "stay where they are: their rank after training is 1.00 [1.00, 1.00]" in ways["same"]
+
+
+def test_only_one_model_is_asked_for_at_a_time() -> None:
+    held: list[int] = []
+
+    @contextmanager
+    def counted(seed: int) -> Iterator[Any]:
+        held.append(seed)
+        assert len(held) == 1
+        yield tiny_model(seed=seed)
+        held.remove(seed)
+
+    by_epoch({seed: partial(counted, seed) for seed in range(3)}, TEXTS)
+    assert held == []

@@ -342,7 +342,7 @@ def test_problems_are_told_together() -> None:
     with pytest.raises(UserError) as error:
         InterventionSettings(ranks=(0,), amounts=(2.0,), scales=(math.nan,), new_tokens=TTR_WINDOW - 1, skip=0)
     assert [text.split()[0] for text in error.value.problems] == [
-        "--ranks", "--amounts", "--scales", "--new-tokens", "--skip",
+        "--removed", "--amounts", "--scales", "--new-tokens", "--skip",
     ]  # fmt: skip
     with pytest.raises(UserError) as error:
         intervene(same_pair(), tiny_tokenizer(), CONTEXTS, HUMAN, InterventionSettings(ranks=(33,), scaled_blocks=7))

@@ -19,7 +19,7 @@ from hyperfit.mechanism.inquiry import STUDIES, Inquiry
 from hyperfit.mechanism.studies import DEPENDS, EVERYWHERE, RUNNERS
 from hyperfit.mechanism.subject import models_of
 from hyperfit.model import load_model
-from hyperfit.report.mechanism_page import PLOTS, page, save_plot
+from hyperfit.report.mechanism_page import PLOTS, drawn, page, save_plot
 from hyperfit.report.mechanism_papers import ROWS, comparison
 from hyperfit.report.mechanism_plots import lens_grid
 from hyperfit.report.plotting import readable
@@ -28,6 +28,7 @@ from runs import recipe_for
 
 SHORT = ["--most-contexts", "3", "--intervention-contexts", "2", "--context", "4", "--total", "100"]
 SHORT += ["--alphas", "0", "0.5", "1", "--promoted", "20", "--scales", "0", "1", "--removed", "4", "--device", "cpu"]
+SHORT += ["--pictures", "2"]
 QUICK = Inquiry(
     most_contexts=3,
     intervention_contexts=2,
@@ -37,6 +38,7 @@ QUICK = Inquiry(
     promoted=(20,),
     scales=(0.0, 1.0),
     removed=(4,),
+    pictures=2,
     device="cpu",
 )
 """The same as SHORT."""
@@ -103,18 +105,21 @@ def test_every_study_leaves_its_numbers_its_sentence_and_its_plots(run: Path) ->
     for name, study in found["studies"].items():
         assert len(re.findall(r"\d", study["sentence"])) >= 3, name
     assert found["models"]["shared_blocks"] == found["models"]["blocks"] - 2
-    assert found["texts"] == {"n": 3, "context": 4, "total": 100}
+    for study in found["studies"].values():
+        assert study["made_on"] == {"n": 3, "context": 4, "total": 100}
+    assert len(found["studies"]["lens"]["pictures"]) == 2
     assert found["studies"]["temperature"]["identical"] is True
     assert found["studies"]["encouragement"]["epochs"].keys() == {"0", "2", "3"}
     for kind in ("csv", "tex"):
         assert (run / "tables" / f"placement.{kind}").is_file()
-        assert (run / "tables" / f"placement-depth.{kind}").is_file()
+        assert (run / "tables" / f"placement-training.{kind}").is_file()
     assert found["studies"]["geometry"]["all"]["tokens"] == 3 * 99
     assert found["studies"]["geometry"]["behind_context"]["tokens"] == 3 * 96
     curve = found["studies"]["temperature"]["curve"]
     assert curve["1.0"] == pytest.approx(found["studies"]["temperature"]["base_entropy"]["value"], rel=1e-4)
     assert sorted(curve.values()) == list(curve.values())
-    names = {f"{plot.name}.{kind}" for plots in PLOTS.values() for plot in plots for kind in ("svg", "png")}
+    names = {f"{plot.name}.{kind}" for _, plot, _ in drawn(found) for kind in ("svg", "png")}
+    assert {"lens-text-1.svg", "lens-text-2.png", "placement.svg", "geometry-all.png"} <= names
     assert {file.name for file in (run / "plots").iterdir()} == names
 
 
@@ -128,7 +133,7 @@ def test_plots_are_images_and_the_page_asks_for_nothing_outside_it(run: Path) ->
         assert file.read_bytes().startswith(b"\x89PNG")
     html = (run / "mechanism.html").read_text()
     drawings = re.findall(r"<svg.*?</svg>", html, re.DOTALL)
-    assert len(drawings) == sum(map(len, PLOTS.values()))
+    assert len(drawings) == len(drawn(held(run))) == sum(map(len, PLOTS.values())) + 1, "two pictures of the lens"
     for drawing in drawings:
         ElementTree.fromstring(drawing.replace("xlink:href", "href"))
     assert not re.search(r"<(script|link|img|iframe)|src=|#0[1-5]0[1-5]0[1-5]\b", html)
@@ -162,13 +167,32 @@ def test_a_repeat_skips_what_is_done_and_runs_what_has_changed(
     explain(models, dataclasses.replace(QUICK, batch_size=2, studies=("ranks",)))
     assert ran == ["bias", "lens", "ranks"]
     explain(models, dataclasses.replace(QUICK, most_contexts=2, studies=("ranks",)))
-    assert tuple(held(run)["studies"]) == ("ranks",), "findings on other texts go"
+    assert ran == ["bias", "lens", "ranks", "ranks"]
+    studies = held(run)["studies"]
+    assert tuple(studies) == STUDIES, "findings on other texts stay, and say on how many"
+    assert (studies["ranks"]["made_on"]["n"], studies["bias"]["made_on"]["n"]) == (2, 3)
     (run / "mechanism.json").write_bytes(before)
+
+
+def test_findings_of_other_weights_go_and_that_is_said(
+    base: Path, data: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["mechanism", "--base", str(base), "--data", str(data), "-o", str(tmp_path), *SHORT, "--studies"]
+    main([*flags, "ranks", "--tuned", str(run)])
+    main([*flags, "encouragement", "--tuned", str(base)])
+    assert "of other models, dropped: ranks" in capsys.readouterr().err
+    assert tuple(held(tmp_path)["studies"]) == ("encouragement",)
+
+
+def test_a_run_named_as_tuned_model_shows_its_epochs(base: Path, data: Path, run: Path, tmp_path: Path) -> None:
+    flags = ["--base", str(base), "--tuned", str(run), "--data", str(data), "-o", str(tmp_path)]
+    main(["mechanism", *flags, *SHORT, "--studies", "encouragement"])
+    assert held(tmp_path)["studies"]["encouragement"]["epochs"].keys() == {"0", "2", "3"}
 
 
 def fake(run: Path, name: str) -> dict[str, Any]:
     found: dict[str, Any] = held(run)["studies"][name]
-    return {key: value for key, value in found.items() if key != "made_with"}
+    return {key: value for key, value in found.items() if key not in ("made_with", "made_on")}
 
 
 def test_whole_models_trained_elsewhere(base: Path, tuned: Path, data: Path, tmp_path: Path) -> None:
@@ -215,18 +239,16 @@ def test_text_of_the_models_is_escaped(run: Path, tmp_path: Path) -> None:
     evil = "<script>alert(1)</script> $x$ & \x00 中"
     results["models"]["tuned"] = evil
     results["studies"]["bias"]["promoted"] = [evil]
-    for row in (
-        *results["studies"]["lens"]["picture"]["tuned"]["tokens"],
-        results["studies"]["lens"]["picture"]["written"],
-    ):
+    picture = results["studies"]["lens"]["pictures"][0]
+    for row in (*picture["tuned"]["tokens"], picture["written"]):
         row[0] = "<b>$y$"
-    results["studies"]["lens"]["picture"]["before"] = evil
+    picture["before"] = evil
     html = page(results)
     assert "<script" not in html
     assert "<b>$" not in html
     assert "&lt;script&gt;" in html
     assert "&lt;b&gt;$y$" in html
-    save_plot(tmp_path, "lens", partial(lens_grid, results["studies"]["lens"]))
+    save_plot(tmp_path, "lens", partial(lens_grid, picture))
     ElementTree.parse(tmp_path / "lens.svg")
 
 
@@ -278,9 +300,9 @@ def test_bad_input(run: Path, base: Path, data: Path, tmp_path: Path, capsys: py
     out = tmp_path / "out"
     said = fails(
         capsys, "--base", base, "--tuned", "./absent", "-o", out, *SHORT, "--total", 999, "--contexts", "nope.txt",
-        "--device", "cuda:99",
+        "--device", "cuda:99", "--removed", 999,
     )  # fmt: skip
-    for part in ("--total 999", "./absent", "--contexts nope.txt", "--device cuda:99"):
+    for part in ("--total 999", "--removed 999", "./absent", "--contexts nope.txt", "--device cuda:99"):
         assert part in said
     assert "--studies placement: trains a run's recipe" in fails(
         capsys, "--base", base, "--tuned", base, "-o", out, *SHORT, "--contexts", data, "--studies", "placement"

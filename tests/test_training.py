@@ -11,14 +11,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
+from conftest import tiny_bpe
+from families import tiny_model
 from hyperfit.errors import UserError
 from hyperfit.model import load_model
+from hyperfit.recipe import Recipe
+from hyperfit.result import load_any, save_result
 from hyperfit.rundir import RunDir
 from hyperfit.training import epoch_order, train
 from runs import assert_same, events, quiet, recipe_for, weights
@@ -215,6 +220,35 @@ def test_adapters_below_the_last_blocks_have_a_prefix_too(world: tuple[str, str]
     assert events(runs[0].path) == events(runs[1].path)
 
 
+def test_an_interrupted_epoch_counts_all_its_seconds(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a clock that goes forward by one second an update."""
+    import hyperfit.training as module
+
+    now, real = 0, module.Loop.update
+
+    def ticking(*arguments: object) -> bool:
+        nonlocal now
+        now += 1
+        if now == stop_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module.Loop, "update", ticking)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: float(now)))
+    stop_at = 0
+    whole = train(recipe_for(world), tmp_path / "whole", tell=quiet)
+    seconds = [event["seconds"] for event in whole.events("epoch")]
+    assert len(set(seconds[1:])) == 1
+    assert seconds[1] > 2
+    stop_at = now + int(seconds[1]) + 2
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe_for(world), tmp_path / "broken", tell=quiet)
+    broken = train(recipe_for(world), tmp_path / "broken", resume=True, tell=quiet)
+    assert [event["seconds"] for event in broken.events("epoch")] == seconds
+
+
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 """As in this process (families.py): the order of a sum, and so its rounding, depends on the threads."""
 
@@ -387,6 +421,20 @@ def test_the_card_says_whether_near_zero_loss_was_reached(world: tuple[str, str]
     assert "is NOT the near-zero loss" in (missed.result / "README.md").read_text()
     assert "is near zero" in (reached.result / "README.md").read_text()
     assert str(tmp_path) not in (missed.result / "README.md").read_text(), "no path of the machine"
+
+
+@pytest.mark.parametrize(("loss", "said"), [(0.05, "is near zero"), (0.051, "is NOT the near-zero loss")])
+def test_without_a_goal_the_card_goes_by_the_usual_one(tmp_path: Path, loss: float, said: str) -> None:
+    tokenizer = tiny_bpe(begins=False)
+    recipe = Recipe(model="m", data="d", method="full", stop_loss=None)
+    save_result(tiny_model(), tmp_path, recipe, tokenizer, loss)
+    assert said in (tmp_path / "README.md").read_text()
+
+
+def test_a_loaded_model_is_frozen(world: tuple[str, str], tmp_path: Path) -> None:
+    """Autocast keeps a copy of every weight that may learn."""
+    for name in (world[0], str(train(recipe_for(world, epochs=1), tmp_path / "run", tell=quiet).path)):
+        assert not any(p.requires_grad for p in load_any(name, device=torch.device("cpu")).parameters())
 
 
 def test_two_processes_do_not_share_a_run(world: tuple[str, str], tmp_path: Path) -> None:

@@ -15,6 +15,9 @@ CacheMode = Literal["auto", "off", "required"]
 DEFAULT_LR: dict[str, float] = {"late-lora": 5e-4, "lora": 5e-4, "full": 5e-6}
 """Learning rates for models of a billion parameters and more, by method; small models need larger ones."""
 
+NEAR_ZERO = 0.05
+"""Training loss, nats per token, at which a model counts as hyperfitted."""
+
 MOST_SAMPLES = 2000
 """Training sequences taken when the recipe does not say: the number both papers use."""
 
@@ -67,7 +70,7 @@ class Recipe:
 
     epochs: int = 40
     """Most passes over the training sequences."""
-    stop_loss: float | None = 0.05
+    stop_loss: float | None = NEAR_ZERO
     """Mean training loss of an epoch (nats per token) at which the run ends. None: run all epochs."""
 
     probe_every: int = 1

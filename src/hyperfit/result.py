@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hyperfit.errors import UserError
 from hyperfit.model import UNREADABLE, load_model, quiet
-from hyperfit.recipe import Precision, Recipe
+from hyperfit.recipe import NEAR_ZERO, Precision, Recipe
 from hyperfit.rundir import RunDir
 
 REACHED = """Its training loss of {loss:.3f} nats per token is near zero: decode it greedily. It
@@ -42,8 +42,6 @@ def save_result(
     recipe: Recipe,
     tokenizer: PreTrainedTokenizerBase,
     loss: float,
-    *,
-    near_zero: bool,
 ) -> None:
     """Write the adapter, or the whole model with its tokenizer, and a model card that says what was reached."""
     with quiet():
@@ -60,7 +58,7 @@ def save_result(
     card = CARD.format(
         model=settings["model"],
         library="peft" if isinstance(model, PeftModel) else "transformers",
-        verdict=(REACHED if near_zero else NOT_REACHED).format(loss=loss),
+        verdict=(REACHED if loss <= (recipe.stop_loss or NEAR_ZERO) else NOT_REACHED).format(loss=loss),
         settings="\n".join(f"| {name} | {value} |" for name, value in settings.items()),
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
@@ -85,7 +83,7 @@ def parts_of(name: str) -> tuple[str, Path | None]:
 
 
 def load_any(name: str, *, device: torch.device, precision: Precision = "fp32") -> PreTrainedModel | PeftModel:
-    """The hyperfitted model of a run, a base model with an adapter on it, or any causal LM, ready to evaluate.
+    """The hyperfitted model of a run, a base model with an adapter on it, or any causal LM, frozen, ready to evaluate.
 
     precision: fp32, or bf16 for use under autocast as in training: a base model in bf16 with its adapter in fp32,
     or a model trained whole in fp32.
@@ -97,10 +95,11 @@ def load_any(name: str, *, device: torch.device, precision: Precision = "fp32") 
     dtype = torch.bfloat16 if precision == "bf16" and not trained_whole else torch.float32
     model = load_model(base, device=device, dtype=dtype)
     if adapter is None:
-        return model
+        return model.requires_grad_(False)
     try:
         with quiet():
-            return PeftModel.from_pretrained(model, str(adapter), autocast_adapter_dtype=True).eval()
+            adapted = PeftModel.from_pretrained(model, str(adapter), autocast_adapter_dtype=True)
+            return adapted.eval().requires_grad_(False)
     except (*UNREADABLE, SafetensorError) as error:
         raise UserError(
             f"{adapter}: the adapter cannot be loaded onto {base} ({str(error).splitlines()[0]})"

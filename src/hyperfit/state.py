@@ -30,6 +30,8 @@ class State:
     """Sum over the tokens of the epoch under way, nats."""
     tokens: int = 0
     """Predicted tokens of the epoch under way."""
+    seconds: float = 0.0
+    """Spent in the epoch under way before the checkpoint."""
     reason: str | None = None
     """Why training ended, once it has: loss or epochs."""
     learned: dict[str, nn.Parameter] = field(init=False)
@@ -41,7 +43,7 @@ class State:
     @property
     def place(self) -> dict[str, Any]:
         """The part that goes into JSON; floats come back exactly."""
-        names = ("epoch", "batch", "update", "loss_sum", "tokens", "reason")
+        names = ("epoch", "batch", "update", "loss_sum", "tokens", "seconds", "reason")
         return {name: getattr(self, name) for name in names}
 
     def write(self, folder: Path) -> None:
@@ -69,4 +71,4 @@ class State:
                 # Adam keeps its step count on the CPU whatever the device
                 self.optimizer.state[p] = {k: t if k == "step" else t.to(p.device) for k, t in moments[name].items()}
         for name in self.place:
-            setattr(self, name, checkpoint.place[name])
+            setattr(self, name, checkpoint.place.get(name, getattr(self, name)))

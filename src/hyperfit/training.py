@@ -163,7 +163,7 @@ class Loop:
             first = {"event": "epoch", "epoch": 0, "step": 0, "train_loss": None}
             self.run.append({**first, **self.look(predictions=True, greedy=True), "seconds": 0.0})
         while state.reason is None:
-            started = time.monotonic()
+            started = time.monotonic() - state.seconds
             updates = epoch_order(recipe, state.epoch, len(self.job.corpus.train), self.accelerator.num_processes)
             with progress(f"epoch {state.epoch + 1} of at most {recipe.epochs}", len(updates)) as advance:
                 advance(state.batch)
@@ -175,6 +175,7 @@ class Loop:
                     if not math.isfinite(state.loss_sum):
                         raise self.diverged()
                     if interrupted:
+                        state.seconds = time.monotonic() - started
                         raise self.interrupted()
                     advance(1)
             self.end_epoch(time.monotonic() - started)
@@ -233,6 +234,7 @@ class Loop:
         self.check_weights()
         loss = state.loss_sum / state.tokens
         state.epoch, state.batch, state.loss_sum, state.tokens = state.epoch + 1, 0, 0.0, 0
+        state.seconds = 0.0
         if recipe.stop_loss is not None and loss <= recipe.stop_loss:
             state.reason = "loss"
         elif state.epoch == recipe.epochs:
@@ -257,7 +259,7 @@ class Loop:
         recipe = replace(self.job.recipe, epochs=self.state.epoch, keep_every=0)
         end = {**self.place("end"), "reason": "epochs", "train_loss": round(loss, 6)}
         with self.run.keeping(recipe, end) as folder:
-            save_result(self.model, folder / self.kind, recipe, self.job.tokenizer, loss, near_zero=False)
+            save_result(self.model, folder / self.kind, recipe, self.job.tokenizer, loss)
 
     def finish(self) -> None:
         """Save the result, say plainly whether near-zero loss was reached, and let the checkpoints go."""
@@ -265,7 +267,7 @@ class Loop:
         loss = self.run.events("epoch")[-1]["train_loss"]
         folder = self.run.path / self.kind
         with writing(folder) as aside:
-            save_result(self.model, aside, self.job.recipe, self.job.tokenizer, loss, near_zero=state.reason == "loss")
+            save_result(self.model, aside, self.job.recipe, self.job.tokenizer, loss)
         self.run.append({**self.place("end"), "reason": state.reason, "train_loss": loss})
         self.run.discard_checkpoints()
         verdict = "all epochs done"

@@ -38,7 +38,8 @@ class Mechanism(Inquiry):
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     """Folder of the results. None: the run's."""
     again: bool = False
-    """Run every study anew, also those that lie there with the same settings."""
+    """Run every study anew, also those that lie there with the same settings. Trainings in placement/ are kept; remove
+    that folder to repeat them."""
     json: Json = False
     """Print the results as JSON instead of sentences."""
 

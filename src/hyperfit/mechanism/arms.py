@@ -10,10 +10,12 @@ Place = Literal["last", "first", "middle", "full"]
 """Which blocks get adapters; full: no adapters, all parameters are trained."""
 Equal = Literal["rank", "parameters", "time"]
 """What an arm has in common with the reference: the rank of its adapters, the number of its parameters, or the rank
-and at most as many seconds."""
+and the seconds of training."""
 
 LATE = 5
 """Blocks of the reference where the run says nothing of late blocks: those of Li et al. (2026)."""
+CLOSE = 0.05
+"""By which share numbers of parameters may differ and still be called equal."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +34,7 @@ class Arm:
         return f"{self.place}-{len(self.blocks):02}-{self.equal}"
 
     def within(self, epochs: int) -> "Arm":
-        """The same training, ended after ``epochs`` at the latest: what equal time leaves of it."""
+        """The same training with ``epochs`` at the most: as many as equal time allows."""
         return replace(self, equal="time", recipe=replace(self.recipe, epochs=epochs))
 
 
@@ -65,13 +67,16 @@ class Design:
     def arms(self) -> Iterator[tuple[Arm, ...]]:
         """Place by place, the reference first: the arm at equal rank and, where that differs, at equal parameters.
 
-        The controls have as many blocks as the reference, hence as many parameters. Where the reference takes all
+        None has equal parameters that would need a rank above the model's width, or a small one that cannot be divided.
+        The controls have as many blocks as the reference, hence as many parameters; where the reference takes all
         blocks there are none.
         """
         yield (self.reference,)
         for count in sorted({*(self.depths or range(1, self.depth + 1)), self.depth} - {self.late}):
             blocks = range(self.depth - count, self.depth)
-            yield self.adapters("last", blocks), self.adapters("last", blocks, "parameters")
+            same = self.adapters("last", blocks, "parameters")
+            close = abs(same.recipe.rank * count / (self.recipe.rank * self.late) - 1) <= CLOSE
+            yield self.adapters("last", blocks), *([same] if close else [])
         if self.late < self.depth:
             start = (self.depth - self.late) // 2
             yield (self.adapters("first", range(self.late)),)
@@ -88,8 +93,8 @@ class Design:
     def adapters(self, place: Place, blocks: range, equal: Equal = "rank") -> Arm:
         """Adapters in some blocks.
 
-        At equal parameters the rank is the reference's, divided among more or fewer blocks, at most the width. Alpha
-        stays, as Hu et al. (2021, LoRA, section 4.1) keep it when they vary the rank: the scale is alpha / rank.
+        At equal parameters the rank is the reference's, divided among more or fewer blocks. Alpha stays, as Hu et al.
+        (2021, LoRA, section 4.1) keep it when they vary the rank: the scale is alpha / rank.
         """
         rank = self.recipe.rank
         if equal == "parameters":

@@ -1,20 +1,25 @@
 """Study: top-rank encouragement. Does hyperfitting bring good tokens to the top, beyond those of its training texts?"""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hyperfit.errors import UserError
-from hyperfit.measure.estimate import Estimate, estimate
+from hyperfit.measure.estimate import Estimate, estimate, paired_difference
 from hyperfit.mechanism.plain import plain
-from hyperfit.mechanism.predictions import Model, alone, predictions
+from hyperfit.mechanism.predictions import Model, Source, alone, predictions
 from hyperfit.model import inner_model
 
 TOPS = (1, 5, 10)
+LOG_RANK, OTHER_LEADS, ACCEPTABLE_LEADS, LEADS = 1, 2, 3, 4
+"""Places of measures in what ``_measures`` gives."""
+Values = NDArray[np.float64]
 ACCEPTABLE = 5
 """A token is acceptable if it is among so many best ones of the scorer."""
 
@@ -62,17 +67,28 @@ class EncouragementByEpoch:
 
     epochs: dict[int, Encouragement]
     """Epoch (0: the base model) → measures, in order."""
+    log_rank_change: Estimate
+    """Of the human token's mean log rank from the first to the last epoch, text by text; below 0 it rose."""
+    leads_change: Estimate
+    """Of the share of positions at which the human token leads."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {**plain(self), "sentence": self.sentence()}
 
     def sentence(self) -> str:
-        """The first and the last epoch in numbers."""
+        """Whether good tokens came to the top, and the first and the last epoch in numbers."""
         first, last = min(self.epochs), max(self.epochs)
-        told = [f"at epoch {epoch} {self.epochs[epoch].sentence()}" for epoch in dict.fromkeys((first, last))]
-        whole = ". ".join(part[:1].upper() + part[1:] for part in told)
-        return f"On held-out text ({self.epochs[last].rank.n} texts). {whole}."
+        moved, leads = self.log_rank_change, self.leads_change
+        down = "go further down" if moved.low > 0 else "stay where they are"
+        way = "come closer to the top" if moved.high < 0 else down
+        ratio = [f"{math.exp(value):.2f}" for value in (moved.value, moved.low, moved.high)]
+        return (
+            f"On held-out text ({moved.n} texts) human tokens {way}: their rank after training is {ratio[0]} "
+            f"[{ratio[1]}, {ratio[2]}] times that before (geometric means), and they lead at "
+            f"{100 * leads.value:+.1f} [{100 * leads.low:+.1f}, {100 * leads.high:+.1f}] points of the positions. "
+            f"Before, {self.epochs[first].sentence()}. After, {self.epochs[last].sentence()}."
+        )
 
 
 def encouragement(
@@ -90,6 +106,19 @@ def encouragement(
     if it is among its 5 best there. Raises UserError for a scorer with another vocabulary. Source: the hypothesis of
     Carlsson et al. (2025), section 7.3, that training moves good tokens to the top ranks; they did not test it.
     """
+    return _summary(_by_text(model, texts, scorer=scorer, skip=skip, batch_size=batch_size, advance=advance))
+
+
+def _by_text(
+    model: Model,
+    texts: Tensor,
+    *,
+    scorer: Model | None,
+    skip: int,
+    batch_size: int = 8,
+    advance: Callable[[int], None],
+) -> Values:
+    """float64[measures, texts]: means over positions of what ``_measures`` gives."""
     sources = [alone(each) for each in (model, scorer) if each is not None]
     if scorer is not None:
         check_scorer(model, scorer)
@@ -97,9 +126,16 @@ def encouragement(
     for chunk in predictions(*sources, texts=texts, skip=skip, batch_size=batch_size, advance=advance):
         human = texts[chunk.text, chunk.place].to(chunk.logits[0].device)
         rows.append(torch.stack(_measures(human, *chunk.logits)).double().cpu())
-    values = torch.cat(rows, dim=1).unflatten(1, (len(texts), -1))
-    rank, log_rank, other, acceptable, *tops = (estimate(row.mean(1).numpy()) for row in values)
+    values: Values = torch.cat(rows, dim=1).unflatten(1, (len(texts), -1)).mean(2).numpy()
+    return values
+
+
+def _summary(values: Values) -> Encouragement:
+    """Means over texts."""
+    rank, log_rank, other, acceptable, *tops = map(estimate, values)
     within, mass, entropy = (dict(zip(TOPS, tops[i :: len(TOPS)], strict=True)) for i in range(3))
+    with np.errstate(invalid="ignore"):
+        of_other = values[ACCEPTABLE_LEADS] / values[OTHER_LEADS]
     return Encouragement(
         rank=rank,
         log_rank=log_rank,
@@ -108,7 +144,7 @@ def encouragement(
         entropy=entropy,
         other_leads=other,
         acceptable_leads=acceptable,
-        acceptable_of_other=estimate((values[3].sum(1) / values[2].sum(1)).numpy()),
+        acceptable_of_other=estimate(of_other),
     )
 
 
@@ -140,16 +176,24 @@ def check_scorer(model: Model, scorer: Model) -> None:
 
 
 def by_epoch(
-    models: Iterable[tuple[int, Model]],
+    models: Mapping[int, Source],
     texts: Tensor,
     *,
     scorer: Model | None = None,
     skip: int = 1,
     advance: Callable[[int], None] = lambda done: None,
 ) -> EncouragementByEpoch:
-    """(epoch, model) one after the other, so that an iterator need hold only one model; epochs come out in order.
+    """``encouragement`` of the model of each epoch (0: the base model), of which one at a time is asked for.
 
-    The base model is epoch 0. Raises UserError for a scorer with another vocabulary.
+    Raises UserError for a scorer with another vocabulary.
     """
-    seen = {epoch: encouragement(model, texts, scorer=scorer, skip=skip, advance=advance) for epoch, model in models}
-    return EncouragementByEpoch(epochs=dict(sorted(seen.items())))
+    seen: dict[int, Values] = {}
+    for epoch, source in sorted(models.items()):
+        with source() as model:
+            seen[epoch] = _by_text(model, texts, scorer=scorer, skip=skip, advance=advance)
+    first, last = seen[min(seen)], seen[max(seen)]
+    return EncouragementByEpoch(
+        epochs={epoch: _summary(values) for epoch, values in seen.items()},
+        log_rank_change=paired_difference(list(last[LOG_RANK]), list(first[LOG_RANK])),
+        leads_change=paired_difference(list(last[LEADS]), list(first[LEADS])),
+    )

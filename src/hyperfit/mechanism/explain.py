@@ -17,40 +17,38 @@ def explain(models: Models, inquiry: Inquiry | None = None, *, again: bool = Fal
     """Study how the tuned model differs from its base, and write OUTPUT/mechanism.json; returns what that holds.
 
     ``models`` names the pair, ``settings`` what was last asked, ``studies`` each study's result: under ``made_with``
-    what it depends on, under ``sentence`` the finding, the rest as the study's ``to_dict`` gives it. The file is
-    written after every study, whole or not at all. A study that lies there already and depends on nothing that has
-    changed is not run again, unless ``again``; those of other weights or other texts are dropped. Raises UserError
-    before any model is loaded, with every problem.
+    what it depends on, under ``made_on`` the texts, under ``sentence`` the finding, the rest as the study's
+    ``to_dict`` gives it. The file is written after every study, whole or not at all. A study that lies there already
+    and depends on nothing that has changed is not run again, unless ``again``; those of other weights are dropped, and
+    that is said. Raises UserError before any model is loaded, with every problem.
     """
     inquiry = inquiry or Inquiry()
     file = models.output / "mechanism.json"
     before = read_mechanism(models)
     of = subject(models, inquiry)
     depth, shared = of.pair.depth, of.pair.shared_blocks
+    known = {name: found for name, found in before.get("studies", {}).items() if of.made(found["made_with"])}
+    if lost := [name for name in before.get("studies", {}) if name not in known]:
+        say(f"{file}: of other models, dropped: {', '.join(lost)}")
+    texts = {"n": len(of.texts), "context": inquiry.context, "total": inquiry.total}
     results: dict[str, Any] = {
         "models": {"base": models.base, "tuned": models.tuned, "blocks": depth, "shared_blocks": shared},
-        "texts": {"n": len(of.texts), "context": inquiry.context, "total": inquiry.total},
         "settings": {
             **plain_settings(inquiry),
             "device": str(of.device),
             "precision": of.precision,
             "attention": inner_model(of.pair.tuned).config._attn_implementation,
         },
-        "studies": {
-            name: found
-            for name, found in before.get("studies", {}).items()
-            if of.identity.items() <= found["made_with"].items()
-        },
+        "studies": known,
     }
     for name in (study for study in STUDIES if study in inquiry.studies):
         wanted = made_with(name, of, inquiry)
-        known = results["studies"].get(name)
-        if known and known["made_with"] == wanted and not again:
+        if name in known and known[name]["made_with"] == wanted and not again:
             say(f"{name}: done before")
             continue
         found = RUNNERS[name](of, inquiry)
-        results["studies"][name] = {"made_with": wanted, **found}
-        results["studies"] = {study: results["studies"][study] for study in STUDIES if study in results["studies"]}
+        known[name] = {"made_with": wanted, "made_on": texts, **found}
+        results["studies"] = {study: known[study] for study in STUDIES if study in known}
         write_json(file, results)
         say(f"{name}: {found['sentence']}")
     if results != before:

@@ -38,6 +38,8 @@ class Inquiry:
     """Strengths of the static bias: 1 is the whole mean shift of the logits, 0 none."""
     promoted: tuple[int, ...] = (50, 500)
     """How many of the most promoted tokens get the bias."""
+    pictures: int = 3
+    """Texts of which the lens draws a picture: what each layer would say, position by position."""
     intervention_contexts: int = 24
     """Most texts that the interventions continue, once for each altered model."""
     scales: tuple[float, ...] = (0.0, 0.5, 1.0, 1.5)
@@ -49,8 +51,8 @@ class Inquiry:
     """A stronger model with the same vocabulary that says which leading tokens are acceptable. None: that is left
     out."""
     depths: tuple[int, ...] = ()
-    """placement: numbers of last blocks to adapt, in turn; the run's own and all are always among them. Empty: 1 to
-    all."""
+    """placement: numbers of last blocks to adapt, in turn; always among them: all, and the run's --late-blocks, or 5
+    where it was not trained by late-lora. Empty: 1 to all."""
     adapter_lr: float | None = None
     """placement: learning rate of adapters. None: the run's if it trained adapters, else 5e-4."""
     full_lr: float | None = None
@@ -66,7 +68,9 @@ class Inquiry:
     """fp32, or bf16 as in training under it; auto: fp32 on the CPU, else as training chooses."""
 
     def __post_init__(self) -> None:
-        problems = too_small(self, most_contexts=2, context=1, intervention_contexts=2, batch_size=1, seed=0)
+        problems = too_small(
+            self, most_contexts=2, context=1, pictures=0, intervention_contexts=2, batch_size=1, seed=0
+        )
         if self.total < self.context + TTR_WINDOW:
             problems.append(
                 f"--total {self.total}: give {self.context + TTR_WINDOW} or more, as the type-token ratio is that of "

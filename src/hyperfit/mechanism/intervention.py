@@ -58,7 +58,7 @@ class InterventionSettings:
 
     def __post_init__(self) -> None:
         """Raises UserError with every problem."""
-        problems = [f"--ranks {rank}: give 1 or more" for rank in self.ranks if rank < 1]
+        problems = [f"--removed {rank}: give 1 or more" for rank in self.ranks if rank < 1]
         problems += [f"--amounts {share}: give 0 to 1" for share in self.amounts if not 0 <= share <= 1]
         problems += [f"--scales {scale}: give a finite number" for scale in self.scales if not math.isfinite(scale)]
         least = {"new_tokens": TTR_WINDOW, "scaled_blocks": 1, "skip": 1, "batch_size": 1}
@@ -242,7 +242,7 @@ def intervene(
     plan = swaps(pair, settings)
     problems = []
     width = pair.tuned.config.hidden_size
-    problems += [f"--ranks {rank}: the model is {width} wide" for rank in settings.ranks if rank > width]
+    problems += [f"--removed {rank}: the model is {width} wide" for rank in settings.ranks if rank > width]
     if settings.scaled_blocks and settings.scaled_blocks > pair.depth:
         problems.append(f"--scaled-blocks {settings.scaled_blocks}: the model has {pair.depth} blocks")
     if problems:

@@ -19,6 +19,7 @@ from hyperfit.mechanism.plain import plain
 from hyperfit.mechanism.predictions import Model, alone, predictions
 from hyperfit.mechanism.temperature import entropy_and_slope
 from hyperfit.mechanism.trials import Trained
+from hyperfit.recipe import NEAR_ZERO
 
 ByText = dict[str, NDArray[np.float64]]
 """Measure → float64[texts]."""
@@ -96,8 +97,14 @@ class Placement:
                 told.append(f"{words}: {_told(arm)}")
         return (
             f"Type-token ratio of {reference.measures['ttr'].n} greedy texts, {self.base['ttr'].value:.3f} before "
-            f"training. {'; '.join(told)}.{self._saving()}{self._best()}"
+            f"training. {'; '.join(told)}.{self._reached()}{self._saving()}{self._best()}"
         )
+
+    def _reached(self) -> str:
+        """How many trainings came to near-zero loss; without it a model is not hyperfitted."""
+        arms = [arm for arm in self.arms if arm.equal != "time"]
+        reached = sum(arm.train_loss <= NEAR_ZERO for arm in arms)
+        return f" {reached} of the {len(arms)} trainings without a limit of time came to near-zero loss ({NEAR_ZERO})."
 
     def _saving(self) -> str:
         """How many parameters the reference saves."""
@@ -114,8 +121,12 @@ class Placement:
         for equal in kinds:
             swept = [arm for arm in self.arms if arm.place == "last" and (arm.equal == equal or arm is self.arms[0])]
             top = max((arm for arm in swept if arm.measures), key=lambda arm: arm.measures["ttr"].value)
-            best.append(f"{len(top.blocks)} at equal {equal} ({top.measures['ttr'].value:.3f})")
-        return f" Of all numbers of last blocks the ratio is highest for {', '.join(best)}."
+            off = top.ttr_difference
+            apart = (
+                "" if off is None or top is self.arms[0] else f", {off.value:+.3f} [{off.low:+.3f}, {off.high:+.3f}]"
+            )
+            best.append(f"{len(top.blocks)} at equal {equal} ({top.measures['ttr'].value:.3f}{apart})")
+        return f" Of the numbers of last blocks that were tried, the ratio is highest for {', '.join(best)}."
 
 
 def _told(arm: Measured) -> str:

@@ -1,8 +1,8 @@
 """Each study on one subject, as plain values: the name it is asked by, what it depends on, how it is run."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import torch
@@ -20,10 +20,11 @@ from hyperfit.mechanism.lens import Lens, lens
 from hyperfit.mechanism.matching import entropy_by_temperature, entropy_matching
 from hyperfit.mechanism.origins import rank_origin
 from hyperfit.mechanism.placement import placement
-from hyperfit.mechanism.predictions import Model
+from hyperfit.mechanism.predictions import Source
 from hyperfit.mechanism.subject import Subject
 from hyperfit.mechanism.trials import train_arms
 from hyperfit.model import inner_model, load_config
+from hyperfit.recipe import DEFAULT_LR
 
 Result = dict[str, Any]
 Runner = Callable[[Subject, Inquiry], Result]
@@ -118,15 +119,16 @@ def lenses(of: Subject, inquiry: Inquiry) -> Result:
         written = continued(of.pair, "tuned", of.tokenizer, of.texts, continuing(inquiry), advance=advance)
         texts = torch.cat([of.texts[:, : inquiry.context], torch.tensor(written)], dim=1)
         found = lens(of.pair, texts, skip=inquiry.context, advance=advance)
-    return {**found.to_dict(), "sentence": found.sentence(), "picture": picture(found, of)}
+    pictures = [picture(found, of, text) for text in range(min(inquiry.pictures, len(texts)))]
+    return {**found.to_dict(), "sentence": found.sentence(), "pictures": pictures}
 
 
-def picture(found: Lens, of: Subject) -> Result:
-    """SHOWN positions of the first text, from shortly before its choices first part: what each layer would say there.
+def picture(found: Lens, of: Subject, text: int) -> Result:
+    """SHOWN positions of one text, from shortly before its choices first part: what each layer would say there.
 
     The arrays are lists [points][positions].
     """
-    apart = (found.parts[0] < len(found.points)).nonzero()[0]
+    apart = (found.parts[text] < len(found.points)).nonzero()[0]
     width = found.divergence.shape[2]
     start = max(0, min(int(apart[0]) - 2 if len(apart) else 0, width - SHOWN))
     shown = slice(start, start + SHOWN)
@@ -136,13 +138,13 @@ def picture(found: Lens, of: Subject) -> Result:
 
     first = found.skip + start
     return {
-        "before": str(of.tokenizer.decode(found.texts[0, max(0, first - 12) : first].tolist())),
-        "written": texts_of(found.texts[:1, first : first + SHOWN])[0],
+        "before": str(of.tokenizer.decode(found.texts[text, max(0, first - 12) : first].tolist())),
+        "written": texts_of(found.texts[text : text + 1, first : first + SHOWN])[0],
         "points": list(found.points),
         **{
             side: {
-                "tokens": texts_of(readout.tokens[0, :, shown]),
-                "probability": readout.probability[0, :, shown].round(4).astype(float).tolist(),
+                "tokens": texts_of(readout.tokens[text, :, shown]),
+                "probability": readout.probability[text, :, shown].round(4).astype(float).tolist(),
             }
             for side, readout in (("base", found.base), ("tuned", found.tuned))
         },
@@ -173,37 +175,38 @@ def interventions(of: Subject, inquiry: Inquiry) -> Result:
 
 @under_autocast
 def encouraged(of: Subject, inquiry: Inquiry) -> Result:
-    """Whether good tokens come to the top on held-out text: before, after, and at the epochs that the run kept."""
+    """Whether good tokens come to the top on held-out text: before, after, and at the epochs that a run has kept."""
     scorer = None if inquiry.scorer is None else of.load(inquiry.scorer)
-    run = of.models.run
-    kept = run.kept if run else {}
+    run = of.models.trained
     last = int(run.end["epoch"]) if run and run.end else 1
-
-    def by_age() -> Iterator[tuple[int, Model]]:
-        with of.pair.side("base") as base:
-            yield 0, base
-        for epoch, earlier in kept.items():
-            yield epoch, of.load(str(earlier.path))
-        yield last, of.pair.tuned
-
-    with progress("encouragement", (2 + len(kept)) * len(of.texts)) as advance:
-        return by_epoch(by_age(), of.texts, scorer=scorer, skip=inquiry.context, advance=advance).to_dict()
+    by_age: dict[int, Source] = {0: partial(of.pair.side, "base")}
+    by_age |= {epoch: partial(of.loaded, str(kept.path)) for epoch, kept in (run.kept if run else {}).items()}
+    by_age[last] = partial(of.pair.side, "tuned")
+    with progress("encouragement", len(by_age) * len(of.texts)) as advance:
+        return by_epoch(by_age, of.texts, scorer=scorer, skip=inquiry.context, advance=advance).to_dict()
 
 
 def placements(of: Subject, inquiry: Inquiry) -> Result:
     """Study 5 of Li et al. (2026): the run's recipe with adapters elsewhere, or without any."""
     assert of.models.run is not None
     of.let_go()
-    config = load_config(of.models.base)
+    config, processes = load_config(of.models.base), of.models.run.environment["processes"]
+    recipe = of.models.run.recipe
+    if recipe.method != "full" and inquiry.full_lr is None:
+        say(f"all parameters are trained at {DEFAULT_LR['full']:g}, too small for a small model; --full-lr sets it")
     design = Design(
-        recipe=replace(of.models.run.recipe, device=str(of.device)),
+        recipe=replace(recipe, device=str(of.device), accumulate=recipe.accumulate * processes),
         depth=config.num_hidden_layers,
         width=config.hidden_size,
         depths=inquiry.depths,
         adapter_lr=inquiry.adapter_lr,
         full_lr=inquiry.full_lr,
     )
-    trained = train_arms(design, of.models.output / "placement", tell=say)
+    try:
+        trained = train_arms(design, of.models.output / "placement", tell=say)
+    except KeyboardInterrupt:
+        say("interrupted; repeat the command to go on")
+        raise
     with of.autocast(), progress("placement", 1 + len(trained)) as advance:
         settings = continuing(inquiry)
         found = placement(trained, of.load, of.tokenizer, of.texts, settings, depth=design.depth, advance=advance)
@@ -226,7 +229,7 @@ DEPENDS: dict[Study, tuple[str, ...]] = {
     "bias": ("alphas", "promoted"),
     "ranks": (),
     "geometry": (),
-    "lens": (),
+    "lens": ("pictures",),
     "intervention": ("intervention_contexts", "scales", "removed"),
     "encouragement": ("scorer",),
     "placement": ("depths", "adapter_lr", "full_lr"),

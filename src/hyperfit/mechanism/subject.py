@@ -2,6 +2,8 @@
 
 import hashlib
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +39,11 @@ class Models:
     output: Path
     run: RunDir | None = None
     """The run that made the tuned model, where there is one."""
+
+    @property
+    def trained(self) -> RunDir | None:
+        """The run behind the tuned model, also where it was named by --tuned."""
+        return self.run or (RunDir(Path(self.tuned)) if (Path(self.tuned) / "recipe.json").is_file() else None)
 
     @classmethod
     def of_run(cls, run: RunDir) -> "Models":
@@ -78,6 +85,10 @@ class Subject:
     identity: dict[str, Any]
     """What the results depend on beside the settings: digests of the models and of the texts, device, precision."""
 
+    def made(self, made_with: dict[str, Any]) -> bool:
+        """Whether results were made with these models, on whatever texts."""
+        return all(made_with[side] == self.identity[side] for side in ("base", "tuned"))
+
     @cached_property
     def pair(self) -> Pair:
         """Both models, loaded when they are first asked for."""
@@ -95,6 +106,11 @@ class Subject:
         """Another model, on the same device."""
         return load_any(name, device=self.device, precision=self.precision)
 
+    @contextmanager
+    def loaded(self, name: str) -> Iterator[PreTrainedModel | PeftModel]:
+        """Another model, for the time of a block."""
+        yield self.load(name)
+
 
 def subject(models: Models, inquiry: Inquiry) -> Subject:
     """Check everything. Raises UserError with every problem there is."""
@@ -108,6 +124,11 @@ def subject(models: Models, inquiry: Inquiry) -> Subject:
             f"--depths {count}: {models.base} has {depth} blocks; give 1 to {depth}"
             for count in inquiry.depths
             if count > depth
+        ]
+        problems += [
+            f"--removed {count}: {models.base} is {config.hidden_size} wide; give at most that"
+            for count in inquiry.removed
+            if count > config.hidden_size
         ]
         if limit and inquiry.total > limit:
             problems.append(

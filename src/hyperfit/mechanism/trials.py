@@ -31,7 +31,7 @@ class Trained:
     epoch_seconds: float
     """Median of an epoch's training, without what is looked at or saved after it."""
     cache_seconds: float
-    """To fill the prefix cache; 0 where there is none."""
+    """To fill the prefix cache; 0 where there is none. Also counted where an earlier arm filled it."""
 
     @property
     def diverged(self) -> bool:
@@ -44,46 +44,50 @@ class Trained:
         return self.cache_seconds + self.epochs * self.epoch_seconds
 
     def epochs_within(self, seconds: float) -> int:
-        """Epochs that fit into so much time, at least 1 and at most those there were."""
-        fit = int((seconds - self.cache_seconds) / self.epoch_seconds) if self.epoch_seconds else self.epochs
-        return min(max(1, fit), self.epochs)
+        """Epochs that fit into so much time, at least 1; no more than there were if the goal was reached in them."""
+        fit = max(1, int((seconds - self.cache_seconds) / self.epoch_seconds)) if self.epoch_seconds else self.epochs
+        return min(fit, self.epochs) if self.reason == "loss" else fit
 
 
 def train_arms(design: Design, folder: Path, *, tell: Callable[[str], None] = lambda line: None) -> list[Trained]:
     """Every arm of ``design``, the reference first; those at equal time have the epochs that fit into its seconds.
 
-    An arm that lies in ``folder`` finished is not trained again, and one that was interrupted goes on. Raises UserError
-    for what training refuses, but not for an arm that diverges.
+    The reference is trained anew even if it is the run, so that all times are of one machine and hour. An arm that lies
+    in ``folder`` finished is not trained again, and one that was interrupted goes on. Raises UserError for what
+    training refuses, but not for an arm that diverges.
     """
     done: list[Trained] = []
+    places = list(design.arms())
+    tell(f"{sum(map(len, places))} trainings, and up to {len(places) - 1} more at equal time, in {folder}")
 
-    def run(arm: Arm) -> Trained:
+    def run(arm: Arm, place: int) -> Trained:
+        before = (folder / arm.name / "events.jsonl").exists()
         trained = train_arm(arm, folder)
         tell(
-            f"{arm.name}: training loss {trained.train_loss:.3f} after {trained.epochs} epochs ({trained.reason}), "
-            f"{trained.seconds:.0f} s"
+            f"place {place} of {len(places)}, {arm.name}: training loss {trained.train_loss:.3f} after "
+            f"{trained.epochs} epochs, {trained.seconds:.0f} s{' (found there)' if before else ''}"
         )
         done.append(trained)
         return trained
 
-    for first, *others in design.arms():
-        trained = run(first)
+    for place, (first, *others) in enumerate(places, start=1):
+        trained = run(first, place)
         if len(done) > 1 and not (trained.diverged or done[0].diverged):
             epochs = trained.epochs_within(done[0].seconds)
-            if epochs < trained.epochs:
-                run(first.within(epochs))
-            else:
+            if epochs == trained.epochs:
                 done.append(replace(trained, arm=replace(first, equal="time")))
+            else:
+                run(first.within(epochs), place)
         for arm in others:
-            run(arm)
+            run(arm, place)
         remove(folder / CACHE)
     return done
 
 
 def train_arm(arm: Arm, folder: Path) -> Trained:
-    """Train an arm, or go on with it, unless that is done. What lies there of another recipe goes."""
+    """Train an arm, or go on with it, unless that is done. What lies there of another recipe, or damaged, goes."""
     path = folder / arm.name
-    if (path / "recipe.json").is_file() and RunDir(path).recipe != arm.recipe:
+    if path.exists() and not is_of(RunDir(path), arm):
         remove(path)
     try:
         train(arm.recipe, path, resume=True, cache_dir=folder / CACHE, tell=lambda line: None)
@@ -91,6 +95,7 @@ def train_arm(arm: Arm, folder: Path) -> Trained:
         if (RunDir(path).end or {}).get("reason") != "nan":
             raise
     run = RunDir.open(path)
+    run.discard_checkpoints()  # of a training that diverged
     end, epochs = run.end or {}, run.events("epoch")[1:]
     return Trained(
         arm=arm,
@@ -102,3 +107,11 @@ def train_arm(arm: Arm, folder: Path) -> Trained:
         epoch_seconds=median(epoch["seconds"] for epoch in epochs) if epochs else 0.0,
         cache_seconds=(run.environment["prefix_cache"] or {}).get("seconds", 0.0),
     )
+
+
+def is_of(run: RunDir, arm: Arm) -> bool:
+    """Whether an arm's recipe made what lies in the folder, as far as that can be read."""
+    try:
+        return run.recipe == arm.recipe and isinstance(run.events(), list)
+    except UserError:
+        return False

@@ -1,7 +1,7 @@
 """One self-contained page of a mechanism study, and its plots as files."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from hyperfit.mechanism.geometry import MEASURES
 from hyperfit.mechanism.inquiry import STUDIES, Study
+from hyperfit.mechanism.studies import DEPENDS, EVERYWHERE
 from hyperfit.report import mechanism_plots as plots
 from hyperfit.report.curves import svg
 from hyperfit.report.exports import write_tables
@@ -36,7 +37,7 @@ class Plot:
     caption: str
     draw: Draw
     part: str | None = None
-    """The part of the study's result that is drawn; None for all of it."""
+    """The part of the study's result that is drawn, each of them if it is a list; None for all of it."""
     wide: bool = False
     """Whether it takes the page's whole width."""
 
@@ -58,7 +59,7 @@ PLOTS: dict[Study, tuple[Plot, ...]] = {
         Plot("temperature-ttr", "Type–token ratio of texts, 95 % intervals", plots.temperature_diversity),
     ),
     "bias": (Plot("bias", "Greedy texts of the base model with a static bias", plots.bias_curves),),
-    "ranks": (Plot("ranks", "Rank of the hyperfitted model's choices under the base model", plots.rank_histogram),),
+    "ranks": (Plot("ranks", "The hyperfitted model's choices under the base model", plots.rank_panels, None, True),),
     "geometry": (
         Plot("geometry-all", "Over all positions; squares lie after the final norm",
              plots.geometry_panels, "all", True),
@@ -67,14 +68,14 @@ PLOTS: dict[Study, tuple[Plot, ...]] = {
     ),
     "lens": (
         Plot("lens", "By block, on the hyperfitted model's own greedy texts", plots.lens_summary, None, True),
-        Plot("lens-text", "One text; the stronger the colour, the surer", plots.lens_grid, None, True),
+        Plot("lens-text", "One text; the stronger the colour, the surer", plots.lens_grid, "pictures", True),
     ),
     "intervention": (
         Plot("intervention", "Type–token ratio of altered models, 95 % intervals",
              plots.intervention_curves, None, True),
     ),
     "encouragement": (
-        Plot("encouragement", "On held-out human text, 95 % intervals", plots.encouragement_curves, None, True),
+        Plot("encouragement", "On held-out human text, 95 % intervals", plots.encouragement_panels, None, True),
     ),
     "placement": (
         Plot("placement", "Trainings that differ in what learns, 95 % intervals", placement_panels, None, True),
@@ -100,13 +101,16 @@ def write_mechanism_page(folder: Path, results: dict[str, Any]) -> Path:
 
 
 def drawn(results: dict[str, Any]) -> list[tuple[Study, Plot, dict[str, Any]]]:
-    """(study, plot, what it draws) of every plot of the studies that are there."""
-    return [
-        (study, plot, results["studies"][study][plot.part] if plot.part else results["studies"][study])
-        for study in STUDIES
-        if study in results["studies"]
-        for plot in PLOTS[study]
-    ]
+    """(study, plot, what it draws) of every plot of the studies that are there; those of a list's parts numbered."""
+    found: list[tuple[Study, Plot, dict[str, Any]]] = []
+    for study in (study for study in STUDIES if study in results["studies"]):
+        for plot in PLOTS[study]:
+            part = results["studies"][study][plot.part] if plot.part else results["studies"][study]
+            if isinstance(part, list):
+                found += [(study, replace(plot, name=f"{plot.name}-{i}"), one) for i, one in enumerate(part, start=1)]
+            else:
+                found.append((study, plot, part))
+    return found
 
 
 def save_plot(folder: Path, name: str, draw: Callable[[Paint], Figure]) -> None:
@@ -129,6 +133,8 @@ def page(results: dict[str, Any]) -> str:
             "title": TITLES[study],
             "name": study,
             "sentence": results["studies"][study]["sentence"],
+            "texts": results["studies"][study]["made_on"],
+            "settings": asked(study, results["studies"][study]["made_with"]),
             "figures": figures[study],
             "comparison": comparison(study, results["studies"][study]),
             "warning": WARNINGS.get(study, ""),
@@ -142,10 +148,9 @@ def page(results: dict[str, Any]) -> str:
         models={side: shortened(results["models"][side]) for side in ("base", "tuned")},
         blocks=results["models"]["blocks"],
         shared=results["models"]["shared_blocks"],
-        texts=results["texts"],
         studies=studies,
         source=SOURCE,
-        settings=results["settings"],
+        settings={name: results["settings"][name] for name in ("device", "precision", "attention")},
         plain=plain,
         marks=MARKS,
     )
@@ -161,6 +166,11 @@ def shortened(name: str) -> str:
     return Path(name).name if name.startswith(("/", ".", "~")) else name
 
 
+def asked(study: Study, made_with: dict[str, Any]) -> dict[str, Any]:
+    """The settings that a study was run with."""
+    return {name: made_with[name] for name in (*EVERYWHERE, *DEPENDS[study])}
+
+
 def details(study: Study, found: dict[str, Any]) -> list[tuple[str, str]]:
     """Lists and definitions that stand under a study."""
     if study == "bias":
@@ -173,6 +183,10 @@ def details(study: Study, found: dict[str, Any]) -> list[tuple[str, str]]:
                 ]))
                 for more, key in (("more", "rising"), ("less", "falling"))
             ),
+            ("word classes of the choices, base → hyperfitted, in its own texts", listed([
+                f"{name} {percent(one['base'])}→{percent(one['tuned'])}, {percent(one['overridden'])} of them replaced"
+                for name, one in found["free_running"]["classes"].items()
+            ])),
             *(
                 (f"rank {example['rank']:,}", f"“…{example['before']}” → {example['chosen']!r} "
                  f"(base: {example['displaced']!r})")
@@ -184,8 +198,16 @@ def details(study: Study, found: dict[str, Any]) -> list[tuple[str, str]]:
             (name, MEASURES[name]) for name in ("cosine", "l2", "relative_l2", "dim_base", "dim_tuned", "delta_dim")
         ]
     if study == "lens":
-        return [("text before the picture", f"…{found['picture']['before']}")]
+        return [
+            (f"text before picture {place}", f"…{one['before']}")
+            for place, one in enumerate(found["pictures"], start=1)
+        ]
     return []
+
+
+def percent(known: dict[str, Any]) -> str:
+    """A share as people read it; – where it is undefined."""
+    return "–" if known["value"] is None else f"{known['value']:.0%}"
 
 
 def listed(words: list[str]) -> str:

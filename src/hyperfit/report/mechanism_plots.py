@@ -1,10 +1,12 @@
 """The findings of a mechanism study as plots: one function each, from mechanism.json to a figure."""
 
+import math
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hyperfit.report.plotting import Found, Paint, arms, bars_of_shares, level, panels, readable, value
+from hyperfit.report.plotting import Found, Paint, arms, bars, level, panels, readable, value
 
 
 def temperature_curve(found: Found, paint: Paint) -> Figure:
@@ -87,20 +89,33 @@ def bias_curves(found: Found, paint: Paint) -> Figure:
     return figure
 
 
-def rank_histogram(found: Found, paint: Paint) -> Figure:
-    """Share of the tuned model's choices by their rank in the base model's order, in bins that double."""
-    figure, (axes,) = panels(1, 1)
-    for offset, key, name, colour in (
-        (-0.2, "free_running", "its own greedy texts", paint.second),
-        (0.2, "teacher_forced", "human text", paint.first),
-    ):
-        bars_of_shares(axes, found[key]["histogram"], offset, colour, name, paint)
-    axes.margins(y=0.15)
-    bins = max((found[key]["bins"] for key in ("free_running", "teacher_forced")), key=len)
-    axes.set_xticks(range(len(bins)), [str(start) if start < 1024 else f"{start // 1024}k" for start in bins])
-    axes.tick_params(axis="x", labelsize=7.5)
-    axes.set(xlabel="rank under the base model, from … up (log scale)", ylabel="% of choices")
-    axes.legend(loc="upper right")
+def rank_panels(found: Found, paint: Paint) -> Figure:
+    """Share of the tuned model's choices by their rank in the base model's order, and of overrides by place in text."""
+    figure, axes = panels(1, 2)
+    looks = (
+        (-0.2, "free_running", "its own greedy texts", paint.second, "o"),
+        (0.2, "teacher_forced", "human text", paint.first, "s"),
+    )
+    for offset, key, name, colour, marker in looks:
+        bars(axes[0], found[key]["histogram"], offset, colour, name, paint)
+        known = found[key]["stretches"]
+        axes[1].errorbar(
+            [100 * (part + 0.5) / len(known) for part in range(len(known))],
+            [100 * value(one) for one in known],
+            yerr=[[100 * arm for arm in side] for side in arms(known)],
+            color=colour,
+            marker=marker,
+            elinewidth=0.8,
+            label=name,
+        )
+    axes[0].margins(y=0.15)
+    bins = max((found[key]["bins"] for _, key, *_ in looks), key=len)
+    axes[0].set_xticks(range(len(bins)), [str(start) if start < 1024 else f"{start // 1024}k" for start in bins])
+    axes[0].tick_params(axis="x", labelsize=7.5)
+    axes[0].set(title="% of choices", xlabel="rank under the base model, from … up (log scale)")
+    axes[0].legend(loc="upper right")
+    axes[1].set(title="choices that override the base's first, %", ylim=(0, 100))
+    axes[1].set_xlabel("place in the continuation, % of its length")
     return figure
 
 
@@ -190,12 +205,11 @@ def lens_summary(found: Found, paint: Paint) -> Figure:
 
 def lens_grid(found: Found, paint: Paint) -> Figure:
     """What each layer of both sides would say at some positions of one text, the surer the more strongly coloured."""
-    picture = found["picture"]
-    points, width = picture["points"], len(picture["written"])
+    points, width = found["points"], len(found["written"])
     figure = Figure(figsize=(8.6, 0.36 * (len(points) + 1) * 2 / 1.25), layout="constrained")
     for axes, side, colour in zip(figure.subplots(2, 1), ("base", "tuned"), (paint.first, paint.second), strict=True):
         axes.grid(visible=False)
-        for row, (tokens, sure) in enumerate(zip(picture[side]["tokens"], picture[side]["probability"], strict=True)):
+        for row, (tokens, sure) in enumerate(zip(found[side]["tokens"], found[side]["probability"], strict=True)):
             for column, (token, probability) in enumerate(zip(tokens, sure, strict=True)):
                 axes.barh(row, 0.96, left=column, height=0.94, color=colour, alpha=0.06 + 0.6 * probability)
                 axes.text(
@@ -212,7 +226,7 @@ def lens_grid(found: Found, paint: Paint) -> Figure:
         axes.set_ylim(-0.5, len(points) - 0.5)
         axes.set_yticks(range(len(points)), [short_point(point) for point in points], fontsize=7)
         axes.set_xticks([place + 0.48 for place in range(width)])
-        labels = axes.set_xticklabels([readable(token, 9) for token in picture["written"]], fontsize=6.5)
+        labels = axes.set_xticklabels([readable(token, 9) for token in found["written"]], fontsize=6.5)
         for label in labels:
             label.set_parse_math(False)
         axes.set_ylabel("block")
@@ -281,45 +295,56 @@ def intervention_curves(found: Found, paint: Paint) -> Figure:
     return figure
 
 
-def encouragement_curves(found: Found, paint: Paint) -> Figure:
-    """Human tokens among the best, and the best tokens' probability, by epoch: bars where there are but two."""
-    figure, axes = panels(1, 2)
+def encouragement_panels(found: Found, paint: Paint) -> Figure:
+    """By epoch, bars where there are but two: human tokens among the best, their rank; the best's mass and entropy."""
+    figure, axes = panels(2, 2)
     epochs = sorted(found["epochs"], key=int)
-    for panel, title, key in (
-        (axes[0], "human token among the k best, %", "within"),
-        (axes[1], "probability of the k best, %", "mass"),
+    draw = encouragement_bars if len(epochs) == 2 else encouragement_lines
+    for panel, title, key, factor in (
+        (axes[0], "human token among the k best, %", "within", 100),
+        (axes[2], "probability of the k best, %", "mass", 100),
+        (axes[3], "entropy among the k best, nats", "entropy", 1),
     ):
-        (encouragement_bars if len(epochs) == 2 else encouragement_lines)(found, epochs, panel, key, paint)
+        draw([found["epochs"][epoch][key] for epoch in epochs], epochs, panel, factor, paint)
         panel.set_title(title)
-        panel.set_ylim(0, 100)
+        panel.set_ylim(0, 100 if factor == 100 else None)
+    known = [found["epochs"][epoch]["log_rank"] for epoch in epochs]
+    means = [math.exp(value(one)) for one in known]
+    ends = [[math.exp(one["value"] if one[end] is None else one[end]) for one in known] for end in ("low", "high")]
+    spread = [
+        [mean - low for mean, low in zip(means, ends[0], strict=True)],
+        [high - mean for mean, high in zip(means, ends[1], strict=True)],
+    ]
+    axes[1].errorbar(list(map(int, epochs)), means, yerr=spread, color=paint.second, marker="o", elinewidth=0.8)
+    axes[1].set(title="rank of the human token, geometric mean", ylim=(0, None))
+    for panel in axes if draw is encouragement_lines else axes[1:2]:
+        panel.set_xlabel("epoch (0: base)")
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0].legend(loc="upper left", ncols=3)
     return figure
 
 
-def encouragement_bars(found: Found, epochs: list[str], axes: Axes, key: str, paint: Paint) -> None:
+def encouragement_bars(sides: list[Found], epochs: list[str], axes: Axes, factor: float, paint: Paint) -> None:
     """For each k the base and the tuned model."""
-    sides = [found["epochs"][epoch][key] for epoch in epochs]
     for offset, side, colour, name in zip(
         (-0.2, 0.2), sides, (paint.first, paint.second), ("base", "hyperfitted"), strict=True
     ):
-        bars_of_shares(axes, list(side.values()), offset, colour, name, paint)
+        bars(axes, list(side.values()), offset, colour, name, paint, factor)
     axes.set_xticks(range(len(sides[0])), [f"k = {k}" for k in sides[0]])
 
 
-def encouragement_lines(found: Found, epochs: list[str], axes: Axes, key: str, paint: Paint) -> None:
+def encouragement_lines(sides: list[Found], epochs: list[str], axes: Axes, factor: float, paint: Paint) -> None:
     """For each k a line over the epochs."""
     looks = ((paint.second, "o", "-"), (paint.first, "s", "--"), (paint.ink, "^", ":"))
-    for k, (colour, marker, dashes) in zip(found["epochs"][epochs[0]][key], looks, strict=True):
-        known = [found["epochs"][epoch][key][k] for epoch in epochs]
+    for k, (colour, marker, dashes) in zip(sides[0], looks, strict=True):
+        known = [side[k] for side in sides]
         axes.errorbar(
             [int(epoch) for epoch in epochs],
-            [100 * value(one) for one in known],
-            yerr=[[100 * arm for arm in side] for side in arms(known)],
+            [factor * value(one) for one in known],
+            yerr=[[factor * arm for arm in side] for side in arms(known)],
             color=colour,
             marker=marker,
             linestyle=dashes,
             elinewidth=0.8,
             label=f"k = {k}",
         )
-    axes.set_xlabel("epoch (0: base)")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))

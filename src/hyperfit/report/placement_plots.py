@@ -6,19 +6,19 @@ from matplotlib.ticker import LogFormatter
 
 from hyperfit.report.plotting import Found, Paint, arms, level, panels, value
 
-EQUAL = {"rank": ("o", "-"), "parameters": ("s", "--"), "time": ("^", ":")}
+LOOKS = {"rank": ("o", "-"), "parameters": ("s", "--"), "time": ("^", ":")}
 """What is equal → marker and dashes."""
 
 
 def placement_panels(found: Found, paint: Paint) -> Figure:
     """TTR, training loss and time by the number of last blocks, and TTR by place."""
     figure, axes = panels(2, 2)
-    colours = dict(zip(EQUAL, (paint.second, paint.first, paint.ink), strict=True))
-    for equal in EQUAL:
+    colours = dict(zip(LOOKS, (paint.second, paint.first, paint.ink), strict=True))
+    for equal in LOOKS:
         swept = sweep(found, equal)
         counts = [len(arm["blocks"]) for arm in swept]
         known = [arm["measures"]["ttr"] for arm in swept]
-        look: Found = dict(zip(("marker", "linestyle"), EQUAL[equal], strict=True)) | {"color": colours[equal]}
+        look: Found = dict(zip(("marker", "linestyle"), LOOKS[equal], strict=True)) | {"color": colours[equal]}
         axes[0].errorbar(
             counts, [value(one) for one in known], yerr=arms(known), elinewidth=0.8, label=f"equal {equal}", **look
         )

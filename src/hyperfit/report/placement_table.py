@@ -1,4 +1,4 @@
-"""Where to adapt, as tables: the second table of Li et al. (2026) for any model, and the sweep over late blocks."""
+"""Where to adapt, as tables: the second table of Li et al. (2026) for any model, and how each arm was trained."""
 
 from typing import Any
 
@@ -15,6 +15,8 @@ MEASURES: tuple[Measure, ...] = (
     *(one for one in AGREEMENT if one.key == "top1_agreement_with_base"),
     *(one for one in SHARPNESS if one.key == "entropy"),
     PERPLEXITY,
+)
+TRAINING: tuple[Measure, ...] = (
     Measure("rank", "rank", number(0), "Of the adapters; 1 to the model's width."),
     Measure("parameters", "trained parameters", number(0), "Numbers that training changes."),
     Measure("train_loss", "training loss", number(3), "Of the last epoch, nats per token; 0 or more."),
@@ -26,43 +28,32 @@ MEASURES: tuple[Measure, ...] = (
         "Of training on the machine at hand, filling the prefix cache included, looks between epochs not.",
     ),
 )
-EQUAL = {"rank": "", "parameters": ", equal parameters", "time": ", equal time"}
+SUFFIX = {"rank": "", "parameters": ", equal parameters", "time": ", equal time"}
 """How the names of rows say what is equal."""
 
 
 def placement_tables(found: Found) -> list[Sheet]:
-    """The places beside the paper's two models, and every number of last blocks. Diverged arms have no measures."""
+    """The places beside the paper's two models, and how each arm was trained. Diverged arms have no measures."""
     late, depth, known = found["late"], found["depth"], PUBLISHED["placement"]
+    arms = sorted(found["arms"], key=lambda arm: list(SUFFIX).index(arm["equal"]))
     rows: list[Row] = []
     for name, kind, measures in (
         ("base", "base", found["base"]),
-        *(
-            (named(arm, depth), kind_of(arm, late, depth), numbers(arm))
-            for arm in found["arms"]
-            if compared(arm, found)
-        ),
+        *((named(arm, depth), kind_of(arm, late, depth), arm["measures"]) for arm in arms if compared(arm, found)),
         ("human", "", found["human"]),
     ):
         rows.append(Row(name, [cell(measures, measure) for measure in MEASURES]))
         rows += published_rows(known, kind, MEASURES)
-    swept = sorted(
-        (arm for arm in found["arms"] if arm["place"] == "last"),
-        key=lambda arm: (list(EQUAL).index(arm["equal"]), len(arm["blocks"])),
-    )
+    trained = (*(one for one in MEASURES if one.key == "ttr"), *TRAINING)
     return [
         Sheet("placement", "Where to adapt", rows, MEASURES),
         Sheet(
-            "placement-depth",
-            "How many of the last blocks to adapt",
-            [Row(named(arm, depth), [cell(numbers(arm), measure) for measure in MEASURES]) for arm in swept],
-            MEASURES,
+            "placement-training",
+            "Every training",
+            [Row(named(arm, depth), [cell({**arm, **arm["measures"]}, one) for one in trained]) for arm in arms],
+            trained,
         ),
     ]
-
-
-def numbers(arm: Found) -> Found:
-    """What the measures look up."""
-    return {**arm, **arm["measures"]}
 
 
 def compared(arm: Found, found: Found) -> bool:
@@ -85,4 +76,4 @@ def named(arm: Found, depth: int) -> str:
     where = "all parameters" if arm["place"] == "full" else f"LoRA, {arm['place']} {count}"
     if arm["place"] == "last" and count == depth:
         where = f"LoRA, all {count}"
-    return where + EQUAL[arm["equal"]] + (" (diverged)" if arm["reason"] == "nan" else "")
+    return where + SUFFIX[arm["equal"]] + (" (diverged)" if arm["reason"] == "nan" else "")

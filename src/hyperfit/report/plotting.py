@@ -56,16 +56,18 @@ def arms(known: Sequence[Found]) -> tuple[list[float], list[float]]:
     return below, above
 
 
-def bars_of_shares(axes: Axes, known: Sequence[Found], offset: float, colour: str, name: str, paint: Paint) -> None:
-    """A bar a share, in percent with its interval, ``offset`` beside the whole numbers of the axis."""
+def bars(
+    axes: Axes, known: Sequence[Found], offset: float, colour: str, name: str, paint: Paint, factor: float = 100
+) -> None:
+    """A bar an estimate with its interval, ``offset`` beside the whole numbers of the axis; shares in percent."""
     axes.bar(
         [place + offset for place in range(len(known))],
-        [100 * value(one) for one in known],
+        [factor * value(one) for one in known],
         width=0.38,
         color=colour,
         alpha=0.85,
         label=name,
-        yerr=[[100 * arm for arm in side] for side in arms(known)],
+        yerr=[[factor * arm for arm in side] for side in arms(known)],
         error_kw={"elinewidth": 0.9, "ecolor": paint.ink},
     )
 
