@@ -17,7 +17,7 @@ from scipy.stats import entropy as scipy_entropy
 from torch import nn
 from transformers import PreTrainedModel
 
-from families import END, VOCABULARY, random_ids, tiny_model, tiny_tokenizer
+from families import BLOCKS, END, VOCABULARY, random_ids, tiny_model, tiny_tokenizer
 from hyperfit.adapt import adapt
 from hyperfit.decode.generate import continue_contexts
 from hyperfit.errors import UserError
@@ -31,7 +31,9 @@ from hyperfit.mechanism.temperature import (
     match_entropies,
     match_mean,
 )
+from hyperfit.model import FAMILIES, blocks_of, inner_model
 from hyperfit.recipe import Recipe
+from pairs import adapter_pair
 
 TEXTS = random_ids(4, 20)
 NO_IDS = torch.zeros((1, 0), dtype=torch.int64)
@@ -268,12 +270,31 @@ def test_both_sides_of_an_adapter_predict_as_if_alone() -> None:
     for name, parameter in tuned.named_parameters():
         if "lora_B" in name:
             parameter.data.normal_(0, 0.5, generator=generator)
-    seen = list(chunks.predictions(*chunks.both_sides(Pair(None, tuned)), texts=TEXTS, skip=2, batch_size=3))
+    seen = list(chunks.pair_predictions(Pair(None, tuned), texts=TEXTS, skip=2, batch_size=3))
     with torch.no_grad():
         expected = [model(input_ids=TEXTS).logits[:, 1:-1].flatten(0, 1) for model in (tiny_model("gemma2"), tuned)]
     for side, logits in enumerate(expected):
         assert torch.allclose(torch.cat([chunk.logits[side] for chunk in seen]), logits, atol=1e-4)
     assert not torch.allclose(*expected, atol=1e-2)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("late_blocks", [1, BLOCKS - 1, BLOCKS])
+def test_what_both_sides_share_is_computed_once_and_no_bit_changes(family: str, late_blocks: int) -> None:
+    pair = adapter_pair(family, late_blocks)
+    calls = [0] * BLOCKS
+    blocks = blocks_of(inner_model(pair.tuned))
+    sides = (partial(pair.side, "base"), partial(pair.side, "tuned"))
+    alone = list(chunks.predictions(*sides, texts=TEXTS, skip=2, batch_size=4))
+    for index, block in enumerate(blocks):
+        real = block.forward
+        block.forward = lambda *given, index=index, real=real, **named: (  # type: ignore[assignment]
+            calls.__setitem__(index, calls[index] + 1) or real(*given, **named)
+        )
+    shared = list(chunks.pair_predictions(pair, texts=TEXTS, skip=2, batch_size=4))
+    assert calls == [1] * (BLOCKS - late_blocks) + [2] * late_blocks
+    for one, other in zip(alone, shared, strict=True):
+        assert all(map(torch.equal, one.logits, other.logits))
 
 
 def test_every_nth_position_is_counted_through_all_texts() -> None:

@@ -13,7 +13,7 @@ from transformers import LogitsProcessor
 
 from hyperfit.errors import UserError
 from hyperfit.mechanism.pair import Pair
-from hyperfit.mechanism.predictions import both_sides, predictions
+from hyperfit.mechanism.predictions import pair_predictions
 
 Centre = Literal["mean", "log_softmax"]
 By = Literal["rank", "log_rank"]
@@ -68,7 +68,7 @@ def promotion(
     every = math.ceil(len(texts) * (texts.shape[1] - skip) / most_positions)
     sums: Tensor = torch.zeros(())
     n = 0
-    for chunk in predictions(*both_sides(pair), texts=texts, skip=skip, every=every, batch_size=batch_size):
+    for chunk in pair_predictions(pair, texts=texts, skip=skip, every=every, batch_size=batch_size):
         ranks = [ranks_of(logits) for logits in chunk.logits]
         base, tuned = (
             logits - logits.mean(-1, keepdim=True) if centre == "mean" else logits.log_softmax(-1)

@@ -15,7 +15,7 @@ from hyperfit.measure.estimate import Estimate, estimate
 from hyperfit.mechanism.continuing import SAMPLING, Continuing, Texts, continued, diversity
 from hyperfit.mechanism.pair import Pair
 from hyperfit.mechanism.plain import plain
-from hyperfit.mechanism.predictions import both_sides, last_states, logits_of, positions_at_once, predictions
+from hyperfit.mechanism.predictions import last_states, logits_of, pair_predictions, positions_at_once, predictions
 from hyperfit.mechanism.temperature import (
     TOLERANCE,
     EntropyMatchedTemperature,
@@ -166,7 +166,7 @@ def entropy_by_temperature(
 def compared(pair: Pair, texts: Tensor, temperature: float, *, skip: int = 1) -> Positions:
     """Both sides on int64[texts, length], position by position; ``temperature`` is the one of SCALINGS."""
     rows: list[Tensor] = []
-    for chunk in predictions(*both_sides(pair), texts=texts, skip=skip):
+    for chunk in pair_predictions(pair, texts=texts, skip=skip):
         base, tuned = chunk.logits
         wanted = entropy_and_slope(tuned, 1.0)[0]
         each, reached = match_entropies(partial(entropy_and_slope, base), wanted)

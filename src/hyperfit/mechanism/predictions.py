@@ -10,6 +10,7 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from hyperfit.mechanism.capture import block_point, recording, resuming
 from hyperfit.mechanism.pair import Pair
 from hyperfit.model import evaluating, head_of, inner_model
 
@@ -35,14 +36,32 @@ class Chunk:
     """float32[positions, vocabulary] of each model, all on the first one's device."""
 
 
-def both_sides(pair: Pair) -> tuple[Source, Source]:
-    """Base and tuned model, as sources for ``predictions``."""
-    return partial(pair.side, "base"), partial(pair.side, "tuned")
-
-
 def alone(model: Model) -> Source:
     """A single model, as a source for ``predictions``."""
     return lambda: nullcontext(model)
+
+
+def pair_predictions(
+    pair: Pair,
+    *,
+    texts: Tensor,
+    skip: int = 1,
+    every: int = 1,
+    batch_size: int = 8,
+    advance: Callable[[int], None] = lambda done: None,
+) -> Iterator[Chunk]:
+    """``predictions`` of base and tuned model; the blocks that both have in common are computed once."""
+    shared = pair.shared_blocks
+    last = block_point(shared - 1)
+
+    def read(batch: Tensor) -> list[Tensor]:
+        with pair.side("base") as base, recording(base, {last} if shared else ()) as seen:
+            states = last_states(base, batch, skip=skip)
+        with pair.side("tuned") as tuned, resuming(tuned, shared, seen.get(last)):
+            return [states, last_states(tuned, batch, skip=skip)]
+
+    sides = (partial(pair.side, "base"), partial(pair.side, "tuned"))
+    return predictions(*sides, texts=texts, skip=skip, every=every, batch_size=batch_size, advance=advance, read=read)
 
 
 def predictions(
@@ -52,21 +71,29 @@ def predictions(
     every: int = 1,
     batch_size: int = 8,
     advance: Callable[[int], None] = lambda done: None,
+    read: Callable[[Tensor], list[Tensor]] | None = None,
 ) -> Iterator[Chunk]:
     """The models' logits for the tokens ``skip``, ``skip + 1``, ... of int64[texts, length], text after text.
 
     skip: at least 1, as nothing comes before the first token. every: only each n-th of these positions, counted
     through all texts. Of each model the last hidden states of ``batch_size`` texts are held, and the logits of a chunk.
+    read: gives these states of int64[batch, length] texts; None for ``last_states`` of each model.
     """
     width = texts.shape[1] - skip
+
+    def one_by_one(batch: Tensor) -> list[Tensor]:
+        found: list[Tensor] = []
+        for source in sources:
+            with source() as model:
+                found.append(last_states(model, batch, skip=skip))
+        return found
+
     for start in range(0, len(texts), batch_size):
         batch = texts[start : start + batch_size]
         chosen = torch.arange(-start * width % every, len(batch) * width, every)
-        states: list[Tensor] = []
-        for source in sources:
-            with source() as model:
-                states.append(last_states(model, batch, skip=skip).flatten(0, 1))
-                size = positions_at_once(model)
+        states = [found.flatten(0, 1) for found in (read or one_by_one)(batch)]
+        with sources[-1]() as model:
+            size = positions_at_once(model)
         for where in chosen.split(size):
             logits: list[Tensor] = []
             for source, held in zip(sources, states, strict=True):

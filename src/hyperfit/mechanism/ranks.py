@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hyperfit.mechanism.pair import Pair
-from hyperfit.mechanism.predictions import both_sides, predictions
+from hyperfit.mechanism.predictions import pair_predictions
 
 Ints = NDArray[np.int64]
 
@@ -53,7 +53,7 @@ def choices(
     allowed, or with another rounding of another batch shape, it is not always the likeliest.
     """
     rows: list[Tensor] = []
-    for chunk in predictions(*both_sides(pair), texts=texts, skip=skip, batch_size=batch_size, advance=advance):
+    for chunk in pair_predictions(pair, texts=texts, skip=skip, batch_size=batch_size, advance=advance):
         base, tuned = chunk.logits
         preferred = tuned.argmax(-1)
         chosen = texts[chunk.text, chunk.place].to(base.device) if free_running else preferred
