@@ -1,6 +1,7 @@
 """The command line as a user has it: help, flags, whole runs, and one clear message for each mistake."""
 
 import dataclasses
+import itertools
 import json
 import re
 import subprocess
@@ -68,6 +69,18 @@ def help_of(*command: str) -> str:
         [sys.executable, "-m", "hyperfit.cli", *command, "--help"], capture_output=True, text=True, check=True
     )
     return done.stdout
+
+
+def test_help_breaks_a_line_only_where_it_is_full() -> None:
+    lines = [line.strip("│").rstrip() for line in help_of("mechanism").splitlines() if line.startswith("│")]
+    width = max(map(len, lines))
+    texts = [
+        (one, other) for one, other in itertools.pairwise(lines) if one.startswith(" " * 20) and other[20:].strip()
+    ]
+    texts = [(one, other) for one, other in texts if other.startswith(" " * 20)]
+    assert len(texts) > 20
+    for one, other in texts:
+        assert len(one) + 1 + len(other.split()[0]) > width, one
 
 
 def test_flags_are_a_promise() -> None:

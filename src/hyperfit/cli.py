@@ -1,13 +1,17 @@
 """The command line: parse, run one command, and turn failures into messages and exit statuses."""
 
+import inspect
 import io
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import fields
 from itertools import pairwise
 from typing import Annotated
 
+import docstring_parser
 import tyro
+from docstring_parser import Docstring
 from tyro.conf import FlagCreatePairsOff, subcommand
 
 from hyperfit import __version__
@@ -23,6 +27,14 @@ from hyperfit.recipe import Recipe
 Command = Demo | Train | Evaluate | Generate | Report | Mechanism | Cache
 
 
+def dedented(of: object, read: Callable[..., Docstring] = docstring_parser.parse_from_object) -> Docstring:
+    """What a class says of its fields, without the indentation of second lines: tyro takes each for a paragraph."""
+    found = read(of)
+    for field in found.params:
+        field.description = field.description and inspect.cleandoc(field.description)
+    return found
+
+
 def parse(arguments: list[str]) -> Command:
     """The command that the arguments spell. --preset sets the defaults of train's other flags."""
     preset = next((after for flag, after in pairwise(arguments) if flag == "--preset"), None)
@@ -32,6 +44,7 @@ def parse(arguments: list[str]) -> Command:
         if preset in PRESETS
         else Recipe(model=tyro.MISSING, data=tyro.MISSING)
     )
+    docstring_parser.parse_from_object = dedented  # type: ignore[assignment]
     defaults = Train(**{field.name: getattr(recipe, field.name) for field in fields(Recipe)})
     commands = (
         Annotated[Demo, subcommand("demo")]
