@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from hyperfit.cli import main
 from hyperfit.errors import UserError
 from hyperfit.mechanism.explain import explain
 from hyperfit.mechanism.inquiry import STUDIES, Inquiry
-from hyperfit.mechanism.studies import DEPENDS, EVERYWHERE, RUNNERS
-from hyperfit.mechanism.subject import models_of
+from hyperfit.mechanism.studies import DEPENDS, EVERYWHERE, RUNNERS, design_of
+from hyperfit.mechanism.subject import models_of, subject
 from hyperfit.model import load_model
 from hyperfit.report.mechanism_page import PLOTS, drawn, page, save_plot
 from hyperfit.report.mechanism_papers import ROWS, comparison
@@ -232,6 +233,18 @@ def test_the_report_speaks_of_the_mechanism_once_there_is_one(run: Path) -> None
     (run / "mechanism.html").rename(run / "elsewhere.html")
     assert "mechanism.html" not in report(RunDir.open(run), 0)
     (run / "elsewhere.html").rename(run / "mechanism.html")
+
+
+def test_a_run_of_several_processes_is_held_against_equally_large_updates(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("placement"))
+    environment = json.loads((copy / "environment.json").read_text())
+    (copy / "environment.json").write_text(json.dumps({**environment, "processes": 3}))
+    inquiry = dataclasses.replace(QUICK, studies=("placement",), full_lr=0.25)
+    one, three = (design_of(subject(models_of(folder), inquiry), inquiry) for folder in (run, copy))
+    assert {arm.recipe.accumulate for place in one.arms() for arm in place} == {1}
+    assert {arm.recipe.accumulate for place in three.arms() for arm in place} == {3}
+    assert [arm.recipe.lr for arm in list(three.arms())[-1]] == [0.25]
 
 
 def test_text_of_the_models_is_escaped(run: Path, tmp_path: Path) -> None:

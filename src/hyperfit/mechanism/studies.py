@@ -188,20 +188,8 @@ def encouraged(of: Subject, inquiry: Inquiry) -> Result:
 
 def placements(of: Subject, inquiry: Inquiry) -> Result:
     """Study 5 of Li et al. (2026): the run's recipe with adapters elsewhere, or without any."""
-    assert of.models.run is not None
     of.let_go()
-    config, processes = load_config(of.models.base), of.models.run.environment["processes"]
-    recipe = of.models.run.recipe
-    if recipe.method != "full" and inquiry.full_lr is None:
-        say(f"all parameters are trained at {DEFAULT_LR['full']:g}, too small for a small model; --full-lr sets it")
-    design = Design(
-        recipe=replace(recipe, device=str(of.device), accumulate=recipe.accumulate * processes),
-        depth=config.num_hidden_layers,
-        width=config.hidden_size,
-        depths=inquiry.depths,
-        adapter_lr=inquiry.adapter_lr,
-        full_lr=inquiry.full_lr,
-    )
+    design = design_of(of, inquiry)
     try:
         trained = train_arms(design, of.models.output / "placement", tell=say)
     except KeyboardInterrupt:
@@ -211,6 +199,23 @@ def placements(of: Subject, inquiry: Inquiry) -> Result:
         settings = continuing(inquiry)
         found = placement(trained, of.load, of.tokenizer, of.texts, settings, depth=design.depth, advance=advance)
     return found.to_dict()
+
+
+def design_of(of: Subject, inquiry: Inquiry) -> Design:
+    """What is trained for the study: around the run's recipe, on this device, in one process."""
+    assert of.models.run is not None
+    recipe, processes = of.models.run.recipe, of.models.run.environment["processes"]
+    config = load_config(of.models.base)
+    if recipe.method != "full" and inquiry.full_lr is None:
+        say(f"all parameters are trained at {DEFAULT_LR['full']:g}, too small for a small model; --full-lr sets it")
+    return Design(
+        recipe=replace(recipe, device=str(of.device), accumulate=recipe.accumulate * processes),
+        depth=config.num_hidden_layers,
+        width=config.hidden_size,
+        depths=inquiry.depths,
+        adapter_lr=inquiry.adapter_lr,
+        full_lr=inquiry.full_lr,
+    )
 
 
 RUNNERS: dict[Study, Runner] = {
