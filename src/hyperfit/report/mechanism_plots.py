@@ -305,7 +305,10 @@ def encouragement_panels(found: Found, paint: Paint) -> Figure:
         (axes[2], "probability of the k best, %", "mass", 100),
         (axes[3], "entropy among the k best, nats", "entropy", 1),
     ):
-        draw([found["epochs"][epoch][key] for epoch in epochs], epochs, panel, factor, paint)
+        sides = [dict(found["epochs"][epoch][key]) for epoch in epochs]
+        if key == "entropy":  # of one token it is 0
+            sides = [{k: one for k, one in side.items() if k != "1"} for side in sides]
+        draw(sides, epochs, panel, factor, paint)
         panel.set_title(title)
         panel.set_ylim(0, 100 if factor == 100 else None)
     known = [found["epochs"][epoch]["log_rank"] for epoch in epochs]
@@ -335,8 +338,9 @@ def encouragement_bars(sides: list[Found], epochs: list[str], axes: Axes, factor
 
 def encouragement_lines(sides: list[Found], epochs: list[str], axes: Axes, factor: float, paint: Paint) -> None:
     """For each k a line over the epochs."""
-    looks = ((paint.second, "o", "-"), (paint.first, "s", "--"), (paint.ink, "^", ":"))
-    for k, (colour, marker, dashes) in zip(sides[0], looks, strict=True):
+    looks = {"1": (paint.second, "o", "-"), "5": (paint.first, "s", "--"), "10": (paint.ink, "^", ":")}
+    for k in sides[0]:
+        colour, marker, dashes = looks[k]
         known = [side[k] for side in sides]
         axes.errorbar(
             [int(epoch) for epoch in epochs],
