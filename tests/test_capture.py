@@ -114,6 +114,17 @@ def test_batches_cover_the_texts(batch_size: int) -> None:
         assert sum(done) == 5
 
 
+def test_what_lies_behind_is_what_is_captured_from_there_on() -> None:
+    pair = adapter_pair()
+    with captured(pair, TEXTS, batch_size=3) as whole, captured(pair, TEXTS, skip=6, batch_size=3) as late:
+        behind = whole.behind(2).behind(3)
+        assert (behind.positions, behind.tokens) == (late.positions, late.tokens)
+        for point in late.points:
+            for side in SIDES:
+                pairs = zip(behind.side(side, point), late.side(side, point), strict=True)
+                assert all(torch.equal(one, other) for one, other in pairs)
+
+
 def test_only_what_was_asked_for_is_recorded() -> None:
     model = tiny_model()
     with recording(model, [block_point(1), NORM]) as seen, torch.no_grad():

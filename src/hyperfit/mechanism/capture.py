@@ -7,7 +7,7 @@ side. What the sides share is computed and stored once.
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,12 @@ class Captured:
     """Where batches are given: the model's, or the CPU for one without double precision."""
     batch_size: int
     files: dict[tuple[Side, str], States]
+    passed: int = 0
+    """Stored positions at the start of each text that do not count."""
+
+    def behind(self, skip: int) -> "Captured":
+        """The same states without the first ``skip`` positions that count here (fewer than there are)."""
+        return replace(self, passed=self.passed + skip, positions=self.positions - skip)
 
     @property
     def tokens(self) -> int:
@@ -76,7 +82,7 @@ class Captured:
         states = self.files[which, point]
         for start in range(0, self.texts, self.batch_size):
             rows = states.read(range(start, min(start + self.batch_size, self.texts)))
-            yield rows.to(self.device).double()
+            yield rows[:, self.passed :].to(self.device).double()
 
     def both(self, point: str) -> Iterator[tuple[Tensor, Tensor]]:
         """(base, tuned), each float64[batch, positions, width]."""

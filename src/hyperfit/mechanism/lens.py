@@ -196,7 +196,7 @@ def _predictions(pair: Pair, states: Captured, point: str, *, once: bool) -> Ite
     size = max(1, LOGITS_AT_ONCE // inner_model(pair.tuned).config.vocab_size)
     for start in range(0, states.texts, states.batch_size):
         rows = range(start, min(start + states.batch_size, states.texts))
-        flat = {side: states.files[side, point].read(rows).flatten(0, 1) for side in SIDES}
+        flat = {side: states.files[side, point].read(rows)[:, states.passed :].flatten(0, 1) for side in SIDES}
         for base, tuned in zip(flat["base"].split(size), flat["tuned"].split(size), strict=True):
             said = _readout(pair, "base", base)
             yield said, said if once else _readout(pair, "tuned", tuned)

@@ -98,13 +98,13 @@ def layers(of: Subject, inquiry: Inquiry) -> Result:
     with of.pair.side("tuned") as model:
         points = len(points_of(model))
     told = {}
-    for name, skip in (("all", 1), ("behind_context", inquiry.context)):
-        with (
-            progress(f"geometry ({name.replace('_', ' ')})", len(of.texts) + points) as advance,
-            captured(of.pair, of.texts, skip=skip, advance=advance) as states,
-        ):
-            found = geometry(states, advance=advance)
-        told[name] = {"skip": skip, **found.to_dict(), "sentence": found.sentence()}
+    with (
+        progress("geometry", len(of.texts) + 2 * points) as advance,
+        captured(of.pair, of.texts, advance=advance) as states,
+    ):
+        for name, skip in (("all", 1), ("behind_context", inquiry.context)):
+            found = geometry(states.behind(skip - 1), advance=advance)
+            told[name] = {"skip": skip, **found.to_dict(), "sentence": found.sentence()}
     return {
         **told,
         "sentence": f"Over all positions: {told['all']['sentence']} Only behind the first {inquiry.context} tokens, "
