@@ -32,7 +32,7 @@ def check(model: Model | Reader, decoding: str = "greedy") -> None:
         texts = continue_contexts(
             reader.model, tiny_tokenizer(), CONTEXTS, new_tokens=NEW, decoding=decoding, batch_size=2, advance=keep
         )
-    found = predict_written(reader, torch.cat(states), texts)
+    found = predict_written(reader, states, texts)
     whole = [[*context, *text] for context, text in zip(CONTEXTS, texts, strict=True)]
     expected = predict(reader, whole, skip=CONTEXT)
     for one, other in zip(astuple(found), astuple(expected), strict=True):

@@ -200,7 +200,7 @@ def write(reader: Reader, place: Place, settings: Evaluation, condition: Conditi
         whole = [[*context, *text] for context, text in zip(contexts, texts, strict=True)]
         seen = predict(reader, whole, skip=settings.context)
     else:  # contexts are of one length, and so are continued in their order
-        seen = predict_written(reader, torch.cat(states), texts)
+        seen = predict_written(reader, states, texts)
     return Written(texts, sharpness_of(seen), max(batches), blocker.counts() if blocker else None)
 
 

@@ -28,20 +28,24 @@ def head_inputs(model: Model) -> Iterator[list[Tensor]]:
         hook.remove()
 
 
-def predict_written(model: Model | Reader, states: Tensor, texts: Sequence[Sequence[int]]) -> Predictions:
+def predict_written(model: Model | Reader, states: Sequence[Tensor], texts: Sequence[Sequence[int]]) -> Predictions:
     """``predict`` of texts of one length, whose first token was predicted too: column t tells of token t.
 
-    states: float[texts, tokens, width], on any device; what the head saw before each token was written. Up to
-    rounding the same as from reading context and text together.
+    states: float[some texts, tokens, width] batch by batch, on any device; what the head saw before each token was
+    written. Up to rounding the same as from reading context and text together.
     """
     reader = Reader.of(model)
-    tokens = torch.as_tensor(texts, dtype=torch.int64).reshape(states.shape[:2])
+    tokens = torch.as_tensor(texts, dtype=torch.int64).reshape(len(texts), states[0].shape[1])
     seen = Predictions.unread(tokens.shape)
-    rows, columns = (each.ravel() for each in np.indices(tokens.shape))
     device = inner_model(reader.model).get_output_embeddings().weight.device
+    first = 0
     with evaluating(reader.model):
-        for start in range(0, len(rows), reader.at_once):
-            place = rows[start : start + reader.at_once], columns[start : start + reader.at_once]
-            log_p = reader.logits(states[place].to(device)).log_softmax(-1)
-            seen.put(place, tokens[place].to(device), log_p)
+        for batch in states:
+            rows, columns = (each.ravel() for each in np.indices(batch.shape[:2]))
+            for start in range(0, len(rows), reader.at_once):
+                row, column = rows[start : start + reader.at_once], columns[start : start + reader.at_once]
+                log_p = reader.logits(batch[row, column].to(device)).log_softmax(-1)
+                place = row + first, column
+                seen.put(place, tokens[place].to(device), log_p)
+            first += len(batch)
     return seen
