@@ -1,7 +1,9 @@
 """Top-rank encouragement: measures written out in numpy, planted order, and a scorer that fits or does not."""
 
+import gc
 import json
 import math
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,10 +19,15 @@ from transformers import PreTrainedModel
 
 from families import VOCABULARY, random_ids, tiny_model
 from hyperfit.errors import UserError
-from hyperfit.mechanism.encouragement import by_epoch, encouragement
+from hyperfit.mechanism.encouragement import Encouragement, by_epoch
 from hyperfit.mechanism.predictions import alone
 
 TEXTS = random_ids(4, 20)
+
+
+def encouragement(model: PreTrainedModel, texts: torch.Tensor, **settings: Any) -> Encouragement:
+    """Of one model."""
+    return by_epoch({0: alone(model)}, texts, **settings).epochs[0]
 
 
 def certain_of(token: int) -> PreTrainedModel:
@@ -145,15 +152,16 @@ def test_which_way_human_tokens_go() -> None:
     assert "stay where they are: their rank after training is 1.00 [1.00, 1.00]" in ways["same"]
 
 
-def test_only_one_model_is_asked_for_at_a_time() -> None:
-    held: list[int] = []
+def test_only_one_model_is_held_at_a_time() -> None:
+    made: list[weakref.ref[PreTrainedModel]] = []
 
     @contextmanager
-    def counted(seed: int) -> Iterator[Any]:
-        held.append(seed)
-        assert len(held) == 1
-        yield tiny_model(seed=seed)
-        held.remove(seed)
+    def loaded(seed: int) -> Iterator[PreTrainedModel]:
+        gc.collect()
+        assert not any(one() for one in made)
+        model = tiny_model(seed=seed)
+        made.append(weakref.ref(model))
+        yield model
 
-    by_epoch({seed: partial(counted, seed) for seed in range(3)}, TEXTS)
-    assert held == []
+    by_epoch({seed: partial(loaded, seed) for seed in range(3)}, TEXTS)
+    assert len(made) == 3

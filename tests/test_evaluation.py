@@ -511,6 +511,7 @@ def test_bad_settings_of_blocking() -> None:
     for settings in (
         lambda **flags: Request(model="m", prompt=("a",), **flags),
         lambda **flags: Evaluation(blocked=(), **flags),
+        lambda **flags: Evaluation(decodings=("nucleus",), **flags),
     ):
         with pytest.raises(UserError) as useless:
             settings(citation_tokens=7, citation_whole_words=True)

@@ -20,7 +20,7 @@ from hyperfit.mechanism.inquiry import STUDIES, Inquiry
 from hyperfit.mechanism.studies import DEPENDS, EVERYWHERE, RUNNERS, design_of
 from hyperfit.mechanism.subject import models_of, subject
 from hyperfit.model import load_model
-from hyperfit.report.mechanism_page import PLOTS, drawn, page, save_plot
+from hyperfit.report.mechanism_page import PLOTS, drawn, page, save_plot, write_mechanism_page
 from hyperfit.report.mechanism_papers import ROWS, comparison
 from hyperfit.report.mechanism_plots import lens_grid
 from hyperfit.report.plotting import readable
@@ -185,6 +185,25 @@ def test_findings_of_other_weights_go_and_that_is_said(
     assert tuple(held(tmp_path)["studies"]) == ("encouragement",)
 
 
+def test_epochs_that_turn_up_later_are_studied(base: Path, data: Path, run: Path, tmp_path: Path) -> None:
+    flags = ["mechanism", "--base", str(base), "--data", str(data), "-o", str(tmp_path), *SHORT]
+    flags += ["--studies", "encouragement", "--tuned"]
+    main([*flags, str(run / "adapter")])
+    assert held(tmp_path)["studies"]["encouragement"]["epochs"].keys() == {"0", "1"}
+    main([*flags, str(run)])
+    assert held(tmp_path)["studies"]["encouragement"]["epochs"].keys() == {"0", "2", "3"}
+
+
+def test_tables_go_with_their_study(run: Path, tmp_path: Path) -> None:
+    results = held(run)
+    write_mechanism_page(tmp_path, results)
+    assert (tmp_path / "tables" / "placement.csv").is_file()
+    (tmp_path / "tables" / "table1.csv").touch()
+    del results["studies"]["placement"]
+    write_mechanism_page(tmp_path, results)
+    assert [file.name for file in (tmp_path / "tables").iterdir()] == ["table1.csv"]
+
+
 def test_a_run_named_as_tuned_model_shows_its_epochs(base: Path, data: Path, run: Path, tmp_path: Path) -> None:
     flags = ["--base", str(base), "--tuned", str(run), "--data", str(data), "-o", str(tmp_path)]
     main(["mechanism", *flags, *SHORT, "--studies", "encouragement"])
@@ -270,8 +289,7 @@ def test_every_figure_of_the_paper_stands_beside_one_of_ours(run: Path) -> None:
     for study in ("temperature", "ranks", "geometry"):
         rows = comparison(study, studies[study])  # type: ignore[arg-type]
         assert len(rows) == len(ROWS[study])  # type: ignore[index]
-        for row, (_, _, _, path) in zip(rows, ROWS[study], strict=True):  # type: ignore[index]
-            assert (row[3] == "–") == (path == ()), row
+        assert "–" not in {row[3] for row in rows}
     assert {row[3] for row in comparison("bias", studies["bias"])} == {"–"}, "500 tokens were not asked for"
 
 
@@ -285,7 +303,7 @@ def test_labels_of_tokens(token: str, label: str) -> None:
 def test_every_setting_decides_something() -> None:
     decides = {*EVERYWHERE, *(name for names in DEPENDS.values() for name in names)}
     by_identity = {"contexts", "most_contexts", "device", "precision"}
-    assert decides | by_identity | {"studies"} == set(vars(Inquiry()))
+    assert decides | by_identity | {"studies"} == set(vars(Inquiry())) | {"epochs"}
 
 
 def test_bad_inquiries_name_every_problem() -> None:
@@ -327,5 +345,7 @@ def test_bad_input(run: Path, base: Path, data: Path, tmp_path: Path, capsys: py
     assert "--depths 9: " in said
     assert "--contexts: name the texts" in fails(capsys, "--base", base, "--tuned", base, "-o", out, *SHORT)
     assert not out.exists()
+    (tmp_path / "mechanism.json").write_text('{"studies": {"lens": {"made_with": {}}}}')
+    assert "made with and on" in fails(capsys, run, *SHORT, "-o", tmp_path)
     (tmp_path / "mechanism.json").write_text("[1]")
     assert "remove it" in fails(capsys, run, *SHORT, "-o", tmp_path)

@@ -2,7 +2,12 @@
 
 import dataclasses
 import math
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hyperfit.mechanism.trials as trials
+import hyperfit.prefix.cache as cache
+import hyperfit.training as training
 from families import BLOCKS, save_tiny
 from hyperfit.errors import UserError
 from hyperfit.measure.diversity import type_token_ratio
@@ -72,7 +79,7 @@ def test_equal_parameters_are_equal_up_to_rounding_and_the_width(depth: int, lat
     late = min(late, depth)
     recipe = Recipe(model="m", data="d", rank=rank, late_blocks=late, probe_every=1, keep_every=2)
     arms = arms_of(design(recipe=recipe, depth=depth, width=width))
-    assert len({arm.name for arm in arms}) == len(arms)
+    assert len({arm.name for arm in arms}) == len({arm.recipe for arm in arms}) == len(arms)
     for arm in arms:
         assert arm.recipe.blocks == (() if arm.place == "full" else arm.blocks)
         assert set(arm.blocks) <= set(range(depth))
@@ -118,11 +125,29 @@ def run(wide: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> RunD
     return train(recipe_for(wide, epochs=2), tmp_path_factory.mktemp("runs") / "run", tell=quiet)
 
 
+@contextmanager
+def clock_of_work() -> Iterator[None]:
+    """Training's clock: an update takes a second for every block from the first one that learns; filling takes none."""
+    now, real = 0.0, training.Loop.update
+
+    def update(loop: Any, *rest: Any) -> bool:
+        nonlocal now
+        now += BLOCKS - min(loop.job.recipe.blocks, default=0)
+        return real(loop, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training.Loop, "update", update)
+        patch.setattr(training, "time", SimpleNamespace(monotonic=lambda: now))
+        patch.setattr(cache, "time", SimpleNamespace(monotonic=lambda: 0.0))
+        yield
+
+
 @pytest.fixture(scope="module")
 def bench(run: RunDir, tmp_path_factory: pytest.TempPathFactory) -> tuple[Design, Path, list[Trained]]:
     one = design(recipe=run.recipe, depth=BLOCKS, width=32, depths=(1,), full_lr=1e-3)
     folder = tmp_path_factory.mktemp("placement")
-    return one, folder, train_arms(one, folder)
+    with clock_of_work():
+        return one, folder, train_arms(one, folder)
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +164,6 @@ def test_each_arm_trains_its_blocks_and_no_cache_stays(bench: tuple[Design, Path
     for one in done:
         assert one.run.environment["adapted_blocks"] == list(one.arm.blocks)
         assert one.parameters == one.run.environment["trainable_parameters"]
-        assert one.epochs <= 2 or one.arm.equal == "time"
         assert one.reason == "epochs"
     of = {one.arm.name: one.parameters for one in done}
     assert of["first-02-rank"] == of["middle-02-rank"] == of["last-02-rank"] == 2 * of["last-01-rank"]
@@ -147,19 +171,18 @@ def test_each_arm_trains_its_blocks_and_no_cache_stays(bench: tuple[Design, Path
     assert sorted(path.name for path in folder.iterdir()) == sorted({one.run.path.name for one in done})
 
 
-def test_equal_time_is_a_part_of_the_same_training(bench: tuple[Design, Path, list[Trained]]) -> None:
-    done = bench[2]
-    kinds = {(one.arm.place, len(one.arm.blocks)) for one in done if one.arm.equal == "rank"}
-    timed = [one for one in done if one.arm.equal == "time"]
-    assert {(one.arm.place, len(one.arm.blocks)) for one in timed} == kinds - {("last", 2)}
-    for one in timed:
-        whole = next(
-            w for w in done if (w.arm.place, w.arm.blocks, w.arm.equal) == (one.arm.place, one.arm.blocks, "rank")
-        )
-        assert one.epochs == whole.epochs_within(done[0].seconds)
-        shared = min(one.epochs, whole.epochs)
-        losses = [[event["train_loss"] for event in kind.run.events("epoch")[: shared + 1]] for kind in (one, whole)]
-        assert losses[0] == losses[1]
+def test_equal_time_by_hand(bench: tuple[Design, Path, list[Trained]]) -> None:
+    """Two epochs of two blocks: one block trains twice as fast, four at half, and six at a third of the speed."""
+    epochs = {one.arm.name: one.epochs for one in bench[2] if one.arm.equal == "time"}
+    assert epochs == {"last-01-time": 4, "last-06-time": 1, "first-02-time": 1, "middle-02-time": 1, "full-06-time": 1}
+    of = {one.arm.name: one for one in bench[2]}
+    for name, timed in of.items():
+        if timed.arm.equal == "time":
+            whole = of[name.replace("time", "rank")]
+            assert timed.seconds == timed.epochs * whole.epoch_seconds
+            shared = min(timed.epochs, whole.epochs) + 1
+            losses = [[event["train_loss"] for event in one.run.events("epoch")[:shared]] for one in (timed, whole)]
+            assert losses[0] == losses[1], "a part of the same training"
 
 
 @pytest.mark.parametrize(
@@ -175,21 +198,65 @@ def test_epochs_within_by_hand(bench: tuple[Design, Path, list[Trained]], second
     assert dataclasses.replace(one, reason="loss").epochs_within(seconds) == min(epochs, 4), "it has come to its goal"
 
 
-def test_what_is_done_is_not_trained_again_and_another_recipe_is(
-    run: RunDir, bench: tuple[Design, Path, list[Trained]]
+def marked(done: list[Trained], folder: Path) -> set[str]:
+    """Put a mark into every arm's folder; a folder that is made anew has none."""
+    names = {one.run.path.name for one in done}
+    for name in names:
+        (folder / name / "mark").touch()
+    return names
+
+
+def test_what_is_done_is_not_trained_again(bench: tuple[Design, Path, list[Trained]], tmp_path: Path) -> None:
+    one, folder, done = bench
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    names = marked(done, tmp_path)
+    said: list[str] = []
+    again = train_arms(one, tmp_path, tell=said.append)
+    assert [(t.arm.name, t.epochs, t.train_loss) for t in again] == [(t.arm.name, t.epochs, t.train_loss) for t in done]
+    assert all((tmp_path / name / "mark").exists() for name in names)
+    assert "7 trainings, and up to 5 more" in said[0]
+    assert all(line.endswith("(trained before)") for line in said[1:])
+
+
+@pytest.mark.parametrize(
+    "damage", ["recipe.json", "environment.json", "events.jsonl", "adapter/adapter_model.safetensors"]
+)
+def test_what_is_damaged_is_trained_anew(
+    bench: tuple[Design, Path, list[Trained]], tmp_path: Path, damage: str
 ) -> None:
     one, folder, done = bench
-    before = {path: path.read_bytes() for path in folder.rglob("*.safetensors")}
-    again = train_arms(one, folder)
-    assert [t.arm.name for t in again] == [t.arm.name for t in done]
-    assert {path: path.read_bytes() for path in folder.rglob("*.safetensors")} == before
-    for one_arm in done:
-        (one_arm.run.path / "mark").touch()
-    train_arms(design(recipe=run.recipe, depth=BLOCKS, width=32, depths=(1,), full_lr=2e-3), folder)
-    anew = {one_arm.run.path.name for one_arm in done if not (one_arm.run.path / "mark").exists()}
-    assert anew - {"full-06-time"} == {"full-06-rank"}
-    (done[0].run.path / "recipe.json").write_text("{")
-    assert train_arms(one, folder)[0].train_loss == done[0].train_loss, "what is damaged is trained anew"
+    shutil.copytree(folder / done[0].run.path.name, tmp_path / done[0].run.path.name)
+    marked(done[:1], tmp_path)
+    file = tmp_path / done[0].run.path.name / damage
+    if file.suffix == ".safetensors":
+        file.unlink()
+    else:
+        file.write_text("{\n")
+    again = trials.train_arm(one.reference, tmp_path)
+    assert not again.found
+    assert not (again.run.path / "mark").exists()
+    assert_same(again.run.path, done[0].run.path)
+
+
+def test_another_recipe_is_trained_in_its_place(
+    run: RunDir, bench: tuple[Design, Path, list[Trained]], tmp_path: Path
+) -> None:
+    _, folder, done = bench
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    names = marked(done, tmp_path)
+    with clock_of_work():
+        train_arms(design(recipe=run.recipe, depth=BLOCKS, width=32, depths=(1,), full_lr=2e-3), tmp_path)
+    anew = {name for name in names if not (tmp_path / name / "mark").exists()}
+    assert anew == {"full-06-rank", "full-06-time"}
+
+
+def test_a_tie_is_no_epoch_less() -> None:
+    for hundredths in range(1, 300):
+        one = Trained(
+            arm=design().reference, run=RunDir(Path("-")), parameters=1, epochs=3, reason="epochs", train_loss=1.0,
+            epoch_seconds=hundredths / 100, cache_seconds=0.5,
+        )  # fmt: skip
+        assert one.epochs_within(one.seconds) == 3
 
 
 def test_an_arm_that_diverges_does_not_end_the_study(wide: tuple[str, str], tmp_path: Path) -> None:
@@ -304,25 +371,11 @@ def test_what_learns_nothing_is_the_base(wide: tuple[str, str], tmp_path: Path) 
 
 def test_tables_stand_beside_the_paper(found: Placement) -> None:
     places, trainings = placement_tables(found.to_dict())
-    names = [row.name for row in places.rows if not row.source]
-    assert {"base", "human", "LoRA, last 2", "LoRA, all 6", "LoRA, first 2", "LoRA, middle 2", "all parameters"} <= set(
-        names
-    )
-    assert "LoRA, last 1" not in names
+    both = ["Li et al. 2026, TinyLlama", "Li et al. 2026, Qwen2.5-1.5B"]
+    assert [row.source or row.name for row in places.rows] == [
+        *("base", *both, "LoRA, last 2", *both, "LoRA, all 6", *both, "LoRA, first 2", "LoRA, middle 2"),
+        *("all parameters", both[0], "LoRA, all 6, equal time", "LoRA, first 2, equal time"),
+        *("LoRA, middle 2, equal time", "all parameters, equal time", "human"),
+    ]
     assert [row.name for row in trainings.rows][:2] == ["LoRA, last 2", "LoRA, last 1"]
     assert len(trainings.rows) == len(found.arms)
-    below = {
-        one.name: [row.source for row in places.rows if row.source and row.name == kind]
-        for one, kind in zip(
-            (
-                row
-                for row in places.rows
-                if row.name in ("base", "LoRA, last 2", "LoRA, all 6", "all parameters") and not row.source
-            ),
-            ("base", "late blocks", "all blocks", "all parameters"),
-            strict=True,
-        )
-    }
-    assert {name: len(sources) for name, sources in below.items()} == {
-        "base": 2, "LoRA, last 2": 2, "LoRA, all 6": 2, "all parameters": 1,
-    }  # fmt: skip

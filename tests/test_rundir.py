@@ -1,5 +1,6 @@
 """A run on disk: every file is whole or absent, whatever happens while it is written."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -300,6 +301,21 @@ def test_result(run: RunDir) -> None:
 
 
 @given(samples=st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=5))
+def test_kept_runs_by_epoch(run: RunDir) -> None:
+    run.append({"event": "epoch", "epoch": 0})
+    for epoch in (10, 9):
+        with run.keeping(dataclasses.replace(RECIPE, epochs=epoch), {"event": "end", "reason": "epochs"}) as folder:
+            (folder / "adapter").mkdir()
+    (run.path / "epochs" / "010-old").mkdir()
+    (run.path / "epochs" / "11").write_text("no folder")
+    assert list(run.kept) == [9, 10]
+    assert run.kept[10].recipe.epochs == 10
+    assert [event["event"] for event in run.kept[9].events()] == ["epoch", "end"]
+    with pytest.raises(ZeroDivisionError), run.keeping(dataclasses.replace(RECIPE, epochs=3), {"event": "end"}):
+        raise ZeroDivisionError
+    assert list(run.kept) == [9, 10], "whole or not at all"
+
+
 def test_events_come_back_whatever_the_model_wrote(
     tmp_path_factory: pytest.TempPathFactory, samples: list[str]
 ) -> None:

@@ -174,7 +174,7 @@ def write(reader: Reader, place: Place, settings: Evaluation, condition: Conditi
     with (
         reader.within(),
         progress(f"{condition.model}: {condition.way} continuations", len(contexts)) as advance,
-        head_inputs(reader.model) as steps,
+        head_inputs(reader.model, keep=not reread) as steps,
     ):
 
         def batch_done(done: int) -> None:

@@ -84,7 +84,8 @@ class Recipe:
     checkpoint_every: int = 1
     """Epochs between checkpoints."""
     keep_every: int = 0
-    """Epochs between adapters (or models) that are kept, each as a finished run in epochs/; 0: only the last."""
+    """Epochs between adapters (or models) that are probed and kept, each as a finished run in epochs/; 0: only the
+    last."""
 
     seed: int = 0
     """Seed of the choice of sequences, of their order and of the adapters."""

@@ -70,7 +70,7 @@ class Evaluation:
             strange = [str(decoding) for decoding in self.decodings_blocked if decoding not in self.decodings_parsed]
             wrong = [f"--blocked {name}: is not among --decodings; name it there too" for name in strange]
         problems += wrong
-        if self.blocked == ():
+        if not problems and not self.decodings_blocked:
             problems += useless_citation_flags(self, "--blocked")
         if problems:
             raise UserError(*problems)

@@ -286,7 +286,7 @@ class RunDir:
     @property
     def kept(self) -> dict[int, "RunDir"]:
         """Epoch → the run that was kept then, in order."""
-        folders = [path for path in (self.path / "epochs").glob("[0-9]*") if (path / "recipe.json").is_file()]
+        folders = [path for path in (self.path / "epochs").glob("*/") if path.name.isdigit()]
         return {int(path.name): RunDir(path) for path in sorted(folders, key=lambda path: int(path.name))}
 
     @property

@@ -246,10 +246,11 @@ class Loop:
             name: bool(every) and state.epoch % every == 0
             for name, every in (("predictions", recipe.probe_every), ("greedy", recipe.greedy_every))
         }
-        event |= self.look(**{name: now or state.reason is not None for name, now in due.items()})
+        kept = state.reason is None and bool(recipe.keep_every) and state.epoch % recipe.keep_every == 0
+        event |= self.look(**{name: now or kept or state.reason is not None for name, now in due.items()})
         self.run.append({**event, "seconds": round(seconds, 2)})
         self.tell(epoch_line(event, recipe.epochs, seconds))
-        if state.reason is None and recipe.keep_every and state.epoch % recipe.keep_every == 0:
+        if kept:
             self.keep(loss)
         if state.reason or state.epoch % recipe.checkpoint_every == 0:
             self.run.save_checkpoint(state.update, state.place, state.write)

@@ -15,7 +15,7 @@ from hyperfit.mechanism.inquiry import UNASKED, Inquiry, Study
 class Mechanism(Inquiry):
     """Study what hyperfitting changed inside a model, and why it writes: temperature, ranks, layers, interventions.
 
-    Prints one finding a study; writes mechanism.json, mechanism.html and plots/ into the run's folder, or into
+    Prints one finding a study; writes mechanism.json, mechanism.html, plots/ and tables/ into the run's folder, or into
     --output for models trained elsewhere. Studies that lie there with the same settings are not run again.
 
     Example: hyperfit mechanism --base models/llama --tuned models/mine --contexts stories.jsonl -o out

@@ -1,4 +1,4 @@
-"""A measurement: a value, its 95 % bootstrap interval, and the n behind both."""
+"""A measurement: a value, its 95 % interval, and the n behind both."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -13,15 +13,19 @@ from hyperfit.model import evaluating, family_of, inner_model
 
 
 @contextmanager
-def head_inputs(model: Model) -> Iterator[list[Tensor]]:
-    """What the head sees inside the block at each row's last position: a float[rows, width] for each of its calls."""
+def head_inputs(model: Model, *, keep: bool = True) -> Iterator[list[Tensor]]:
+    """What the head sees inside the block at each row's last position: a float[rows, width] for each of its calls.
+
+    keep: false for an empty list.
+    """
     inner = inner_model(model)
     seen: list[Tensor] = []
 
-    def keep(head: Any, given: tuple[Tensor, ...]) -> None:
-        seen.append(given[0][:, -1])
+    def look(head: Any, given: tuple[Tensor, ...]) -> None:
+        if keep:
+            seen.append(given[0][:, -1])
 
-    hook = inner.get_submodule(family_of(inner.config.model_type).head).register_forward_pre_hook(keep)
+    hook = inner.get_submodule(family_of(inner.config.model_type).head).register_forward_pre_hook(look)
     try:
         yield seen
     finally:

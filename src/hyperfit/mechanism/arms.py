@@ -76,7 +76,7 @@ class Design:
             blocks = range(self.depth - count, self.depth)
             same = self.adapters("last", blocks, "parameters")
             close = abs(same.recipe.rank * count / (self.recipe.rank * self.late) - 1) <= CLOSE
-            yield self.adapters("last", blocks), *([same] if close else [])
+            yield self.adapters("last", blocks), *([same] if close and same.recipe.rank != self.recipe.rank else [])
         if self.late < self.depth:
             start = (self.depth - self.late) // 2
             yield (self.adapters("first", range(self.late)),)

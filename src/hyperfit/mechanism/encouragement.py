@@ -91,31 +91,12 @@ class EncouragementByEpoch:
         )
 
 
-def encouragement(
-    model: Model,
-    texts: Tensor,
-    *,
-    scorer: Model | None = None,
-    skip: int = 1,
-    batch_size: int = 8,
-    advance: Callable[[int], None] = lambda done: None,
-) -> Encouragement:
-    """How ``model`` orders tokens on int64[texts, length], held-out human text.
-
-    scorer: a separate, stronger model with the same vocabulary; a leading token that is not the human one is acceptable
-    if it is among its 5 best there. Raises UserError for a scorer with another vocabulary. Source: the hypothesis of
-    Carlsson et al. (2025), section 7.3, that training moves good tokens to the top ranks; they did not test it.
-    """
-    return _summary(_by_text(model, texts, scorer=scorer, skip=skip, batch_size=batch_size, advance=advance))
-
-
 def _by_text(
     model: Model,
     texts: Tensor,
     *,
     scorer: Model | None,
     skip: int,
-    batch_size: int = 8,
     advance: Callable[[int], None],
 ) -> Values:
     """float64[measures, texts]: means over positions of what ``_measures`` gives."""
@@ -123,7 +104,7 @@ def _by_text(
     if scorer is not None:
         check_scorer(model, scorer)
     rows: list[Tensor] = []
-    for chunk in predictions(*sources, texts=texts, skip=skip, batch_size=batch_size, advance=advance):
+    for chunk in predictions(*sources, texts=texts, skip=skip, advance=advance):
         human = texts[chunk.text, chunk.place].to(chunk.logits[0].device)
         rows.append(torch.stack(_measures(human, *chunk.logits)).double().cpu())
     values: Values = torch.cat(rows, dim=1).unflatten(1, (len(texts), -1)).mean(2).numpy()
@@ -183,14 +164,19 @@ def by_epoch(
     skip: int = 1,
     advance: Callable[[int], None] = lambda done: None,
 ) -> EncouragementByEpoch:
-    """``encouragement`` of the model of each epoch (0: the base model), of which one at a time is asked for.
+    """How the model of each epoch (0: the base model) orders tokens on int64[texts, length], held-out human text.
 
-    Raises UserError for a scorer with another vocabulary.
+    One model at a time is asked for. scorer: a separate, stronger model with the same vocabulary; a leading token that
+    is not the human one is acceptable if it is among its 5 best there. Raises UserError for a scorer with another
+    vocabulary. Source: the hypothesis of Carlsson et al. (2025), section 7.3, that training moves good tokens to the
+    top ranks; they did not test it.
     """
-    seen: dict[int, Values] = {}
-    for epoch, source in sorted(models.items()):
-        with source() as model:
-            seen[epoch] = _by_text(model, texts, scorer=scorer, skip=skip, advance=advance)
+
+    def look(source: Source) -> Values:
+        with source() as model:  # which nothing holds once this has returned
+            return _by_text(model, texts, scorer=scorer, skip=skip, advance=advance)
+
+    seen = {epoch: look(source) for epoch, source in sorted(models.items())}
     first, last = seen[min(seen)], seen[max(seen)]
     return EncouragementByEpoch(
         epochs={epoch: _summary(values) for epoch, values in seen.items()},

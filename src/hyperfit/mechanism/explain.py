@@ -58,7 +58,7 @@ def explain(models: Models, inquiry: Inquiry | None = None, *, again: bool = Fal
 
 def made_with(study: Study, of: Subject, inquiry: Inquiry) -> dict[str, Any]:
     """What a study's result depends on, as plain values."""
-    settings = plain_settings(inquiry)
+    settings = {**plain_settings(inquiry), "epochs": of.models.epochs}
     return of.identity | {name: settings[name] for name in (*EVERYWHERE, *DEPENDS[study])}
 
 
@@ -74,8 +74,8 @@ def read_mechanism(models: Models) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-        if not all("made_with" in study for study in found["studies"].values()):
-            raise ValueError("a study does not say what it was made with")
+        if not all({"made_with", "made_on"} <= study.keys() for study in found["studies"].values()):
+            raise ValueError("a study does not say what it was made with and on")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{file}: cannot be read ({error}); remove it, and the studies are run anew") from error
     return dict(found)

@@ -177,10 +177,9 @@ def interventions(of: Subject, inquiry: Inquiry) -> Result:
 def encouraged(of: Subject, inquiry: Inquiry) -> Result:
     """Whether good tokens come to the top on held-out text: before, after, and at the epochs that a run has kept."""
     scorer = None if inquiry.scorer is None else of.load(inquiry.scorer)
-    run = of.models.trained
-    last = int(run.end["epoch"]) if run and run.end else 1
+    kept, last = (of.models.trained.kept if of.models.trained else {}), of.models.epochs[-1]
     by_age: dict[int, Source] = {0: partial(of.pair.side, "base")}
-    by_age |= {epoch: partial(of.loaded, str(kept.path)) for epoch, kept in (run.kept if run else {}).items()}
+    by_age |= {epoch: partial(of.loaded, str(earlier.path)) for epoch, earlier in kept.items()}
     by_age[last] = partial(of.pair.side, "tuned")
     with progress("encouragement", len(by_age) * len(of.texts)) as advance:
         return by_epoch(by_age, of.texts, scorer=scorer, skip=inquiry.context, advance=advance).to_dict()
@@ -236,7 +235,7 @@ DEPENDS: dict[Study, tuple[str, ...]] = {
     "geometry": (),
     "lens": ("pictures",),
     "intervention": ("intervention_contexts", "scales", "removed"),
-    "encouragement": ("scorer",),
+    "encouragement": ("scorer", "epochs"),
     "placement": ("depths", "adapter_lr", "full_lr"),
 }
-"""The settings that decide each study's result, beside EVERYWHERE and the subject's identity."""
+"""What decides each study's result beside EVERYWHERE and the subject's identity: settings, and the models' epochs."""

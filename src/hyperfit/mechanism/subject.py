@@ -45,6 +45,12 @@ class Models:
         """The run behind the tuned model, also where it was named by --tuned."""
         return self.run or (RunDir(Path(self.tuned)) if (Path(self.tuned) / "recipe.json").is_file() else None)
 
+    @property
+    def epochs(self) -> list[int]:
+        """After which the tuned model is known: those its run has kept, and the last; 1 where that is not known."""
+        run = self.trained
+        return [1] if run is None else [*run.kept, int(run.end["epoch"]) if run.end else 1]
+
     @classmethod
     def of_run(cls, run: RunDir) -> "Models":
         """A run's base model and result; results go to the run's folder. Raises UserError if it has no result."""

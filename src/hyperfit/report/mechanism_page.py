@@ -92,6 +92,9 @@ def write_mechanism_page(folder: Path, results: dict[str, Any]) -> Path:
         aside.mkdir()
         for _, plot, part in drawn(results):
             save_plot(aside, plot.name, partial(plot.draw, part))
+    if "placement" not in results["studies"]:
+        for file in (folder / "tables").glob("placement*"):
+            file.unlink()
     for study in results["studies"]:
         write_tables(folder / "tables", tables(study, results["studies"][study]))
     target = folder / "mechanism.html"

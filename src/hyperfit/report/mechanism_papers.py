@@ -87,10 +87,10 @@ WARNINGS: dict[Study, str] = {
         "One seed for each arm, and one learning rate for all adapters: intervals are over texts, and say nothing of "
         "another order of the data. At equal parameters the rank is divided among the blocks, where that is "
         "possible within the model's width and to 5 %; all parameters cannot be as few. At equal time a training has "
-        "the epochs that fit into the seconds of the late blocks', fewer if it comes to near-zero loss before, so that "
-        "it depends on the machine. The paper counts 78.3 % fewer trained parameters for adapters in the last 5 of 22 "
-        "blocks, which is 1 − 5/23 and takes the embedding for a layer; by adapters it is 77.3 %. Its rank and "
-        "learning rates are not known here."
+        "the epochs that fit into the seconds of the late blocks', one at least, fewer if it comes to near-zero loss "
+        "before, so that it depends on the machine. The paper counts 78.3 % fewer trained parameters for adapters in "
+        "the last 5 of 22 blocks, which is 1 − 5/23 and takes the embedding for a layer; by adapters it is 77.3 %. Its "
+        "rank and learning rates are not known here."
     ),
 }
 
@@ -101,7 +101,7 @@ def comparison(study: Study, found: dict[str, Any]) -> list[tuple[str, str, str,
     if study == "geometry":
         found = {name: _ends(found[name]) for name in ("all", "behind_context")}
     for name, tinyllama, qwen, path in ROWS.get(study, ()):
-        ours: Any = found if path else None
+        ours: Any = found
         for step in path:
             ours = ours.get(step) if isinstance(ours, dict) else None
         if isinstance(ours, dict):

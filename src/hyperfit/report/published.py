@@ -27,25 +27,18 @@ P2_BASE = one(ttr=0.400, bigram_repetition=0.592, trigram_repetition=0.536, top1
 P2_FULL = one(
     ttr=0.684, bigram_repetition=0.140, trigram_repetition=0.069, top1_agreement_with_base=0.570, entropy=0.862
 )
+P2_LATE = one(ttr=0.469, bigram_repetition=0.345, top1_agreement_with_base=0.517)
 
 PUBLISHED: dict[str, tuple[Published, ...]] = {
     "table1": (
         Published("base/greedy", f"{CARLSSON}, TinyLlama, read off fig. 2", one(ttr=0.245)),
-        Published(
-            "base/greedy",
-            f"{LI}, TinyLlama",
-            one(ttr=0.400, bigram_repetition=0.592, trigram_repetition=0.536),
-        ),
+        Published("base/greedy", f"{LI}, TinyLlama", P2_BASE),
         Published("base/nucleus", f"{CARLSSON}, TinyLlama", one(ttr=0.282)),
         Published("base/nucleus", f"{CARLSSON}, DeepSeek 7B, perhaps greedy", one(ttr=0.497)),
         Published("hyperfitted/greedy", f"{CARLSSON}, TinyLlama", one(ttr=0.600)),
         Published("hyperfitted/greedy", f"{CARLSSON}, DeepSeek 7B", one(ttr=0.605)),
-        Published(
-            "hyperfitted/greedy",
-            f"{LI}, TinyLlama, all parameters",
-            one(ttr=0.684, bigram_repetition=0.140, trigram_repetition=0.069),
-        ),
-        Published("hyperfitted/greedy", f"{LI}, TinyLlama, Late-Stage LoRA", one(ttr=0.469, bigram_repetition=0.345)),
+        Published("hyperfitted/greedy", f"{LI}, TinyLlama, all parameters", P2_FULL),
+        Published("hyperfitted/greedy", f"{LI}, TinyLlama, Late-Stage LoRA", P2_LATE),
         Published("human", f"{CARLSSON}, read off fig. 2", one(ttr=0.735)),
     ),
     "table2": (
@@ -62,7 +55,7 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
         for row, model, cells in (
             ("base", "TinyLlama", P2_BASE),
             ("base", "Qwen2.5-1.5B", one(ttr=0.315, bigram_repetition=0.662, top1_agreement_with_base=1)),
-            ("late blocks", "TinyLlama", one(ttr=0.469, bigram_repetition=0.345, top1_agreement_with_base=0.517)),
+            ("late blocks", "TinyLlama", P2_LATE),
             ("late blocks", "Qwen2.5-1.5B", one(ttr=0.591, bigram_repetition=0.213, top1_agreement_with_base=0.459)),
             ("all blocks", "TinyLlama", one(ttr=0.508, bigram_repetition=0.331, top1_agreement_with_base=0.523)),
             ("all blocks", "Qwen2.5-1.5B", one(ttr=0.575, bigram_repetition=0.248, top1_agreement_with_base=0.469)),
@@ -71,9 +64,9 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
     ),
     "table3": (
         Published("base", f"{CARLSSON}, all models", {"entropy": (2.84, 3.48), "top1_mass": (0.48, 0.56)}),
-        Published("base", f"{LI}, TinyLlama", one(entropy=2.083)),
+        Published("base", f"{LI}, TinyLlama", P2_BASE),
         Published("hyperfitted", f"{CARLSSON}, all models", {"entropy": (1.32, 1.46), "top1_mass": (0.74, 0.74)}),
-        Published("hyperfitted", f"{LI}, TinyLlama, all parameters", one(entropy=0.862)),
+        Published("hyperfitted", f"{LI}, TinyLlama, all parameters", P2_FULL),
     ),
 }
 """Table → what the papers have in it, as notes on them quote it; "table 2" stands where no model is named."""
