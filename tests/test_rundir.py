@@ -300,7 +300,6 @@ def test_result(run: RunDir) -> None:
 # Events
 
 
-@given(samples=st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=5))
 def test_kept_runs_by_epoch(run: RunDir) -> None:
     run.append({"event": "epoch", "epoch": 0})
     for epoch in (10, 9):
@@ -316,6 +315,7 @@ def test_kept_runs_by_epoch(run: RunDir) -> None:
     assert list(run.kept) == [9, 10], "whole or not at all"
 
 
+@given(samples=st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=5))
 def test_events_come_back_whatever_the_model_wrote(
     tmp_path_factory: pytest.TempPathFactory, samples: list[str]
 ) -> None:
