@@ -2,7 +2,7 @@
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogLocator
 
 from hyperfit.report.plotting import Found, Paint, arms, level, panels, value
 
@@ -30,7 +30,8 @@ def placement_panels(found: Found, paint: Paint) -> Figure:
     legend(axes[0])
     axes[2].set(title="Training loss at the end, nats per token", yscale="log", xlabel="last blocks with adapters")
     axes[2].yaxis.set_major_formatter("{x:g}")
-    axes[2].yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
+    axes[2].yaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
+    axes[2].yaxis.set_minor_formatter("{x:g}")
     axes[3].set(title="Seconds of training", ylim=(0, None), xlabel="last blocks with adapters")
     for panel in (axes[0], axes[2], axes[3]):
         panel.set_xticks(range(1, found["depth"] + 1, max(1, -(-found["depth"] // 12))))
