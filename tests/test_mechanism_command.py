@@ -1,6 +1,7 @@
 """``hyperfit mechanism``: whole runs on tiny random models, what it leaves, what it repeats, and what it refuses."""
 
 import dataclasses
+import itertools
 import json
 import re
 import shutil
@@ -15,14 +16,15 @@ import torch
 from families import save_tiny
 from hyperfit.cli import main
 from hyperfit.errors import UserError
+from hyperfit.mechanism.arms import Design
 from hyperfit.mechanism.explain import explain
 from hyperfit.mechanism.inquiry import STUDIES, Inquiry
 from hyperfit.mechanism.studies import DEPENDS, EVERYWHERE, RUNNERS, design_of
 from hyperfit.mechanism.subject import models_of, subject
 from hyperfit.model import load_model
+from hyperfit.report.layer_plots import lens_grid
 from hyperfit.report.mechanism_page import PLOTS, drawn, page, save_plot, write_mechanism_page
 from hyperfit.report.mechanism_papers import ROWS, comparison
-from hyperfit.report.mechanism_plots import lens_grid
 from hyperfit.report.plotting import readable
 from hyperfit.training import train
 from runs import recipe_for
@@ -264,6 +266,25 @@ def test_a_run_of_several_processes_is_held_against_equally_large_updates(run: P
     assert {arm.recipe.accumulate for place in one.arms() for arm in place} == {1}
     assert {arm.recipe.accumulate for place in three.arms() for arm in place} == {3}
     assert [arm.recipe.lr for arm in list(three.arms())[-1]] == [0.25]
+
+
+def test_placement_trains_outside_of_the_autocast_in_which_it_is_measured(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Autocast keeps the casts of weights to the end of its block: a training inside would not see its updates."""
+    whole = Design.arms
+    monkeypatch.setattr(Design, "arms", lambda design: itertools.islice(whole(design), 1))
+    inquiry = dataclasses.replace(QUICK, studies=("placement",), precision="bf16", full_lr=0.25)
+    of = subject(dataclasses.replace(models_of(run), output=tmp_path), inquiry)
+    before = of.pair
+    found = RUNNERS["placement"](of, inquiry)
+    assert "pair" not in vars(of), "both models are let go before others are trained"
+    assert of.pair is not before
+    (arm,) = found["arms"]
+    assert arm["train_loss"] == held(run)["studies"]["placement"]["arms"][0]["train_loss"]
+    reference = held(run)["studies"]["placement"]["arms"][0]["measures"]["entropy"]["value"]
+    assert arm["measures"]["entropy"]["value"] != reference, "measured in bf16"
+    assert arm["measures"]["entropy"]["value"] == pytest.approx(reference, rel=0.02)
 
 
 def test_text_of_the_models_is_escaped(run: Path, tmp_path: Path) -> None:

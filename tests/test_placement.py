@@ -337,6 +337,8 @@ def test_every_arm_is_measured_on_the_same_texts(
     assert found.arms[0].ttr_difference.value == 0
     assert found.base["top1_agreement_with_base"].value == 1
     reference = found.arms[0].measures["ttr"]
+    with torch.no_grad():
+        base = load_any(wide[0], device=CPU)(input_ids=texts_of(wide)).logits[:, 7:-1].argmax(-1)
     for arm, one in list(zip(found.arms, bench[2], strict=True))[1::4]:
         model = load_any(str(one.run.path), device=CPU)
         values, _ = measured(model, load_tokenizer(wide[0]), texts_of(wide), Continuing(context=8))
@@ -344,6 +346,10 @@ def test_every_arm_is_measured_on_the_same_texts(
         assert arm.measures["perplexity"].value == pytest.approx(math.exp(np.mean(values["loss"])))
         assert arm.ttr_difference is not None
         assert arm.ttr_difference.value == pytest.approx(arm.measures["ttr"].value - reference.value)
+        with torch.no_grad():
+            same = model(input_ids=texts_of(wide)).logits[:, 7:-1].argmax(-1) == base
+        assert arm.measures["top1_agreement_with_base"].value == pytest.approx(float(same.double().mean()))
+    assert min(arm.measures["top1_agreement_with_base"].value for arm in found.arms) < 0.9
     told = found.to_dict()
     for part in (
         f"Adapters in the last 2 of {BLOCKS} blocks: ",

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from hyperfit.mechanism.geometry import MEASURES
 from hyperfit.mechanism.inquiry import STUDIES, Study
 from hyperfit.mechanism.studies import DEPENDS, EVERYWHERE
+from hyperfit.report import layer_plots
 from hyperfit.report import mechanism_plots as plots
 from hyperfit.report.curves import svg
 from hyperfit.report.exports import write_tables
@@ -62,13 +63,13 @@ PLOTS: dict[Study, tuple[Plot, ...]] = {
     "ranks": (Plot("ranks", "The hyperfitted model's choices under the base model", plots.rank_panels, None, True),),
     "geometry": (
         Plot("geometry-all", "Over all positions; squares lie after the final norm",
-             plots.geometry_panels, "all", True),
+             layer_plots.geometry_panels, "all", True),
         Plot("geometry-behind-context", "Only behind the context; squares lie after the final norm",
-             plots.geometry_panels, "behind_context", True),
+             layer_plots.geometry_panels, "behind_context", True),
     ),
     "lens": (
-        Plot("lens", "By block, on the hyperfitted model's own greedy texts", plots.lens_summary, None, True),
-        Plot("lens-text", "One text; the stronger the colour, the surer", plots.lens_grid, "pictures", True),
+        Plot("lens", "By block, on the hyperfitted model's own greedy texts", layer_plots.lens_summary, None, True),
+        Plot("lens-text", "One text; the stronger the colour, the surer", layer_plots.lens_grid, "pictures", True),
     ),
     "intervention": (
         Plot("intervention", "Type–token ratio of altered models, 95 % intervals",

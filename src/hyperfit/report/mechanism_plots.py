@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hyperfit.report.plotting import Found, Paint, arms, bars, level, panels, readable, value
+from hyperfit.report.plotting import Found, Paint, arms, bars, curve, level, panels, value
 
 
 def temperature_curve(found: Found, paint: Paint) -> Figure:
@@ -68,14 +68,14 @@ def bias_curves(found: Found, paint: Paint) -> Figure:
     figure, (axes,) = panels(1, 1)
     looks = [(paint.first, "-", "o"), (paint.first, "--", "s"), (paint.first, ":", "^"), (paint.first, "-.", "D")]
     alphas: list[str] = []
-    for index, (name, curve) in enumerate(found["curves"].items()):
-        alphas = sorted(curve["diversity"], key=float)
-        known = [curve["diversity"][alpha]["ttr"] for alpha in alphas]
+    for index, (name, biased) in enumerate(found["curves"].items()):
+        alphas = sorted(biased["diversity"], key=float)
+        known = [biased["diversity"][alpha]["ttr"] for alpha in alphas]
         colour, dashes, marker = (paint.ink, "--", "x") if name.startswith("random") else looks[index % len(looks)]
-        axes.errorbar(
+        curve(
+            axes,
             range(len(alphas)),
-            [value(one) for one in known],
-            yerr=arms(known),
+            known,
             color=colour,
             linestyle=dashes,
             marker=marker,
@@ -99,15 +99,8 @@ def rank_panels(found: Found, paint: Paint) -> Figure:
     for offset, key, name, colour, marker in looks:
         bars(axes[0], found[key]["histogram"], offset, colour, name, paint)
         known = found[key]["stretches"]
-        axes[1].errorbar(
-            [100 * (part + 0.5) / len(known) for part in range(len(known))],
-            [100 * value(one) for one in known],
-            yerr=[[100 * arm for arm in side] for side in arms(known)],
-            color=colour,
-            marker=marker,
-            elinewidth=0.8,
-            label=name,
-        )
+        at = [100 * (part + 0.5) / len(known) for part in range(len(known))]
+        curve(axes[1], at, known, factor=100, color=colour, marker=marker, elinewidth=0.8, label=name)
     axes[0].margins(y=0.15)
     bins = max((found[key]["bins"] for _, key, *_ in looks), key=len)
     axes[0].set_xticks(range(len(bins)), [str(start) if start < 1024 else f"{start // 1024}k" for start in bins])
@@ -116,123 +109,6 @@ def rank_panels(found: Found, paint: Paint) -> Figure:
     axes[0].legend(loc="upper right")
     axes[1].set(title="choices that override the base's first, %", ylim=(0, 100))
     axes[1].set_xlabel("place in the continuation, % of its length")
-    return figure
-
-
-def geometry_panels(found: Found, paint: Paint) -> Figure:
-    """Cosine, relative distance, dimensions and their change at every point; what lies after the norm stands apart."""
-    figure, axes = panels(2, 2)
-    layers = found["layers"]
-    names = [layer["point"] for layer in layers]
-    rows = (
-        (axes[0], "cosine", (("cosine", paint.first, ""),)),
-        (axes[1], "distance / norm of the base's state", (("relative_l2", paint.first, ""),)),
-        (axes[2], "participation ratio", (("dim_base", paint.first, "base"), ("dim_tuned", paint.second, "tuned"))),
-        (axes[3], "change of it (ΔDim)", (("delta_dim", paint.second, ""),)),
-    )
-    inside = [place for place, name in enumerate(names) if name != "norm"]
-    for panel, title, measures in rows:
-        for measure, colour, label in measures:
-            known = [layer[measure] for layer in layers]
-            heights = [value(one) for one in known]
-            look: Found = {"color": colour, "elinewidth": 0.9}
-            panel.errorbar(
-                inside, heights[: len(inside)], yerr=arms(known[: len(inside)]), marker="o", label=label or None, **look
-            )
-            if len(inside) < len(names):
-                panel.errorbar(
-                    [len(inside)],
-                    heights[-1:],
-                    yerr=arms(known[-1:]),
-                    marker="s",
-                    markersize=6,
-                    markerfacecolor=paint.page,
-                    linestyle="",
-                    **look,
-                )
-        if len(inside) < len(names):
-            panel.axvline(len(inside) - 0.5, color=paint.rule, linewidth=0.8, linestyle=":")
-        places = list(range(0, len(inside), max(1, -(-len(inside) // 7))))
-        if len(inside) < len(names):  # its name needs the room of the block before it
-            places = [place for place in places if place < len(inside) - 1] + [len(inside)]
-        panel.set_xticks(places, [short_point(names[place]) for place in places])
-        panel.set_title(title)
-    axes[0].set_ylim(min(0, *(value(layer["cosine"]) for layer in layers)), 1.05)
-    axes[2].legend(loc="upper left")
-    for panel in axes[2:]:
-        panel.set_xlabel("output of block")
-    return figure
-
-
-def short_point(point: str) -> str:
-    """``emb``, a block's number, or ``norm``."""
-    return {"embedding": "emb", "norm": "norm"}.get(point, point.removeprefix("block "))
-
-
-def lens_summary(found: Found, paint: Paint) -> Figure:
-    """By block: share of positions that have settled, entropy of what a layer would say, divergence of the sides."""
-    figure, axes = panels(1, 3)
-    by_point, places = found["by_point"], range(len(found["points"]))
-    for panel, title, measures in (
-        (
-            axes[0],
-            "final choice settled, %",
-            (("settled_base", paint.first, "base"), ("settled_tuned", paint.second, "tuned")),
-        ),
-        (axes[1], "entropy, nats", (("entropy_base", paint.first, "base"), ("entropy_tuned", paint.second, "tuned"))),
-        (axes[2], "KL(tuned ‖ base), nats", (("divergence", paint.second, ""),)),
-    ):
-        factor = 100 if "%" in title else 1
-        for measure, colour, label in measures:
-            known = by_point[measure]
-            panel.errorbar(
-                places,
-                [factor * value(one) for one in known],
-                yerr=[[factor * arm for arm in side] for side in arms(known)],
-                color=colour,
-                marker="o",
-                elinewidth=0.9,
-                label=label or None,
-            )
-        shown = list(places)[:: max(1, -(-len(places) // 7))]
-        panel.set_xticks(shown, [short_point(found["points"][place]) for place in shown])
-        panel.set_title(title)
-        panel.set_xlabel("output of block")
-        panel.set_ylim(0, None)
-    axes[0].legend(loc="upper left")
-    return figure
-
-
-def lens_grid(found: Found, paint: Paint) -> Figure:
-    """What each layer of both sides would say at some positions of one text, the surer the more strongly coloured."""
-    points, width = found["points"], len(found["written"])
-    figure = Figure(figsize=(8.6, 0.36 * (len(points) + 1) * 2 / 1.25), layout="constrained")
-    for axes, side, colour in zip(figure.subplots(2, 1), ("base", "tuned"), (paint.first, paint.second), strict=True):
-        axes.grid(visible=False)
-        for row, (tokens, sure) in enumerate(zip(found[side]["tokens"], found[side]["probability"], strict=True)):
-            for column, (token, probability) in enumerate(zip(tokens, sure, strict=True)):
-                axes.barh(row, 0.96, left=column, height=0.94, color=colour, alpha=0.06 + 0.6 * probability)
-                axes.text(
-                    column + 0.48,
-                    row,
-                    readable(token, 9),
-                    fontsize=6.2,
-                    ha="center",
-                    va="center",
-                    parse_math=False,
-                    color=paint.ink,
-                )
-        axes.set_xlim(0, width)
-        axes.set_ylim(-0.5, len(points) - 0.5)
-        axes.set_yticks(range(len(points)), [short_point(point) for point in points], fontsize=7)
-        axes.set_xticks([place + 0.48 for place in range(width)])
-        labels = axes.set_xticklabels([readable(token, 9) for token in found["written"]], fontsize=6.5)
-        for label in labels:
-            label.set_parse_math(False)
-        axes.set_ylabel("block")
-        axes.set_title(f"{side}: the likeliest token after each block; below, what the tuned model wrote")
-        axes.spines["bottom"].set_visible(False)
-        axes.tick_params(length=0)
     return figure
 
 
@@ -251,7 +127,7 @@ def intervention_curves(found: Found, paint: Paint) -> Figure:
         "turned": (paint.ink, "x", "--", "moved as far at random"),
     }
     ends = {name: value(found[name]["ttr"]) for name in ("base", "tuned")}
-    for panel, title, xlabel, curves in (
+    for panel, title, xlabel, kinds in (
         (axes[0], "Last blocks swapped", "last blocks swapped", ("graft", "restore")),
         (axes[1], "Update of the late blocks scaled", "strength λ", ("scale",)),
         (
@@ -262,17 +138,16 @@ def intervention_curves(found: Found, paint: Paint) -> Figure:
         ),
         (axes[3], "Added spread undone", "share undone, %", ("undo", "turned")),
     ):
-        for curve in curves:
-            points = sorted((point for point in found["points"] if point["curve"] == curve), key=lambda p: p["amount"])
+        for kind in kinds:
+            points = sorted((point for point in found["points"] if point["curve"] == kind), key=lambda p: p["amount"])
             if not points:
                 continue
-            colour, marker, dashes, label = looks[curve]
-            known = [point["ttr"] for point in points]
-            factor = 100 if curve in ("undo", "turned") else 1
-            panel.errorbar(
-                [factor * point["amount"] for point in points],
-                [value(one) for one in known],
-                yerr=arms(known),
+            colour, marker, dashes, label = looks[kind]
+            unit = 100 if kind in ("undo", "turned") else 1
+            curve(
+                panel,
+                [unit * point["amount"] for point in points],
+                [point["ttr"] for point in points],
                 color=colour,
                 marker=marker,
                 linestyle=dashes,
@@ -284,8 +159,8 @@ def intervention_curves(found: Found, paint: Paint) -> Figure:
         panel.set_title(title)
         panel.set_xlabel(xlabel)
         panel.set_ylim(0, 1)
-        if len(curves) > 1:
-            panel.legend(loc="upper left", ncols=2 if len(curves) > 2 else 1, columnspacing=1, handlelength=1.8)
+        if len(kinds) > 1:
+            panel.legend(loc="upper left", ncols=2 if len(kinds) > 2 else 1, columnspacing=1, handlelength=1.8)
     ranks = sorted({point["amount"] for point in found["points"] if point["curve"] == "remove"})
     axes[2].set_xscale("log", base=2)
     axes[2].set_xticks(ranks, [f"{rank:g}" for rank in ranks])
@@ -341,14 +216,5 @@ def encouragement_lines(sides: list[Found], epochs: list[str], axes: Axes, facto
     looks = {"1": (paint.second, "o", "-"), "5": (paint.first, "s", "--"), "10": (paint.ink, "^", ":")}
     for k in sides[0]:
         colour, marker, dashes = looks[k]
-        known = [side[k] for side in sides]
-        axes.errorbar(
-            [int(epoch) for epoch in epochs],
-            [factor * value(one) for one in known],
-            yerr=[[factor * arm for arm in side] for side in arms(known)],
-            color=colour,
-            marker=marker,
-            linestyle=dashes,
-            elinewidth=0.8,
-            label=f"k = {k}",
-        )
+        look: Found = {"color": colour, "marker": marker, "linestyle": dashes, "elinewidth": 0.8, "label": f"k = {k}"}
+        curve(axes, list(map(int, epochs)), [side[k] for side in sides], factor=factor, **look)

@@ -4,7 +4,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from hyperfit.report.plotting import Found, Paint, arms, level, panels, value
+from hyperfit.report.plotting import Found, Paint, arms, curve, level, panels, value
 
 LOOKS = {"rank": ("o", "-"), "parameters": ("s", "--"), "time": ("^", ":")}
 """What is equal → marker and dashes."""
@@ -19,9 +19,7 @@ def placement_panels(found: Found, paint: Paint) -> Figure:
         counts = [len(arm["blocks"]) for arm in swept]
         known = [arm["measures"]["ttr"] for arm in swept]
         look: Found = dict(zip(("marker", "linestyle"), LOOKS[equal], strict=True)) | {"color": colours[equal]}
-        axes[0].errorbar(
-            counts, [value(one) for one in known], yerr=arms(known), elinewidth=0.8, label=f"equal {equal}", **look
-        )
+        curve(axes[0], counts, known, elinewidth=0.8, label=f"equal {equal}", **look)
         axes[2].plot(counts, [arm["train_loss"] for arm in swept], **look)
         axes[3].plot(counts, [arm["seconds"] for arm in swept], **look)
     places(found, axes[1], paint)

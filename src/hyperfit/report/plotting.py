@@ -72,6 +72,16 @@ def bars(
     )
 
 
+def curve(axes: Axes, at: Sequence[float], known: Sequence[Found], *, factor: float = 1, **look: Any) -> None:
+    """A line through estimates with their intervals, times ``factor``; look: as errorbar of matplotlib takes it."""
+    axes.errorbar(
+        at,
+        [factor * value(one) for one in known],
+        yerr=[[factor * arm for arm in side] for side in arms(known)],
+        **look,
+    )
+
+
 def panels(rows: int, columns: int) -> tuple[Figure, list[Axes]]:
     """A figure of panels, at the size a telephone shows one, or a page two beside each other."""
     size = {1: (4.6, 3.0), 2: (8.0, 2.9 * rows), 3: (9.0, 2.7)}[columns]
