@@ -144,9 +144,13 @@ def test_which_way_human_tokens_go() -> None:
         assert isinstance(head, nn.Linear)
         head.bias = nn.Parameter(torch.zeros(VOCABULARY))
         head.bias.data[7] = 50 * sign
-    ways = {}
-    for name, model in (("good", good), ("bad", bad), ("same", tiny_model())):
-        ways[name] = by_epoch({0: alone(base), 1: alone(model)}, texts).sentence()
+    seen = {
+        name: by_epoch({0: alone(base), 1: alone(model)}, texts)
+        for name, model in (("good", good), ("bad", bad), ("same", tiny_model()))
+    }
+    ways = {name: one.sentence() for name, one in seen.items()}
+    assert seen["good"].epochs[1].within[1].value == 1
+    assert seen["good"].leads_change.value == 1 - seen["good"].epochs[0].within[1].value > 0
     assert "come closer to the top" in ways["good"]
     assert "go further down" in ways["bad"]
     assert "stay where they are: their rank after training is 1.00 [1.00, 1.00]" in ways["same"]

@@ -22,9 +22,10 @@ from hyperfit.decode.decodings import Decoding, parse_decoding
 from hyperfit.decode.generate import continuation_text, continue_contexts
 from hyperfit.decode.run_citations import run_citations, trained_on
 from hyperfit.errors import UserError
-from hyperfit.evaluation import Observed, evaluate, observe
+from hyperfit.evaluation import Observed, comparisons, evaluate, observe
 from hyperfit.heldout import Place, checked
 from hyperfit.measure.coherence import coherence
+from hyperfit.measure.estimate import paired_share_difference
 from hyperfit.measure.likeness import mauve
 from hyperfit.model import inner_model, load_tokenizer
 from hyperfit.requests import Evaluation, Request
@@ -381,6 +382,16 @@ def test_an_adapter_that_does_nothing_is_the_base(adapted: RunDir) -> None:
 
 
 # The whole command
+
+
+def test_differences_of_shares_are_not_those_of_means() -> None:
+    greedy = [Condition(model, Decoding("greedy")) for model in ("base", "hyperfitted")]
+    nothing = {"loop_share": [0.0] * 40, "long_overlap_share": [0.0] * 40, "ttr": [0.5] * 40}
+    (found,) = comparisons({one.name: nothing for one in greedy}, greedy).values()
+    for share in ("loop_share", "long_overlap_share"):
+        assert found[share] == paired_share_difference([0.0] * 40, [0.0] * 40).to_dict()
+        assert found[share]["low"] < 0 < found[share]["high"], "no hit in 40 texts is no certainty"
+    assert (found["ttr"]["low"], found["ttr"]["high"]) == (0, 0)
 
 
 def test_conditions_comparisons_settings_and_samples(folder: Path, run: RunDir) -> None:

@@ -19,7 +19,8 @@ from hyperfit.errors import UserError
 from hyperfit.mechanism.arms import Design
 from hyperfit.mechanism.explain import explain
 from hyperfit.mechanism.inquiry import STUDIES, Inquiry
-from hyperfit.mechanism.studies import DEPENDS, EVERYWHERE, RUNNERS, design_of
+from hyperfit.mechanism.placement import measured
+from hyperfit.mechanism.studies import DEPENDS, EVERYWHERE, RUNNERS, continuing, design_of
 from hyperfit.mechanism.subject import models_of, subject
 from hyperfit.model import load_model
 from hyperfit.report.layer_plots import lens_grid
@@ -285,6 +286,10 @@ def test_placement_trains_outside_of_the_autocast_in_which_it_is_measured(
     reference = held(run)["studies"]["placement"]["arms"][0]["measures"]["entropy"]["value"]
     assert arm["measures"]["entropy"]["value"] != reference, "measured in bf16"
     assert arm["measures"]["entropy"]["value"] == pytest.approx(reference, rel=0.02)
+    model = of.load(str(tmp_path / "placement" / arm["name"]))
+    with of.autocast():
+        values, _ = measured(model, of.tokenizer, of.texts, continuing(inquiry))
+    assert arm["measures"]["entropy"]["value"] == float(values["entropy"].mean()), "and under autocast"
 
 
 def test_text_of_the_models_is_escaped(run: Path, tmp_path: Path) -> None:
