@@ -30,8 +30,8 @@ import torch
 from blocking_step import LENGTH, drawn, measure_steps, wait
 from machine import describe_machine, forget_peak, peak_mb
 
-from hyperfit.decode.blocking import CitationBlocker
-from hyperfit.decode.citations import CitationIndex
+from hyperfit.generation.citations.blocking import CitationBlocker
+from hyperfit.generation.citations.index import CitationIndex
 
 BYTES_A_TOKEN = 33
 WORK_MB = 250

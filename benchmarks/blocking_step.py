@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, LogitsProcessor
 
-from hyperfit.decode.blocking import CitationBlocker
-from hyperfit.measure.estimate import estimate
+from hyperfit.generation.citations.blocking import CitationBlocker
+from hyperfit.metrics.estimate import estimate
 
 LENGTH = 256
 """Tokens of a training sequence."""

@@ -24,10 +24,11 @@ import torch
 from machine import describe_machine
 from transformers import GenerationConfig
 
-from hyperfit.decode.decodings import DECODINGS
-from hyperfit.decode.generate import continue_contexts, left_pad
-from hyperfit.model import load_model, load_tokenizer, pick_device
-from hyperfit.sources import read_documents
+from hyperfit.data.sources import read_documents
+from hyperfit.generation.decodings import DECODINGS
+from hyperfit.generation.generate import continue_contexts, left_pad
+from hyperfit.models.devices import pick_device
+from hyperfit.models.loading import load_model, load_tokenizer
 
 SOURCES = ("builtin:fiction", "builtin:news", "builtin:wiki")
 SHORTEST, LONGEST = 16, 64

@@ -21,15 +21,15 @@ from machine import describe_machine
 from sacrebleu.metrics import BLEU
 from scipy.stats import hypergeom
 
-from hyperfit.measure.bleu import bleu_counts
-from hyperfit.measure.diversity import ttr_curve
-from hyperfit.measure.lexical import HDD_DRAWS, MATTR_WINDOW, hdd, mattr
-from hyperfit.measure.loops import LEAST_ROUNDS, LEAST_TOKENS, Loop, ending_loop
-from hyperfit.measure.memorisation import copied_spans, longest_overlaps, novel_shares
-from hyperfit.measure.pooled import distinct_ngrams
-from hyperfit.measure.self_bleu import self_bleu
-from hyperfit.measure.texts import TEXT_MEASURES
-from hyperfit.measure.training_index import TrainingIndex
+from hyperfit.metrics.copying.memorisation import copied_spans, longest_overlaps, novel_shares
+from hyperfit.metrics.copying.training_index import TrainingIndex
+from hyperfit.metrics.text.bleu import bleu_counts
+from hyperfit.metrics.text.by_text import TEXT_MEASURES
+from hyperfit.metrics.text.diversity import ttr_curve
+from hyperfit.metrics.text.lexical import HDD_DRAWS, MATTR_WINDOW, hdd, mattr
+from hyperfit.metrics.text.loops import LEAST_ROUNDS, LEAST_TOKENS, Loop, ending_loop
+from hyperfit.metrics.text.pooled import distinct_ngrams
+from hyperfit.metrics.text.self_bleu import self_bleu
 
 Texts = list[list[int]]
 

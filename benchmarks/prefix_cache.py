@@ -41,15 +41,16 @@ from shapes import config_of, make_texts, save_model
 from torch import nn
 from transformers import AutoModelForCausalLM, TrainerCallback
 
-from hyperfit.adapt import late_stage_lora_config, lora_config
-from hyperfit.job import Job, check
-from hyperfit.loss import SequenceLoss
-from hyperfit.model import blocks_of, load_model
-from hyperfit.ready import ready
-from hyperfit.recipe import CacheMode, Recipe
-from hyperfit.rundir import RunDir
-from hyperfit.state import State
-from hyperfit.training import Loop, adam, epoch_order
+from hyperfit.models.adapt import late_stage_lora_config, lora_config
+from hyperfit.models.families import blocks_of
+from hyperfit.models.loading import load_model
+from hyperfit.recipes.recipe import CacheMode, Recipe
+from hyperfit.runs.directory import RunDir
+from hyperfit.training.checks import CheckedRecipe, check
+from hyperfit.training.loop import Loop, adam, epoch_order
+from hyperfit.training.loss import SequenceLoss
+from hyperfit.training.setup import set_up
+from hyperfit.training.state import State
 
 CONTESTANTS = ("all", "late", "trl", "off", "cached")
 LENGTH, LATE = 256, 5
@@ -156,7 +157,7 @@ class Worker:
                 torch.cuda.synchronize()
             say(seconds=time.perf_counter() - started)
 
-    def job(self, cache: CacheMode) -> Job:
+    def checked(self, cache: CacheMode) -> CheckedRecipe:
         """The checked recipe, as hyperfit train has it."""
         embedded = self.settings.shape == "tiny"
         recipe = Recipe(
@@ -174,42 +175,42 @@ class Worker:
         )
         return check(recipe, RunDir(self.folder / "run"), False, recipe.device, prefix_cache=cache)
 
-    def rows(self, job: Job) -> Iterator[list[int]]:
+    def rows(self, checked: CheckedRecipe) -> Iterator[list[int]]:
         """The sequences of each step: hyperfit's own order, for everyone."""
         for epoch in itertools.count():
-            yield from epoch_order(job.recipe, epoch, len(job.corpus.train), 1)
+            yield from epoch_order(checked.recipe, epoch, len(checked.corpus.train), 1)
 
     def hyperfit(self) -> Any:
         """Train by hyperfit's own update, with or without the cache."""
-        job = self.job("required" if self.name == "cached" else "off")
-        model, prefix = ready(job, self.folder / "cache", lambda line: None)
+        checked = self.checked("required" if self.name == "cached" else "off")
+        model, prefix = set_up(checked, self.folder / "cache", lambda line: None)
         accelerator = Accelerator(mixed_precision="no", device_placement=False)
-        state = State(model, adam(model, job.recipe))
-        loop = Loop(job, RunDir(self.folder / "run"), state, prefix, accelerator, lambda: False, print)
-        loss, optimizer = accelerator.prepare(SequenceLoss(model, job.autocast), state.optimizer)
+        state = State(model, adam(model, checked.recipe))
+        loop = Loop(checked, RunDir(self.folder / "run"), state, prefix, accelerator, lambda: False, print)
+        loss, optimizer = accelerator.prepare(SequenceLoss(model, checked.autocast), state.optimizer)
         say(fill_seconds=prefix.entry.about["fill"]["seconds"] if prefix else 0.0)
-        for _, rows in zip(self.turns(), self.rows(job), strict=False):
+        for _, rows in zip(self.turns(), self.rows(checked), strict=False):
             loop.update(loss, optimizer, rows)
         return model
 
     def plain(self) -> Any:
         """What one writes with torch and peft."""
-        job = self.job("off")
-        model = load_model(job.recipe.model, device=job.device, dtype=self.dtype)
+        checked = self.checked("off")
+        model = load_model(checked.recipe.model, device=checked.device, dtype=self.dtype)
         if self.name == "late":
-            config = late_stage_lora_config(model, LATE, rank=job.recipe.rank)
+            config = late_stage_lora_config(model, LATE, rank=checked.recipe.rank)
         else:
             config = lora_config(
-                model, range(len(blocks_of(model))), rank=job.recipe.rank, alpha=None, target_modules=()
+                model, range(len(blocks_of(model))), rank=checked.recipe.rank, alpha=None, target_modules=()
             )
-        torch.manual_seed(job.recipe.seed)
+        torch.manual_seed(checked.recipe.seed)
         adapted = get_peft_model(model, config)
         learned = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(learned, lr=job.recipe.learning_rate, weight_decay=0.0)
+        optimizer = torch.optim.AdamW(learned, lr=checked.recipe.learning_rate, weight_decay=0.0)
         say(fill_seconds=0.0)
-        for _, rows in zip(self.turns(), self.rows(job), strict=False):
-            ids = job.corpus.train[rows].to(job.device)
-            with job.autocast():
+        for _, rows in zip(self.turns(), self.rows(checked), strict=False):
+            ids = checked.corpus.train[rows].to(checked.device)
+            with checked.autocast():
                 loss = adapted(input_ids=ids, labels=ids, use_cache=False).loss
             loss.backward()
             optimizer.step()
@@ -221,8 +222,8 @@ class Worker:
         from datasets import Dataset
         from trl import SFTConfig, SFTTrainer
 
-        job = self.job("off")
-        model = load_model(job.recipe.model, device=job.device, dtype=self.dtype)
+        checked = self.checked("off")
+        model = load_model(checked.recipe.model, device=checked.device, dtype=self.dtype)
         turns = self.turns()
 
         class Turns(TrainerCallback):
@@ -244,9 +245,9 @@ class Worker:
                 save_strategy="no",
                 disable_tqdm=True,
             ),
-            train_dataset=Dataset.from_list([{"input_ids": row} for row in job.corpus.train.tolist()]),
-            processing_class=job.tokenizer,
-            peft_config=late_stage_lora_config(model, LATE, rank=job.recipe.rank),
+            train_dataset=Dataset.from_list([{"input_ids": row} for row in checked.corpus.train.tolist()]),
+            processing_class=checked.tokenizer,
+            peft_config=late_stage_lora_config(model, LATE, rank=checked.recipe.rank),
             callbacks=[Turns()],
         )
         trainer.train()

@@ -73,7 +73,7 @@ SHAPES = {
 def config_of(name: str, width: int | None, positions: int) -> Any:
     """The config of a shape. width: None for the reduced one, 0 for the real one."""
     if name == "tiny":
-        from hyperfit.model import load_config
+        from hyperfit.models.loading import load_config
 
         return load_config("builtin:tiny")
     shape = SHAPES[name]

@@ -49,7 +49,7 @@ def test_lines_that_are_paragraphs_stay_so() -> None:
 
 
 def test_pretrains_and_resumes(tmp_path: Path) -> None:
-    rows = [{"text": path.read_text()} for path in sorted((ROOT / "src/hyperfit/assets/texts/wiki").rglob("*.txt"))]
+    rows = [{"text": path.read_text()} for path in sorted((ROOT / "src/hyperfit/data/texts/wiki").rglob("*.txt"))]
     joined = [{"text": "\n\n".join(row["text"] for row in rows[start : start + 4])} for start in range(0, 24, 4)]
     (tmp_path / "wiki.jsonl").write_text("".join(json.dumps(row) + "\n" for row in joined))
     script("clean_texts.py", tmp_path / "wiki.jsonl", "-o", tmp_path / "texts")

@@ -3,35 +3,35 @@
 from typing import TYPE_CHECKING, Any
 
 from hyperfit.errors import UserError
-from hyperfit.mechanism.inquiry import Inquiry
-from hyperfit.presets import carlsson2025, li2026, tiny, tiny_full
-from hyperfit.recipe import Recipe
-from hyperfit.requests import Evaluation
+from hyperfit.evaluation.settings import EvaluationSettings
+from hyperfit.mechanism.settings import MechanismSettings
+from hyperfit.recipes.presets import carlsson2025, li2026, tiny, tiny_full
+from hyperfit.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
-    from hyperfit.adapt import late_stage_lora_config
-    from hyperfit.decode.blocking import CitationBlocker
-    from hyperfit.decode.generate import continue_contexts
-    from hyperfit.decode.sampling import SeededSampling
-    from hyperfit.evaluation import evaluate
-    from hyperfit.mechanism.bias import StaticBias
-    from hyperfit.mechanism.explain import explain
-    from hyperfit.mechanism.subject import models_of
-    from hyperfit.mechanism.temperature import EntropyMatchedTemperature
+    from hyperfit.evaluation.evaluate import evaluate
+    from hyperfit.generation.citations.blocking import CitationBlocker
+    from hyperfit.generation.generate import continue_contexts
+    from hyperfit.generation.processors.sampling import SeededSampling
+    from hyperfit.mechanism.bias.static_bias import StaticBias
+    from hyperfit.mechanism.pair.inputs import model_pair
+    from hyperfit.mechanism.temperature.temperature import EntropyMatchedTemperature
+    from hyperfit.models.adapt import late_stage_lora_config
     from hyperfit.prefix.cache import cache_prefix
-    from hyperfit.report.mechanism_page import write_mechanism_page
-    from hyperfit.report.page import write_report
-    from hyperfit.result import load_any
-    from hyperfit.rundir import RunDir
-    from hyperfit.training import train
+    from hyperfit.report.pages.mechanism import write_mechanism_page
+    from hyperfit.report.pages.run import write_report
+    from hyperfit.runs.directory import RunDir
+    from hyperfit.runs.result import load_any
+    from hyperfit.studies.explain import explain
+    from hyperfit.training.loop import train
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CitationBlocker",
     "EntropyMatchedTemperature",
-    "Evaluation",
-    "Inquiry",
+    "EvaluationSettings",
+    "MechanismSettings",
     "Recipe",
     "RunDir",
     "SeededSampling",
@@ -45,7 +45,7 @@ __all__ = [
     "late_stage_lora_config",
     "li2026",
     "load_any",
-    "models_of",
+    "model_pair",
     "tiny",
     "tiny_full",
     "train",
@@ -54,21 +54,21 @@ __all__ = [
 ]
 
 _LAZY = {
-    "CitationBlocker": "hyperfit.decode.blocking",
-    "EntropyMatchedTemperature": "hyperfit.mechanism.temperature",
-    "RunDir": "hyperfit.rundir",
-    "SeededSampling": "hyperfit.decode.sampling",
-    "StaticBias": "hyperfit.mechanism.bias",
+    "CitationBlocker": "hyperfit.generation.citations.blocking",
+    "EntropyMatchedTemperature": "hyperfit.mechanism.temperature.temperature",
+    "RunDir": "hyperfit.runs.directory",
+    "SeededSampling": "hyperfit.generation.processors.sampling",
+    "StaticBias": "hyperfit.mechanism.bias.static_bias",
     "cache_prefix": "hyperfit.prefix.cache",
-    "continue_contexts": "hyperfit.decode.generate",
-    "evaluate": "hyperfit.evaluation",
-    "explain": "hyperfit.mechanism.explain",
-    "late_stage_lora_config": "hyperfit.adapt",
-    "load_any": "hyperfit.result",
-    "models_of": "hyperfit.mechanism.subject",
-    "train": "hyperfit.training",
-    "write_mechanism_page": "hyperfit.report.mechanism_page",
-    "write_report": "hyperfit.report.page",
+    "continue_contexts": "hyperfit.generation.generate",
+    "evaluate": "hyperfit.evaluation.evaluate",
+    "explain": "hyperfit.studies.explain",
+    "late_stage_lora_config": "hyperfit.models.adapt",
+    "load_any": "hyperfit.runs.result",
+    "model_pair": "hyperfit.mechanism.pair.inputs",
+    "train": "hyperfit.training.loop",
+    "write_mechanism_page": "hyperfit.report.pages.mechanism",
+    "write_report": "hyperfit.report.pages.run",
 }
 """Names that need torch: imported when they are first asked for, so that ``hyperfit --help`` is quick."""
 

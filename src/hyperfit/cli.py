@@ -16,13 +16,15 @@ from tyro.conf import FlagCreatePairsOff, subcommand
 
 from hyperfit import __version__
 from hyperfit.commands.cache import Cache
-from hyperfit.commands.evaluate import Evaluate, Report
+from hyperfit.commands.demo import Demo
+from hyperfit.commands.evaluate import Evaluate
 from hyperfit.commands.generate import Generate
 from hyperfit.commands.mechanism import Mechanism
-from hyperfit.commands.train import Demo, Train
+from hyperfit.commands.report import Report
+from hyperfit.commands.train import Train
 from hyperfit.errors import UserError
-from hyperfit.presets import PRESETS
-from hyperfit.recipe import Recipe
+from hyperfit.recipes.presets import PRESETS
+from hyperfit.recipes.recipe import Recipe
 
 Command = Demo | Train | Evaluate | Generate | Report | Mechanism | Cache
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg, subcommand
 
-from hyperfit.commands.shown import Json
+from hyperfit.commands.output import Json
 
 RUNS_CACHE = Path("runs/.prefix-cache")
 

@@ -1,4 +1,4 @@
-"""hyperfit evaluate, hyperfit report."""
+"""hyperfit evaluate."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -6,13 +6,13 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from hyperfit.commands.shown import Json, show_results, show_tables
+from hyperfit.commands.output import Json, show_results, show_tables
 from hyperfit.errors import UserError
-from hyperfit.requests import Evaluation
+from hyperfit.evaluation.settings import EvaluationSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate(Evaluation):
+class Evaluate(EvaluationSettings):
     """Continue the same contexts with the base and the hyperfitted model, measure both, and the human text.
 
     Prints tables; writes evaluation.json, tables/ (CSV and LaTeX), samples/ and report.html into the run's folder.
@@ -35,21 +35,21 @@ class Evaluate(Evaluation):
 
     def run(self) -> None:
         """Evaluate, print, and renew the report."""
-        settings = Evaluation(**{field.name: getattr(self, field.name) for field in fields(Evaluation)})
+        settings = EvaluationSettings(**{field.name: getattr(self, field.name) for field in fields(EvaluationSettings)})
         self.check(settings)
         if self.texts is not None:
             self.measure_texts(self.texts)
         elif self.run_folder is not None:
-            from hyperfit.evaluation import evaluate
-            from hyperfit.report.page import write_report
-            from hyperfit.rundir import RunDir
+            from hyperfit.evaluation.evaluate import evaluate
+            from hyperfit.report.pages.run import write_report
+            from hyperfit.runs.directory import RunDir
 
             run = RunDir.open(self.run_folder)
             evaluate(run, settings)
             write_report(run)
             show_results(run, as_json=self.json, texts=2)
 
-    def check(self, settings: Evaluation) -> None:
+    def check(self, settings: EvaluationSettings) -> None:
         """Raises UserError unless there is just one thing to evaluate, and all flags are of use for it."""
         if (self.run_folder is None) == (self.texts is None):
             raise UserError(
@@ -59,38 +59,21 @@ class Evaluate(Evaluation):
         foreign = {"tokenizer": self.tokenizer, "training": self.training, "output": self.output}
         useless = [name for name, value in foreign.items() if value is not None]
         if self.texts is not None:
-            useless = [name for name, value in vars(settings).items() if value != getattr(Evaluation(), name)]
+            useless = [name for name, value in vars(settings).items() if value != getattr(EvaluationSettings(), name)]
         wrong = "--texts; it goes with a RUN" if self.texts is not None else "a RUN; it goes with --texts"
         if useless:
             raise UserError(*(f"--{name.replace('_', '-')}: is not for {wrong}; leave it out" for name in useless))
 
     def measure_texts(self, texts: Path) -> None:
         """Measure texts from elsewhere, and print or write what they come to."""
-        from hyperfit.foreign import ForeignTexts, evaluate_texts
-        from hyperfit.report.exports import write_tables
-        from hyperfit.report.paper_tables import all_tables
-        from hyperfit.rundir import write_json
+        from hyperfit.evaluation.external import ExternalTexts, evaluate_texts
+        from hyperfit.report.tables.exports import write_tables
+        from hyperfit.report.tables.papers import all_tables
+        from hyperfit.runs.files import write_json
 
         given = {"tokenizer": self.tokenizer} if self.tokenizer is not None else {}
-        results = evaluate_texts(ForeignTexts(texts=texts, training=self.training, **given))
+        results = evaluate_texts(ExternalTexts(texts=texts, training=self.training, **given))
         if self.output is not None:
             write_json(self.output / "evaluation.json", results)
             write_tables(self.output / "tables", all_tables(results))
         show_tables(results, as_json=self.json)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """Write one self-contained HTML page from what lies in a run's folder."""
-
-    run_folder: Annotated[Positional[Path], arg(name="run", metavar="RUN")]
-    """A run made by hyperfit train."""
-    texts: int = 6
-    """Contexts whose continuations are shown."""
-
-    def run(self) -> None:
-        """Write the page and print its path."""
-        from hyperfit.report.page import write_report
-        from hyperfit.rundir import RunDir
-
-        print(write_report(RunDir.open(self.run_folder), self.texts))

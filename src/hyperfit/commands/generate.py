@@ -6,13 +6,13 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from hyperfit.commands.shown import Json
-from hyperfit.decode.decodings import spellings
-from hyperfit.requests import Request
+from hyperfit.commands.output import Json
+from hyperfit.generation.decodings import spellings
+from hyperfit.generation.settings import GenerationSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Generate(Request):
+class Generate(GenerationSettings):
     """Continue prompts with a hyperfitted model, an adapter, or any model."""
 
     model: Annotated[Positional[str], arg(metavar="MODEL")]
@@ -25,8 +25,8 @@ class Generate(Request):
 
     def run(self) -> None:
         """Print the continuations."""
-        from hyperfit.continuations import continuations
+        from hyperfit.generation.prompts import continuations
 
-        request = Request(**{field.name: getattr(self, field.name) for field in fields(Request)})
+        request = GenerationSettings(**{field.name: getattr(self, field.name) for field in fields(GenerationSettings)})
         for row in continuations(request):
             print(json.dumps(row, ensure_ascii=False) if self.json else f"{row['prompt']}{row['continuation']}\n")

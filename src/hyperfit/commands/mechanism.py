@@ -7,12 +7,12 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from hyperfit.commands.shown import Json
-from hyperfit.mechanism.inquiry import UNASKED, Inquiry, Study
+from hyperfit.commands.output import Json
+from hyperfit.mechanism.settings import UNASKED, MechanismSettings, Study
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mechanism(Inquiry):
+class Mechanism(MechanismSettings):
     """Study what hyperfitting changed inside a model, and why it writes: temperature, ranks, layers, interventions.
 
     Prints one finding a study; writes mechanism.json, mechanism.html, plots/ and tables/ into the run's folder, or into
@@ -45,14 +45,14 @@ class Mechanism(Inquiry):
 
     def run(self) -> None:
         """Study, print, and write the page."""
-        from hyperfit.mechanism.explain import explain
-        from hyperfit.mechanism.subject import models_of
-        from hyperfit.report.mechanism_page import write_mechanism_page
-        from hyperfit.report.page import write_report
+        from hyperfit.mechanism.pair.inputs import model_pair
+        from hyperfit.report.pages.mechanism import write_mechanism_page
+        from hyperfit.report.pages.run import write_report
+        from hyperfit.studies.explain import explain
 
-        inquiry = Inquiry(**{field.name: getattr(self, field.name) for field in fields(Inquiry)})
-        models = models_of(self.run_folder, base=self.base, tuned=self.tuned, output=self.output)
-        results = explain(models, inquiry, again=self.again)
+        settings = MechanismSettings(**{field.name: getattr(self, field.name) for field in fields(MechanismSettings)})
+        models = model_pair(self.run_folder, base=self.base, tuned=self.tuned, output=self.output)
+        results = explain(models, settings, again=self.again)
         page = write_mechanism_page(models.output, results)
         if models.run is not None and (models.run.path / "report.html").is_file():
             write_report(models.run)

@@ -1,4 +1,4 @@
-"""hyperfit demo, hyperfit train."""
+"""hyperfit train."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -6,35 +6,11 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from hyperfit.assets import PREFIX
-from hyperfit.commands.shown import Json, show_results
 from hyperfit.console import say
-from hyperfit.recipe import CacheMode, Recipe
+from hyperfit.data.builtin import PREFIX
+from hyperfit.recipes.recipe import CacheMode, Recipe
 
 PresetName = Literal["carlsson2025", "li2026", "tiny", "tiny-full"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Demo:
-    """The main job on the embedded model and texts, in a few minutes: train, evaluate, compare, report.
-
-    A small language model that loops under greedy decoding is trained to near-zero loss on a few short stories;
-    then it and the original continue the same held-out contexts. A demo that was interrupted goes on.
-    """
-
-    output: Annotated[Path | None, arg(aliases=["-o"])] = None
-    """Folder of the run. None: runs/demo, or runs/demo-full."""
-    method: Literal["late-lora", "full"] = "late-lora"
-    """late-lora: adapters in the last blocks; full: all parameters."""
-    json: Json = False
-    """Print the results as JSON instead of a table."""
-
-    def run(self) -> None:
-        """Train, evaluate, print, and write the report."""
-        from hyperfit.demo import demo
-
-        folder = self.output or Path("runs/demo" if self.method == "late-lora" else "runs/demo-full")
-        show_results(demo(folder, self.method), as_json=self.json, texts=3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +48,7 @@ class Train(Recipe):
 
     def run(self) -> None:
         """Train and say where the result lies."""
-        from hyperfit.training import train
+        from hyperfit.training.loop import train
 
         run = train(
             self.recipe,

@@ -1,52 +1,59 @@
 """The verb: every study on one pair of models and one set of texts, each kept as soon as it is done."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from hyperfit.console import say
 from hyperfit.errors import UserError
-from hyperfit.mechanism.inquiry import STUDIES, Inquiry, Study
-from hyperfit.mechanism.studies import DEPENDS, EVERYWHERE, RUNNERS
-from hyperfit.mechanism.subject import Models, Subject, subject
-from hyperfit.model import inner_model
-from hyperfit.rundir import write_json
+from hyperfit.mechanism.pair.inputs import Models, StudyInputs, check_inputs
+from hyperfit.mechanism.runners import DEPENDS, EVERYWHERE, RUNNERS, Runner
+from hyperfit.mechanism.settings import STUDIES, MechanismSettings, Study
+from hyperfit.models.families import inner_model
+from hyperfit.runs.files import write_json
 
 
-def explain(models: Models, inquiry: Inquiry | None = None, *, again: bool = False) -> dict[str, Any]:
+def explain(
+    models: Models,
+    settings: MechanismSettings | None = None,
+    *,
+    again: bool = False,
+    runners: Mapping[Study, Runner] = RUNNERS,
+) -> dict[str, Any]:
     """Study how the tuned model differs from its base, and write OUTPUT/mechanism.json; returns what that holds.
 
     ``models`` names the pair, ``settings`` what was last asked, ``studies`` each study's result: under ``made_with``
     what it depends on, under ``made_on`` the texts, under ``sentence`` the finding, the rest as the study's
     ``to_dict`` gives it. The file is written after every study, whole or not at all. A study that lies there already
     and depends on nothing that has changed is not run again, unless ``again``; those of other weights are dropped, and
-    that is said. Raises UserError before any model is loaded, with every problem.
+    that is said. runners: of each study by name. Raises UserError before any model is loaded, with every problem.
     """
-    inquiry = inquiry or Inquiry()
+    settings = settings or MechanismSettings()
     file = models.output / "mechanism.json"
     before = read_mechanism(models)
-    of = subject(models, inquiry)
+    of = check_inputs(models, settings)
     depth, shared = of.pair.depth, of.pair.shared_blocks
     known = {name: found for name, found in before.get("studies", {}).items() if of.made(found["made_with"])}
     if lost := [name for name in before.get("studies", {}) if name not in known]:
         say(f"{file}: of other models, dropped: {', '.join(lost)}")
-    texts = {"n": len(of.texts), "context": inquiry.context, "total": inquiry.total}
+    texts = {"n": len(of.texts), "context": settings.context, "total": settings.total}
     results: dict[str, Any] = {
         "models": {"base": models.base, "tuned": models.tuned, "blocks": depth, "shared_blocks": shared},
         "settings": {
-            **plain_settings(inquiry),
+            **plain_settings(settings),
             "device": str(of.device),
             "precision": of.precision,
             "attention": inner_model(of.pair.tuned).config._attn_implementation,
         },
         "studies": known,
     }
-    for name in (study for study in STUDIES if study in inquiry.studies):
-        wanted = made_with(name, of, inquiry)
+    for name in (study for study in STUDIES if study in settings.studies):
+        wanted = made_with(name, of, settings)
         if name in known and known[name]["made_with"] == wanted and not again:
             say(f"{name}: done before")
             continue
-        found = RUNNERS[name](of, inquiry)
+        found = runners[name](of, settings)
         known[name] = {"made_with": wanted, "made_on": texts, **found}
         results["studies"] = {study: known[study] for study in STUDIES if study in known}
         write_json(file, results)
@@ -56,15 +63,15 @@ def explain(models: Models, inquiry: Inquiry | None = None, *, again: bool = Fal
     return results
 
 
-def made_with(study: Study, of: Subject, inquiry: Inquiry) -> dict[str, Any]:
+def made_with(study: Study, of: StudyInputs, settings: MechanismSettings) -> dict[str, Any]:
     """What a study's result depends on, as plain values."""
-    settings = {**plain_settings(inquiry), "epochs": of.models.epochs}
-    return of.identity | {name: settings[name] for name in (*EVERYWHERE, *DEPENDS[study])}
+    known = {**plain_settings(settings), "epochs": of.models.epochs}
+    return of.identity | {name: known[name] for name in (*EVERYWHERE, *DEPENDS[study])}
 
 
-def plain_settings(inquiry: Inquiry) -> dict[str, Any]:
-    """The inquiry as JSON would give it back."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(inquiry).items()}
+def plain_settings(settings: MechanismSettings) -> dict[str, Any]:
+    """The settings as JSON would give it back."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()}
 
 
 def read_mechanism(models: Models) -> dict[str, Any]:

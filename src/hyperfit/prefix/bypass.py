@@ -10,7 +10,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from hyperfit.model import blocks_of, family_of, inner_model
+from hyperfit.models.families import blocks_of, family_of, inner_model
 
 
 def frozen_blocks(model: PreTrainedModel | PeftModel) -> int:

@@ -21,13 +21,15 @@ from transformers import PreTrainedModel
 
 from hyperfit.console import Advance, progress, say
 from hyperfit.errors import UserError
-from hyperfit.model import autocast, body_of, device_name, evaluating, inner_model
+from hyperfit.models.devices import autocast, device_name
+from hyperfit.models.families import body_of, inner_model
+from hyperfit.models.loading import evaluating
 from hyperfit.prefix.bypass import Bypass, below_the_cut, dropout_of, frozen_blocks, hidden_at, obstacle, parameters_of
 from hyperfit.prefix.rows import Rows
 from hyperfit.prefix.states import States, bytes_of, type_name
 from hyperfit.prefix.store import Entry, open_or_fill, readable
-from hyperfit.recipe import Precision
-from hyperfit.rundir import remove
+from hyperfit.recipes.recipe import Precision
+from hyperfit.runs.files import remove
 
 FORMAT = 1
 """Rises when the meaning of the file changes."""
@@ -45,8 +47,8 @@ Fill = Callable[[States, Bypass, Advance], None]
 class PrefixCache:
     """Stored states of a model's first ``blocks`` blocks, fed to it whenever it reads one of the stored sequences."""
 
-    def __init__(self, entry: Entry, plan: "Plan", bypass: Bypass, *, reused: bool, tell: Say = say) -> None:
-        self.entry, self.rows, self.bypass, self.reused, self.tell = entry, plan.rows, bypass, reused, tell
+    def __init__(self, entry: Entry, plan: "Plan", bypass: Bypass, *, reused: bool, notify: Say = say) -> None:
+        self.entry, self.rows, self.bypass, self.reused, self.notify = entry, plan.rows, bypass, reused, notify
         self.states = States(entry.states, plan.shape, plan.model.dtype)
         # modules and not their parameters: streaming replaces those, and the old ones would stay in memory
         self.below = [module for _, module in below_the_cut(plan.model, plan.frozen)]
@@ -110,7 +112,7 @@ class PrefixCache:
         if rows is None:
             if not self.missed:
                 self.missed = True
-                self.tell("a sequence is not in the prefix cache (did the data change?); such batches run uncached")
+                self.notify("a sequence is not in the prefix cache (did the data change?); such batches run uncached")
             return None
         self.served += 1
         return self.states.read(rows).to(ids.device)
@@ -160,7 +162,7 @@ def cache_prefix(
     *,
     batch_size: int = 8,
     precision: Precision = "fp32",
-    tell: Say = say,
+    notify: Say = say,
 ) -> PrefixCache:
     """Store what the frozen blocks make of int64[any, length] sequences, and attach it to the model.
 
@@ -181,7 +183,7 @@ def cache_prefix(
     def fill(states: States, bypass: Bypass, advance: Advance) -> None:
         plan.push(states, bypass, 0, frozen, advance)
 
-    return plan.open(Path(folder), tensors, fill, passes=1, tell=tell)
+    return plan.open(Path(folder), tensors, fill, passes=1, notify=notify)
 
 
 @dataclass(frozen=True)
@@ -237,7 +239,7 @@ class Plan:
         fill: Fill,
         *,
         passes: int,
-        tell: Say,
+        notify: Say,
         right: Callable[[States, Bypass], bool] = lambda states, bypass: True,
     ) -> PrefixCache:
         """The cache, found or filled, attached to the model.
@@ -269,15 +271,15 @@ class Plan:
             }
 
         try:
-            entry, reused = open_or_fill(folder, key, self.size, write, tell)
+            entry, reused = open_or_fill(folder, key, self.size, write, notify)
             if reused and not self.agrees(entry, bypass, right):
-                tell(f"prefix cache {entry.path}: not what the model computes; made anew")
+                notify(f"prefix cache {entry.path}: not what the model computes; made anew")
                 remove(entry.path)
-                entry, reused = open_or_fill(folder, key, self.size, write, tell)
+                entry, reused = open_or_fill(folder, key, self.size, write, notify)
         except BaseException:
             bypass.remove()
             raise
-        cache = PrefixCache(entry, self, bypass, reused=reused, tell=tell)
+        cache = PrefixCache(entry, self, bypass, reused=reused, notify=notify)
         cache.attach()
         return cache
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperfit.errors import UserError
-from hyperfit.rundir import part_of, remove, sha256, writing
+from hyperfit.runs.files import part_of, remove, sha256, writing
 
 FOLDER = ".prefix-cache"
 """Where caches lie, beside the runs that share them."""
@@ -85,7 +85,7 @@ def open_or_fill(
     key: dict[str, Any],
     size: int,
     fill: Callable[[Path], dict[str, Any]],
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> tuple[Entry, bool]:
     """(the cache for ``key``, whether it was there already). A damaged or foreign one is made anew.
 
@@ -93,7 +93,7 @@ def open_or_fill(
     processes may call this at once; one fills, the others wait. Raises UserError if the disk has no room.
     """
     path = folder / name_of(key)
-    with one_at_a_time(folder, path.name, tell):
+    with one_at_a_time(folder, path.name, notify):
         if path.exists():
             entry = read_entry(path)
             fault = "it cannot be read" if entry is None else entry.fault(key)
@@ -101,10 +101,10 @@ def open_or_fill(
                 with suppress(OSError):  # another user's
                     os.utime(path / ABOUT)
                 return entry, True
-            tell(f"prefix cache {path}: {fault}; made anew")
+            notify(f"prefix cache {path}: {fault}; made anew")
             remove(path)
         remove(part_of(path))
-        check_room(folder, size, tell)
+        check_room(folder, size, notify)
         with writing(path) as aside:
             aside.mkdir()
             rest = fill(aside / STATES)
@@ -117,7 +117,7 @@ def open_or_fill(
         return made, False
 
 
-def check_room(folder: Path, size: int, tell: Callable[[str], None]) -> None:
+def check_room(folder: Path, size: int, notify: Callable[[str], None]) -> None:
     """Say what is needed. Raises UserError if the disk has no room for ``size`` bytes in ``folder``."""
     there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
     free = shutil.disk_usage(there).free
@@ -126,10 +126,10 @@ def check_room(folder: Path, size: int, tell: Callable[[str], None]) -> None:
             f"--cache-dir {folder}: the prefix cache needs {readable(size)}, and {readable(free)} are free; free some"
             " space (hyperfit cache clear), name another folder, or give --prefix-cache off"
         )
-    tell(f"prefix cache: needs {readable(size)} in {folder}, where {readable(free)} are free")
+    notify(f"prefix cache: needs {readable(size)} in {folder}, where {readable(free)} are free")
 
 
-def clear(folder: Path, names: tuple[str, ...] = (), tell: Callable[[str], None] = print) -> list[tuple[str, int]]:
+def clear(folder: Path, names: tuple[str, ...] = (), notify: Callable[[str], None] = print) -> list[tuple[str, int]]:
     """Remove the named caches, or all, and what killed processes left; (name, bytes) of each.
 
     Raises UserError for a name that is not there. A run that is reading one goes on undisturbed.
@@ -144,7 +144,7 @@ def clear(folder: Path, names: tuple[str, ...] = (), tell: Callable[[str], None]
         path = there[name]
         with one_at_a_time(folder, name_in(path), wait=False) as mine:
             if not mine:
-                tell(f"{name}: being filled or checked by another process; left alone")
+                notify(f"{name}: being filled or checked by another process; left alone")
                 continue
             size = sum(file.stat().st_size for file in path.iterdir())
             remove(path)
@@ -172,7 +172,9 @@ def readable(size: int) -> str:
 
 
 @contextmanager
-def one_at_a_time(folder: Path, name: str, tell: Callable[[str], None] = print, *, wait: bool = True) -> Iterator[bool]:
+def one_at_a_time(
+    folder: Path, name: str, notify: Callable[[str], None] = print, *, wait: bool = True
+) -> Iterator[bool]:
     """Wait until no other process is in this block for the same name; true inside it.
 
     wait: or give up at once, which is false. Raises UserError if the folder cannot be written to.
@@ -195,7 +197,7 @@ def one_at_a_time(folder: Path, name: str, tell: Callable[[str], None] = print, 
                     raise UserError(refused.format(error.strerror)) from error
                 mine = wait
                 if wait:
-                    tell(f"prefix cache {folder / name}: waiting for the process that fills or checks it")
+                    notify(f"prefix cache {folder / name}: waiting for the process that fills or checks it")
                     fcntl.flock(lock, fcntl.LOCK_EX)
         yield mine
     finally:

@@ -18,15 +18,16 @@ from transformers.core_model_loading import WeightRenaming, rename_source_key
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 from transformers.utils.hub import cached_file
 
-from hyperfit import assets
 from hyperfit.console import Advance, say
 from hyperfit.errors import UserError
-from hyperfit.model import UNREADABLE, blocks_of, family_of, load_config
+from hyperfit.models.builtin.folders import model_folder
+from hyperfit.models.families import blocks_of, family_of
+from hyperfit.models.loading import UNREADABLE, load_config
 from hyperfit.prefix.bypass import Bypass, below_the_cut, obstacle, parameters_of
 from hyperfit.prefix.cache import Plan, PrefixCache, Say
 from hyperfit.prefix.rows import Rows
 from hyperfit.prefix.states import States
-from hyperfit.recipe import Precision
+from hyperfit.recipes.recipe import Precision
 
 
 class Shards:
@@ -58,7 +59,7 @@ class Shards:
 
 def weight_files(name: str) -> list[Path]:
     """The safetensors files of a model: one, or the shards that its index names."""
-    where = assets.resolve(name, "models")
+    where = model_folder(name)
     try:
         if single := cached_file(where, SAFE_WEIGHTS_NAME, _raise_exceptions_for_missing_entries=False):
             return [Path(single)]
@@ -100,7 +101,7 @@ def stream_prefix(
     batch_size: int,
     device: torch.device,
     precision: Precision,
-    tell: Say = say,
+    notify: Say = say,
 ) -> tuple[PreTrainedModel, PrefixCache]:
     """A causal LM of which only the last blocks, norm and head are in memory, with the cache that stands for the rest.
 
@@ -145,7 +146,7 @@ def stream_prefix(
     def right(states: States, bypass: Bypass) -> bool:
         return torch.equal(states.read(first), walk(bypass, lambda index: None))
 
-    cache = plan.open(folder, tensors, fill, passes=frozen, tell=tell, right=right)
+    cache = plan.open(folder, tensors, fill, passes=frozen, notify=notify, right=right)
     unneeded = {weight for weight in below if weight not in ground} | (set() if tied else set(embedding))
     load(model, [weight for weight in shards.keys if weight not in unneeded], shards, device)
     model.tie_weights()

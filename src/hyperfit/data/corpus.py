@@ -1,0 +1,192 @@
+"""Documents → fixed-length token sequences for training, validation and evaluation, split by document."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from hyperfit.data.sources import Document, read_documents
+from hyperfit.errors import UserError
+from hyperfit.recipes.recipe import MOST_SAMPLES, Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """What a run trains and validates on."""
+
+    train: Tensor
+    """int64[samples, length]"""
+    validation: Tensor
+    """int64[validation samples, length]; no document of it is in ``train``. Zero rows if nothing is held out."""
+    documents: int
+    """Different documents in the source."""
+    duplicates: int
+    """Documents left out because the same text came before."""
+    short: int
+    """Documents left out because they have fewer tokens than a sequence (chunking "start")."""
+    heldout_documents: int
+    available: int
+    """Training sequences there were to choose from."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all token ids, first 16 hexadecimal digits: equal data, equal choice, equal tokenizer."""
+        digest = hashlib.sha256()
+        for part in (self.train, self.validation):
+            digest.update(repr(tuple(part.shape)).encode() + part.numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def describe(self) -> str:
+        """One line for people."""
+        left_out = [
+            f"{count} {what}" for count, what in ((self.duplicates, "duplicates"), (self.short, "too short")) if count
+        ]
+        return (
+            f"{len(self.train)} of {self.available} training sequences of {self.train.shape[1]} tokens, "
+            f"{len(self.validation)} held out for validation; {self.documents} documents"
+            + (f" ({', '.join(left_out)} left out)" if left_out else "")
+            + f", {self.heldout_documents} of them held out; fingerprint {self.fingerprint}"
+        )
+
+
+def build_corpus(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Corpus:
+    """Read, split, tokenise and choose. Raises UserError if there are too few sequences."""
+    train, heldout, duplicates = split_documents(recipe)
+    documents = len(train) + len(heldout)
+    if recipe.chunking == "start":
+        train_rows, train_short = starts(train, tokenizer, recipe.length)
+        heldout_rows, heldout_short = starts(heldout, tokenizer, recipe.length)
+        short = train_short + heldout_short
+        trained = {tuple(row) for row in train_rows.tolist()}  # different documents may begin alike
+        fresh = [tuple(row) not in trained for row in heldout_rows.tolist()]
+        heldout_rows = heldout_rows[torch.tensor(fresh, dtype=torch.bool)]
+    else:
+        train_rows, heldout_rows = (packed(part, tokenizer, recipe.length) for part in (train, heldout))
+        short = 0
+    wanted = recipe.samples if recipe.samples is not None else min(len(train_rows), MOST_SAMPLES)
+    problems = []
+    if len(train_rows) < max(wanted, 1):
+        why = f" ({short} of {documents} documents are shorter)" if short else ""
+        would_do = f"--samples {len(train_rows)}, " if len(train_rows) and recipe.samples else ""
+        other = "--chunking packed, " if recipe.chunking == "start" else ""
+        problems.append(
+            f"--data {recipe.data}: gives {len(train_rows)} training sequences of {recipe.length} tokens{why}, but "
+            f"{max(wanted, 1)} are needed; give {would_do}{other}a smaller --length or more text"
+        )
+    if heldout and not len(heldout_rows):
+        problems.append(
+            f"--data {recipe.data}: none of the {len(heldout)} held-out documents gives a sequence of {recipe.length} "
+            "tokens that does not begin like a training sequence; give a larger --heldout, a smaller --length, or "
+            "--heldout 0 to go without validation"
+        )
+    if problems:
+        raise UserError(*problems)
+    return Corpus(
+        train=choose(train_rows, wanted, recipe.seed),
+        validation=choose(heldout_rows, min(recipe.validation_samples, len(heldout_rows)), recipe.seed),
+        documents=documents,
+        duplicates=duplicates,
+        short=short,
+        heldout_documents=len(heldout),
+        available=len(train_rows),
+    )
+
+
+def evaluation_texts(recipe: Recipe, source: str, tokenizer: PreTrainedTokenizerBase, length: int) -> Tensor:
+    """int64[texts, length]: the first tokens of documents of ``source`` that the recipe does not train on.
+
+    For the recipe's own data these are its held-out documents; for another source its held-out part, or all
+    of it if it has none, less any text that is trained on or begins like one. Raises UserError if none is long enough.
+    """
+    train, heldout, _ = split_documents(recipe)
+    if source == recipe.data:
+        documents = heldout
+    else:
+        everything, apart = read_documents(source, flag="--contexts")
+        documents = unique(apart or everything, {document.text.strip() for document in train})
+    if not documents:
+        raise UserError(f"--contexts {source}: all of it was trained on; name other texts")
+    rows, short = starts(documents, tokenizer, length)
+    shared = min(length, recipe.length)
+    trained = {tuple(row) for row in tokenize(train, tokenizer, shared)}
+    rows = rows[torch.tensor([tuple(row[:shared]) not in trained for row in rows.tolist()], dtype=torch.bool)]
+    if not len(rows):
+        raise UserError(
+            f"--total {length}: {source} has {len(documents)} documents that are not trained on, {short} of them "
+            "shorter; give a smaller --total or other texts with --contexts"
+        )
+    return rows
+
+
+def split_documents(recipe: Recipe) -> tuple[list[Document], list[Document], int]:
+    """(training documents, held-out documents, number of duplicates left out).
+
+    The source's own held-out part is used where it has one, else a seeded random share; neither where
+    the recipe holds nothing out. A text that stands in both parts, or twice, counts once, so that nothing leaks.
+    """
+    train, heldout = read_documents(recipe.data, recipe.text_column)
+    read = len(train) + len(heldout)
+    heldout = unique(heldout, set())
+    train = unique(train, {document.text.strip() for document in heldout})
+    duplicates = read - len(train) - len(heldout)
+    if recipe.heldout == 0:
+        return train, [], duplicates
+    if not heldout:
+        if len(train) < 2:
+            raise UserError(
+                f"--data {recipe.data}: {len(train)} document(s) cannot be split into training and held-out parts; "
+                "give more documents (one a file or row), or --heldout 0 to go without validation"
+            )
+        count = min(max(1, round(recipe.heldout * len(train))), len(train) - 1)
+        order = np.random.default_rng([recipe.seed, 1]).permutation(len(train))
+        heldout = [train[index] for index in sorted(order[:count])]
+        train = [train[index] for index in sorted(order[count:])]
+    return train, heldout, duplicates
+
+
+def unique(documents: list[Document], seen: set[str]) -> list[Document]:
+    """The documents whose text is not in ``seen`` and has not come before."""
+    kept = []
+    for document in documents:
+        if (text := document.text.strip()) not in seen:
+            seen.add(text)
+            kept.append(document)
+    return kept
+
+
+def starts(documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase, length: int) -> tuple[Tensor, int]:
+    """(int64[rows, length] of the documents' first tokens, number of documents that were too short)."""
+    ids = tokenize(documents, tokenizer, length)
+    rows = [row for row in ids if len(row) == length]
+    return torch.tensor(rows, dtype=torch.int64).view(len(rows), length), len(ids) - len(rows)
+
+
+def packed(documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase, length: int) -> Tensor:
+    """int64[rows, length]: documents joined, an end-of-text token between them, cut; the rest is left."""
+    end = tokenizer.eos_token_id
+    stream: list[int] = []
+    for row in tokenize(documents, tokenizer, None):
+        stream += row
+        if end is not None and row[:1] != [end]:
+            stream.append(end)
+    count = len(stream) // length
+    return torch.tensor(stream[: count * length], dtype=torch.int64).view(count, length)
+
+
+def tokenize(documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase, most: int | None) -> list[list[int]]:
+    """Token ids of each document, with the special tokens the tokenizer puts in front, at most ``most``."""
+    if not documents:
+        return []
+    texts = [document.text.strip() for document in documents]
+    rows = tokenizer(texts, verbose=False)["input_ids"]
+    return [list(row[:most]) for row in rows]  # tokenizers may be set to cut at the front, or to end what they cut
+
+
+def choose(rows: Tensor, count: int, seed: int) -> Tensor:
+    """``count`` different rows at random, the same for the same seed."""
+    order = np.random.default_rng([seed, 2]).permutation(len(rows))
+    return rows[torch.from_numpy(order[:count].copy())]

@@ -1,1 +1,0 @@
-"""Decoding: named decodings and batched generation."""

@@ -1,0 +1,117 @@
+"""What an evaluation comes to on this machine: device, texts to continue, and all that can be wrong, said at once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from hyperfit.errors import UserError, collecting
+from hyperfit.evaluation.contexts import Texts, human_texts
+from hyperfit.evaluation.settings import EvaluationSettings
+from hyperfit.generation.citations.blocking import CitationBlocker
+from hyperfit.generation.citations.of_run import run_citations, trained_on
+from hyperfit.generation.citations.word_starts import word_starts
+from hyperfit.metrics.by_model.coherence import tokens_and_start
+from hyperfit.metrics.by_model.mauve import TOKENS as MAUVE_TOKENS
+from hyperfit.metrics.by_model.mauve import mauve_text
+from hyperfit.models.devices import pick_device, pick_precision
+from hyperfit.models.families import positions_of
+from hyperfit.models.loading import load_config, load_tokenizer
+from hyperfit.recipes.recipe import Precision
+from hyperfit.runs.directory import RunDir
+
+
+@dataclass(frozen=True)
+class CheckedEvaluation:
+    """What a checked evaluation comes to on this machine."""
+
+    device: torch.device
+    precision: Precision
+    """bf16 or fp32"""
+    tokenizer: PreTrainedTokenizerBase
+    texts: Texts
+    training: list[list[int]]
+    """The sequences the run was trained on."""
+    blocker: Callable[[], CitationBlocker] | None
+    """Makes what forbids citations of them, its counts at 0; None where nothing is written so."""
+
+
+def check_evaluation(run: RunDir, settings: EvaluationSettings) -> CheckedEvaluation:
+    """Device, tokenizer, texts, and what blocks citations. Raises UserError with every problem there is."""
+    problems: list[str] = []
+    device, tokenizer, texts, blocker = torch.device("cpu"), None, None, None
+    with collecting(problems):
+        run.result  # noqa: B018  # raises if there is none
+    with collecting(problems):
+        device = pick_device(settings.device)
+    with collecting(problems):
+        limit = positions_of(load_config(run.recipe.model))
+        if limit and settings.total > limit:
+            problems.append(
+                f"--total {settings.total}: {run.recipe.model} knows {limit} positions; give at most {limit}"
+            )
+        tokenizer = load_tokenizer(run.recipe.model)
+        training = trained_on(run, tokenizer)
+        with collecting(problems):
+            texts = human_texts(run.recipe, settings, tokenizer)
+        with collecting(problems):
+            blocker = blockers(run, settings, tokenizer, training) if settings.decodings_blocked else None
+    if settings.mauve is not None:
+        with collecting(problems):
+            mauve_text()
+        with collecting(problems):
+            check_featuriser(settings.mauve)
+    if settings.coherence is not None:
+        with collecting(problems):
+            check_scorer(settings.coherence, texts, tokenizer)
+    if problems or texts is None or tokenizer is None:
+        raise UserError(*problems)
+    precision = pick_precision(settings.precision, device, evaluating=True)
+    return CheckedEvaluation(device, precision, tokenizer, texts, training, blocker)
+
+
+def blockers(
+    run: RunDir, settings: EvaluationSettings, tokenizer: PreTrainedTokenizerBase, training: Sequence[Sequence[int]]
+) -> Callable[[], CitationBlocker]:
+    """A maker of citation blockers as the settings say. Contexts are of one length, so that nothing is padding."""
+    index = run_citations(run, settings.citation_tokens, lambda: training)
+    starts = word_starts(tokenizer) if settings.citation_whole_words else None
+    return lambda: CitationBlocker(
+        index,
+        count_context=not settings.citation_generated_only,
+        eos_token_id=tokenizer.eos_token_id,
+        word_starts=starts,
+    )
+
+
+def check_featuriser(name: str) -> None:
+    """Raises UserError for a model that cannot read as much as MAUVE compares, or that is not there."""
+    limit, _ = model_of("--mauve", name)
+    if limit and limit < MAUVE_TOKENS:
+        raise UserError(
+            f"--mauve {name}: knows {limit} positions, and MAUVE compares the first {MAUVE_TOKENS} tokens; give a "
+            "model that knows more"
+        )
+
+
+def check_scorer(name: str, texts: Texts | None, tokenizer: PreTrainedTokenizerBase | None) -> None:
+    """Raises UserError for a model that cannot read the human texts, or that is not there."""
+    limit, own_tokenizer = model_of("--coherence", name)
+    if texts is None or tokenizer is None:
+        return
+    pairs = zip(texts.context_strings(tokenizer), texts.strings(tokenizer, texts.human), strict=True)
+    longest = max(len(tokens_and_start(own_tokenizer, *pair)[0]) for pair in pairs)
+    if limit and longest > limit:
+        raise UserError(
+            f"--coherence {name}: the longest human text has {longest} of its tokens, and it knows {limit} positions; "
+            "give a model that knows more, or a smaller --total"
+        )
+
+
+def model_of(flag: str, name: str) -> tuple[int | None, PreTrainedTokenizerBase]:
+    """(positions, tokenizer) of a model that a flag names. Raises UserError that names the flag."""
+    try:
+        return positions_of(load_config(name)), load_tokenizer(name)
+    except UserError as error:
+        raise UserError(*(f"{flag} {problem}" for problem in error.problems)) from error

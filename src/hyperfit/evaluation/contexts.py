@@ -1,0 +1,60 @@
+"""Human texts cut into contexts and references."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from hyperfit.data.corpus import choose, evaluation_texts
+from hyperfit.errors import UserError
+from hyperfit.evaluation.settings import EvaluationSettings
+from hyperfit.generation.generate import continuation_text
+from hyperfit.recipes.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Human texts cut into contexts and references."""
+
+    ids: Tensor
+    """int64[texts, total]"""
+    sources: list[str]
+    """Where each came from."""
+    context: int
+    """Tokens of a context."""
+
+    @property
+    def contexts(self) -> list[list[int]]:
+        """The tokens that are continued."""
+        return self.ids[:, : self.context].tolist()
+
+    @property
+    def human(self) -> list[list[int]]:
+        """How the texts themselves go on."""
+        return self.ids[:, self.context :].tolist()
+
+    def strings(self, tokenizer: PreTrainedTokenizerBase, continuations: Sequence[Sequence[int]]) -> list[str]:
+        """What each continuation adds to its context."""
+        pairs = zip(self.contexts, continuations, strict=True)
+        return [continuation_text(tokenizer, context, continuation) for context, continuation in pairs]
+
+    def context_strings(self, tokenizer: PreTrainedTokenizerBase) -> list[str]:
+        """The contexts without special tokens."""
+        return [str(tokenizer.decode(context, skip_special_tokens=True)) for context in self.contexts]
+
+
+def human_texts(recipe: Recipe, settings: EvaluationSettings, tokenizer: PreTrainedTokenizerBase) -> Texts:
+    """Held-out texts of every source, at most an equal share of ``most_contexts`` from each, none twice."""
+    sources = dict.fromkeys(settings.contexts or (recipe.data,))
+    share = math.ceil(settings.most_contexts / len(sources))
+    if recipe.heldout == 0 and not settings.contexts:
+        raise UserError("--contexts: this run held no texts out (--heldout 0); name texts to continue")
+    chosen: dict[tuple[int, ...], str] = {}
+    for source in sources:
+        rows = choose(evaluation_texts(recipe, source, tokenizer, settings.total), share, settings.seed)
+        chosen = {**dict.fromkeys(map(tuple, rows.tolist()), source), **chosen}
+    kept = [row for source in sources for row in chosen if chosen[row] == source][: settings.most_contexts]
+    return Texts(torch.tensor(kept, dtype=torch.int64), [chosen[row] for row in kept], settings.context)

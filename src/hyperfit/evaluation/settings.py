@@ -1,0 +1,85 @@
+"""How a run is evaluated."""
+
+from dataclasses import dataclass
+
+from hyperfit.errors import UserError
+from hyperfit.generation.decodings import Decoding, decoding_problems, parse_decoding
+from hyperfit.generation.settings import CITATION_TOKENS, too_small, useless_citation_flags
+from hyperfit.recipes.recipe import Precision
+
+BLOCKED = Decoding("greedy")
+"""What is also written with citations blocked, unless something else is asked for: the paper's case."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSettings:
+    """How a run is evaluated. Raises UserError naming every bad field."""
+
+    contexts: tuple[str, ...] = ()
+    """Texts to continue: files, folders, hub data sets or builtin:NAME, of which what was not trained on is used.
+    Empty: the held-out texts of the run's own data."""
+    most_contexts: int = 300
+    """Most contexts in all, chosen at random, as many from each source."""
+    context: int = 32
+    """Tokens of a context."""
+    total: int = 256
+    """Tokens of context and continuation together; the papers use 128 and 256."""
+    decodings: tuple[str, ...] = ("greedy", "nucleus")
+    """How both models decode: greedy, nucleus, top-k, min-p, typical, eta, contrastive, beam, repetition-penalty,
+    no-repeat-ngram; with other values as in nucleus:top_p=0.95,temperature=1."""
+    blocked: tuple[str, ...] | None = None
+    """Those of the decodings that the hyperfitted model writes with once more, citations of its training data blocked;
+    none after the flag: none. None: greedy, if it is among them."""
+    citation_tokens: int = CITATION_TOKENS
+    """Tokens in a row that must stand in the training data for the one that follows them there to be forbidden."""
+    citation_generated_only: bool = False
+    """Count only generated tokens among them, as in the paper: a citation may then begin with the last tokens of the
+    context, and run past them."""
+    citation_whole_words: bool = False
+    """Let a word that is begun be finished before its citation is broken off."""
+    mauve: str | None = None
+    """Measure how like human text each condition is by MAUVE, with this model as featuriser; the paper of
+    Late-Stage LoRA takes gpt2. Needs hyperfit[mauve]. None: not measured."""
+    coherence: str | None = None
+    """Measure how well continuations follow from their contexts, with this model as scorer; that paper takes
+    facebook/opt-2.7b. None: not measured."""
+    batch_size: int | None = None
+    """Contexts continued at once. None: as many as memory holds."""
+    batch_invariant: bool = False
+    """Continue one context at a time, so that no text depends on the others, not even by rounding; many times
+    slower."""
+    seed: int = 0
+    """Seed of the choice of contexts and of the sampling."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+    precision: Precision = "auto"
+    """fp32, or bf16 as in training under it; auto: fp32 on the CPU, where batching then changes nothing, else as
+    training chooses."""
+
+    def __post_init__(self) -> None:
+        problems = too_small(self, most_contexts=1, context=1, citation_tokens=1, batch_size=1, seed=0)
+        if self.total <= self.context:
+            problems.append(f"--total {self.total}: give more than the --context of {self.context}")
+        problems += decoding_problems(self.decodings, "--decodings")
+        if not self.decodings:
+            problems.append("--decodings: give at least one")
+        if not (wrong := decoding_problems(self.blocked or (), "--blocked")) and not problems:
+            strange = [str(decoding) for decoding in self.decodings_blocked if decoding not in self.decodings_parsed]
+            wrong = [f"--blocked {name}: is not among --decodings; name it there too" for name in strange]
+        problems += wrong
+        if not problems and not self.decodings_blocked:
+            problems += useless_citation_flags(self, "--blocked")
+        if problems:
+            raise UserError(*problems)
+
+    @property
+    def decodings_parsed(self) -> tuple[Decoding, ...]:
+        """How both models decode, each once."""
+        return tuple(dict.fromkeys(parse_decoding(text, "--decodings") for text in self.decodings))
+
+    @property
+    def decodings_blocked(self) -> tuple[Decoding, ...]:
+        """How the hyperfitted model decodes with citations blocked, each once."""
+        if self.blocked is None:
+            return tuple(decoding for decoding in self.decodings_parsed if decoding == BLOCKED)
+        return tuple(dict.fromkeys(parse_decoding(text, "--blocked") for text in self.blocked))

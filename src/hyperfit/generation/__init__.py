@@ -1,0 +1,1 @@
+"""Decodings by name, logits processors, citation blocking, and batched generation."""

@@ -1,0 +1,1 @@
+"""What a batch of continuations takes: its key-value cache, and how many texts fit into memory."""

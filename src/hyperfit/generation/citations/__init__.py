@@ -1,0 +1,1 @@
+"""Citation blocking: what may not follow, because it stands in the training data."""

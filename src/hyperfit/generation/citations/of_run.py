@@ -1,0 +1,53 @@
+"""The citation index of a run: built once from the sequences it was trained on, and kept in its folder."""
+
+from collections.abc import Callable, Sequence
+
+from transformers import PreTrainedTokenizerBase
+
+from hyperfit.console import say
+from hyperfit.data.corpus import build_corpus
+from hyperfit.errors import UserError
+from hyperfit.generation.citations.index import CitationIndex
+from hyperfit.runs.directory import RunDir
+
+Training = Sequence[Sequence[int]]
+
+
+def trained_on(run: RunDir, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+    """The run's training sequences. Raises UserError if its texts have changed, and with them what was held out."""
+    try:
+        corpus = build_corpus(run.recipe, tokenizer)
+        same = corpus.fingerprint == run.environment["data_fingerprint"]
+    except UserError as error:
+        raise UserError(
+            f"{run.recipe.data}: the texts of {run.path} cannot be read (from this folder); restore them",
+            *error.problems,
+        ) from error
+    if not same:
+        raise UserError(f"{run.recipe.data}: the texts are not those that {run.path} was trained on; restore them")
+    return corpus.train.tolist()
+
+
+def run_citations(run: RunDir, tokens: int, training: Callable[[], Training]) -> CitationIndex:
+    """What follows every ``tokens`` tokens in a row of the run's training data.
+
+    It lies in RUN/citations-TOKENS-FINGERPRINT.safetensors, under the fingerprint of the training data. If it is not
+    there or damaged, it is built of ``training()`` and saved. Raises UserError if the training sequences are too short.
+    """
+    if tokens >= run.recipe.length:
+        raise UserError(
+            f"--citation-tokens {tokens}: nothing follows so many in training sequences of {run.recipe.length} tokens; "
+            f"give at most {run.recipe.length - 1}"
+        )
+    file = run.path / f"citations-{tokens}-{run.environment['data_fingerprint']}.safetensors"
+    if file.is_file():
+        try:
+            return CitationIndex.load(file)
+        except UserError as damage:
+            say(f"{damage}; that is done now")
+    index = CitationIndex.build(training(), tokens)
+    try:
+        index.save(file)
+    except OSError as error:  # a folder that is not ours to write in: blocking works there all the same
+        say(f"{file}: the citation index cannot be kept ({error.strerror}); it is built anew each time")
+    return index

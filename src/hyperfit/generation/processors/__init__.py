@@ -1,0 +1,1 @@
+"""What a decoding adds to ``model.generate``."""

@@ -1,0 +1,1 @@
+"""Study: swap, scale and undo what the last layers do."""

@@ -1,0 +1,1 @@
+"""Studies: hidden states layer by layer, and the logit lens."""

@@ -1,0 +1,220 @@
+"""Two models and the texts they are studied on: checked, named, and loaded."""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from hyperfit.data.corpus import choose, starts
+from hyperfit.data.sources import read_documents
+from hyperfit.errors import UserError, collecting
+from hyperfit.evaluation.contexts import human_texts
+from hyperfit.evaluation.settings import EvaluationSettings
+from hyperfit.generation.citations.of_run import trained_on
+from hyperfit.mechanism.pair.pair import Pair, load_pair
+from hyperfit.mechanism.settings import MechanismSettings
+from hyperfit.models.builtin.folders import model_folder
+from hyperfit.models.devices import autocast, pick_device, pick_precision
+from hyperfit.models.families import positions_of
+from hyperfit.models.loading import load_config, load_tokenizer
+from hyperfit.recipes.recipe import Precision
+from hyperfit.runs.directory import RunDir
+from hyperfit.runs.files import sha256
+from hyperfit.runs.result import load_any, parts_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models:
+    """The two models by name, and where results go."""
+
+    base: str
+    tuned: str
+    """As load_pair takes them."""
+    output: Path
+    run: RunDir | None = None
+    """The run that made the tuned model, where there is one."""
+
+    @property
+    def trained(self) -> RunDir | None:
+        """The run behind the tuned model, also where it was named by --tuned."""
+        return self.run or (RunDir(Path(self.tuned)) if (Path(self.tuned) / "recipe.json").is_file() else None)
+
+    @property
+    def epochs(self) -> list[int]:
+        """After which the tuned model is known: those its run has kept, and the last; 1 where that is not known."""
+        run = self.trained
+        return [1] if run is None else [*run.kept, int(run.end["epoch"]) if run.end else 1]
+
+    @classmethod
+    def of_run(cls, run: RunDir) -> "Models":
+        """A run's base model and result; results go to the run's folder. Raises UserError if it has no result."""
+        run.result  # noqa: B018  # raises if there is none
+        return cls(base=run.recipe.model, tuned=str(run.path), output=run.path, run=run)
+
+
+def model_pair(
+    folder: Path | None = None, *, base: str | None = None, tuned: str | None = None, output: Path | None = None
+) -> Models:
+    """A run's models, or those named. Raises UserError unless it is one or the other, with a place for the results."""
+    if folder is not None:
+        if base is not None or tuned is not None:
+            raise UserError(f"--base, --tuned: {folder} already says which models; give a run or the two models")
+        models = Models.of_run(RunDir.open(folder))
+        return models if output is None else replace(models, output=output)
+    given = {"--base": base, "--tuned": tuned, "--output": output}
+    if base is None or tuned is None or output is None:
+        missing = ", ".join(flag for flag, value in given.items() if value is None)
+        raise UserError(
+            f"{missing}: without a RUN (which stands before flags that take several values), "
+            "name both models and a folder for the results"
+        )
+    return Models(base=base, tuned=tuned, output=output)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyInputs:
+    """Models and texts of the studies, checked, as they come to on this machine."""
+
+    models: Models
+    tokenizer: PreTrainedTokenizerBase
+    texts: Tensor
+    """int64[texts, total]: human text."""
+    device: torch.device
+    precision: Precision
+    """bf16 or fp32"""
+    identity: dict[str, Any]
+    """What the results depend on beside the settings: digests of the models and of the texts, device, precision."""
+
+    def made(self, made_with: dict[str, Any]) -> bool:
+        """Whether results were made with these models, on whatever texts."""
+        return all(made_with[side] == self.identity[side] for side in ("base", "tuned"))
+
+    @cached_property
+    def pair(self) -> Pair:
+        """Both models, loaded when they are first asked for."""
+        return load_pair(self.models.base, self.models.tuned, device=self.device, precision=self.precision)
+
+    def let_go(self) -> None:
+        """Hold the pair no longer; who asks for it has it loaded again."""
+        vars(self).pop("pair", None)
+
+    def autocast(self) -> torch.autocast:
+        """bfloat16 arithmetic where the studies have it."""
+        return autocast(self.device, self.precision)
+
+    def load(self, name: str) -> PreTrainedModel | PeftModel:
+        """Another model, on the same device."""
+        return load_any(name, device=self.device, precision=self.precision)
+
+    @contextmanager
+    def loaded(self, name: str) -> Iterator[PreTrainedModel | PeftModel]:
+        """Another model, for the time of a block."""
+        yield self.load(name)
+
+
+def check_inputs(models: Models, settings: MechanismSettings) -> StudyInputs:
+    """Check everything. Raises UserError with every problem there is."""
+    problems, device, texts = list[str](), torch.device("cpu"), None
+    with collecting(problems):
+        device = pick_device(settings.device)
+    with collecting(problems):
+        config = load_config(models.base)
+        limit, depth = positions_of(config), config.num_hidden_layers
+        problems += [
+            f"--depths {count}: {models.base} has {depth} blocks; give 1 to {depth}"
+            for count in settings.depths
+            if count > depth
+        ]
+        problems += [
+            f"--removed {count}: {models.base} is {config.hidden_size} wide; give at most that"
+            for count in settings.removed
+            if count > config.hidden_size
+        ]
+        if limit and settings.total > limit:
+            problems.append(
+                f"--total {settings.total}: {models.base} knows {limit} positions; give at most {limit}, and with it "
+                "a smaller --context"
+            )
+        tokenizer = load_tokenizer(models.base)
+        texts = run_texts(models.run, settings, tokenizer) if models.run else other_texts(settings, tokenizer)
+        if len(texts) < 2:
+            problems.append(f"--contexts: gives {len(texts)} text of {settings.total} tokens; two or more are needed")
+    if "placement" in settings.studies and models.run is None:
+        problems.append("--studies placement: trains a run's recipe anew; give a RUN made by hyperfit train")
+    for name in (None if models.run else models.tuned, settings.scorer):
+        with collecting(problems):
+            if name is not None and name != models.base:
+                load_config(parts_of(name)[0])
+    if problems or texts is None:
+        raise UserError(*problems)
+    precision = pick_precision(settings.precision, device, evaluating=True)
+    return StudyInputs(
+        models=models,
+        tokenizer=tokenizer,
+        texts=texts,
+        device=device,
+        precision=precision,
+        identity={
+            "base": digest(models.base),
+            "tuned": digest(models.tuned),
+            "texts": hashlib.sha256(texts.numpy().tobytes()).hexdigest()[:16],
+            "device": device.type,
+            "precision": precision,
+        },
+    )
+
+
+def run_texts(run: RunDir, settings: MechanismSettings, tokenizer: PreTrainedTokenizerBase) -> Tensor:
+    """int64[texts, total] that the run was not trained on. Raises UserError if its own texts have changed."""
+    trained_on(run, tokenizer)
+    choice = EvaluationSettings(
+        contexts=settings.contexts,
+        most_contexts=settings.most_contexts,
+        context=settings.context,
+        total=settings.total,
+        seed=settings.seed,
+    )
+    return human_texts(run.recipe, choice, tokenizer).ids
+
+
+def other_texts(settings: MechanismSettings, tokenizer: PreTrainedTokenizerBase) -> Tensor:
+    """int64[texts, total] for models whose training texts are not known: a source's held-out part, or all of it."""
+    if not settings.contexts:
+        raise UserError("--contexts: name the texts on which --base and --tuned are studied, not those of training")
+    problems, rows = list[str](), list[Tensor]()
+    share = math.ceil(settings.most_contexts / len(settings.contexts))
+    for source in settings.contexts:
+        with collecting(problems):
+            everything, apart = read_documents(source, flag="--contexts")
+            found, short = starts(apart or everything, tokenizer, settings.total)
+            if not len(found):
+                problems.append(
+                    f"--contexts {source}: {short} documents, none of {settings.total} tokens; name longer texts or "
+                    "give a smaller --total"
+                )
+            rows.append(choose(found, share, settings.seed))
+    if problems:
+        raise UserError(*problems)
+    different = dict.fromkeys(tuple(row) for row in torch.cat(rows).tolist())
+    return torch.tensor(list(different)[: settings.most_contexts], dtype=torch.int64)
+
+
+def digest(name: str) -> str:
+    """A digest of a model's weights: of its files, or of its name and commit on the hub."""
+    base, adapter = parts_of(name)
+    folder = Path(model_folder(base))
+    parts = [sha256(file) for file in sorted(folder.glob("*.safetensors"))] if folder.is_dir() else [base]
+    if not folder.is_dir():
+        parts.append(str(getattr(load_config(base), "_commit_hash", None)))
+    if adapter is not None:
+        parts += [sha256(file) for file in sorted(adapter.glob("adapter_*"))]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

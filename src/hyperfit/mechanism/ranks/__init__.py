@@ -1,0 +1,1 @@
+"""Studies: rank origin, and top-rank encouragement."""

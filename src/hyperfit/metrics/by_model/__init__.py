@@ -1,0 +1,1 @@
+"""Texts in the eyes of a separate model: MAUVE and coherence."""

@@ -1,0 +1,1 @@
+"""How a model predicts given texts, and how alike two models do."""

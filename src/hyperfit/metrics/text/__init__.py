@@ -1,0 +1,1 @@
+"""Measures of texts alone: diversity, repetition, loops, compression, BLEU."""

@@ -1,0 +1,141 @@
+"""What learns: everything, LoRA in every block, or LoRA in the last blocks (Late-Stage)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from hyperfit.errors import UserError
+from hyperfit.models.families import blocks_of, family_of, inner_model
+from hyperfit.models.loading import quiet
+from hyperfit.recipes.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Learning:
+    """What a model's training changes."""
+
+    blocks: tuple[int, ...]
+    """Blocks with trainable parameters, counted from 0."""
+    depth: int
+    """Blocks of the model."""
+    trainable: int
+    """Trainable parameters."""
+    total: int
+    """Parameters in all, adapters included."""
+
+    def describe(self) -> str:
+        """One line for people."""
+        spread = spans(self.blocks) or "none"
+        share = self.trainable / self.total
+        return (
+            f"learning: blocks {spread} of 0–{self.depth - 1}, {self.trainable:,} of {self.total:,} parameters "
+            f"({share:.2%})"
+        )
+
+
+def spans(numbers: Sequence[int]) -> str:
+    """Rising whole numbers with each run of neighbours as one span: "0–2, 5, 7–8"."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return ", ".join(f"{part[0]}–{part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts)
+
+
+def late_stage_lora_config(
+    model: PreTrainedModel,
+    blocks: int = 5,
+    *,
+    rank: int = 64,
+    alpha: float | None = None,
+    target_modules: tuple[str, ...] = (),
+) -> LoraConfig:
+    """A PEFT LoraConfig for the last ``blocks`` blocks of a model: plain LoRA, no dropout, no modules_to_save.
+
+    target_modules: names of the linear layers to adapt; empty for all those of the blocks. alpha:
+    None for the rank (scale 1). Raises UserError for a depth or layers the model does not have.
+    """
+    depth = len(blocks_of(model))
+    if not 1 <= blocks <= depth:
+        raise UserError(f"--late-blocks {blocks}: the model has {depth} blocks; give 1 to {depth}")
+    return lora_config(model, range(depth - blocks, depth), rank=rank, alpha=alpha, target_modules=target_modules)
+
+
+def lora_config(
+    model: PreTrainedModel, blocks: Sequence[int], *, rank: int, alpha: float | None, target_modules: tuple[str, ...]
+) -> LoraConfig:
+    """A PEFT LoraConfig for the given blocks."""
+    present = linear_layers(model)
+    if missing := [name for name in target_modules if name not in present]:
+        raise UserError(f"--target-modules {' '.join(missing)}: the blocks' linear layers are {' '.join(present)}")
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=rank,
+        lora_alpha=rank if alpha is None else alpha,  # type: ignore[arg-type]  # PEFT divides it, a float is fine
+        lora_dropout=0.0,
+        bias="none",
+        target_modules=list(target_modules or present),
+        layers_to_transform=list(blocks),
+        layers_pattern=family_of(model.config.model_type).blocks.rpartition(".")[2],
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in blocks_of(model).modules()),
+    )
+
+
+def linear_layers(model: PreTrainedModel) -> list[str]:
+    """Names of the linear layers inside the blocks, such as q_proj and down_proj, in the model's order."""
+    names = (
+        name.rpartition(".")[2]
+        for block in blocks_of(model)
+        for name, module in block.named_modules()
+        if isinstance(module, (nn.Linear, Conv1D))
+    )
+    return list(dict.fromkeys(names))
+
+
+def adapt(model: PreTrainedModel, recipe: Recipe) -> PreTrainedModel | PeftModel:
+    """Freeze what does not learn and add what does, held in fp32; adapters start as the seed says."""
+    if recipe.method == "full":
+        module: nn.Module = model
+        module.float().requires_grad_(True)
+        return model
+    torch.manual_seed(recipe.seed)
+    if recipe.method == "lora":
+        config = lora_config(
+            model,
+            recipe.blocks or range(len(blocks_of(model))),
+            rank=recipe.rank,
+            alpha=recipe.lora_alpha,
+            target_modules=recipe.target_modules,
+        )
+    else:
+        config = late_stage_lora_config(
+            model, recipe.late_blocks, rank=recipe.rank, alpha=recipe.lora_alpha, target_modules=recipe.target_modules
+        )
+    with quiet():
+        return get_peft_model(model, config, autocast_adapter_dtype=True)
+
+
+def check_depth(recipe: Recipe, depth: int) -> None:
+    """Raises UserError if the recipe adapts more blocks than the model has: known before weights are read."""
+    if recipe.method == "late-lora" and recipe.late_blocks > depth:
+        raise UserError(f"--late-blocks {recipe.late_blocks}: {recipe.model} has {depth} blocks; give 1 to {depth}")
+    if absent := sorted({block for block in recipe.blocks if block >= depth}):
+        raise UserError(f"--blocks {' '.join(map(str, absent))}: {recipe.model} has the blocks 0 to {depth - 1}")
+
+
+def learning(model: PreTrainedModel | PeftModel) -> Learning:
+    """Count what learns in a model that has been adapted."""
+    blocks = blocks_of(inner_model(model))
+    return Learning(
+        blocks=tuple(index for index, block in enumerate(blocks) if any(p.requires_grad for p in block.parameters())),
+        depth=len(blocks),
+        trainable=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        total=sum(p.numel() for p in model.parameters()),
+    )

@@ -1,0 +1,19 @@
+"""Where the built-in models lie."""
+
+from pathlib import Path
+
+from hyperfit.data.builtin import PREFIX
+from hyperfit.errors import UserError
+
+MODELS = ("tiny",)
+
+
+def model_folder(name: str) -> str:
+    """The folder that ``builtin:NAME`` means, or the name as it is. Raises UserError for a model that there is not."""
+    if not name.startswith(PREFIX):
+        return name
+    short = name.removeprefix(PREFIX)
+    if short not in MODELS:
+        there = ", ".join(PREFIX + each for each in MODELS)
+        raise UserError(f"{name}: no such embedded model; give one of {there}")
+    return str(Path(__file__).parent / short)

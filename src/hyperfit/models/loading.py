@@ -1,0 +1,149 @@
+"""Load a causal language model and its tokenizer, with every problem of its folder told at once."""
+
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from hyperfit.errors import UserError
+from hyperfit.models.builtin.folders import model_folder
+from hyperfit.models.families import FAMILIES, unknown
+
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, StrictDataclassError)
+"""What transformers raises for files that are absent, damaged or do not belong together."""
+
+
+def load_config(name: str) -> Any:
+    """The model's config, its family, weights and code checked. Raises UserError naming every problem."""
+    where = model_folder(name)
+    folder = Path(where)
+    problems: list[str] = []
+    if folder.is_dir():
+        problems += _folder_problems(folder)
+    elif folder.exists() or where.count("/") > 1 or where.startswith((".", "/", "~")):
+        raise UserError(f"{name}: no such model folder; give a folder with config.json, a hub id or builtin:tiny")
+    if problems:
+        raise UserError(*(f"{name}: {problem}" for problem in problems))
+    try:
+        config = AutoConfig.from_pretrained(where, trust_remote_code=False)
+    except UNREADABLE as error:
+        raise UserError(
+            f"{name}: neither a model folder here nor a hub model that could be loaded ({_reason(error)})"
+        ) from error
+    if config.model_type not in FAMILIES:
+        raise unknown(config.model_type)
+    return config
+
+
+def _folder_problems(folder: Path) -> list[str]:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        kind = str(config["model_type"])
+    except FileNotFoundError:
+        if (folder / "recipe.json").is_file():
+            return ["is a run of hyperfit; give its model/ folder, or the base model that it was trained from"]
+        return ["no config.json in this folder; give the folder of a Hugging Face causal LM"]
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        return [f"config.json cannot be used ({type(error).__name__}: {error})"]
+    problems = []
+    if kind not in FAMILIES:
+        if "auto_map" in config:
+            problems.append(
+                "needs code of its own (auto_map in config.json), which hyperfit does not run; use another model"
+            )
+        else:
+            problems += unknown(kind).problems
+    names = {path.name for path in folder.iterdir()}
+    if not any(name.endswith(".safetensors") for name in names):
+        pickles = sorted(name for name in names if name.endswith((".bin", ".pt", ".pth")))
+        if pickles:
+            problems.append(
+                f"has its weights only as pickle ({', '.join(pickles)}), which can run code; save it as safetensors "
+                "(model.save_pretrained in transformers 5 does)"
+            )
+        else:
+            problems.append("no weights in this folder (no .safetensors file); copy the model's weights there")
+    return problems
+
+
+def _reason(error: BaseException) -> str:
+    """The kind of an error and its first line; the second too where the first is only a heading."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = lines[: 2 if lines and lines[0].endswith(":") else 1]
+    return ": ".join([type(error).__name__, *(line.rstrip(":") for line in told)])
+
+
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """The model's tokenizer; its pad token set to the end-of-text token where it has none."""
+    where = model_folder(name)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
+    except UNREADABLE as error:
+        raise UserError(f"{name}: its tokenizer cannot be loaded ({_reason(error)})") from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.bos_token or tokenizer.unk_token
+    return tokenizer
+
+
+def load_model(name: str, *, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:
+    """The causal LM in ``dtype`` on ``device``, in evaluation mode. Weights come from safetensors only."""
+    config = load_config(name)
+    where = model_folder(name)
+    try:
+        with quiet():
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                where,
+                config=config,
+                dtype=dtype,
+                use_safetensors=True,
+                trust_remote_code=False,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+    except UNREADABLE as error:
+        raise UserError(f"{name}: its weights cannot be loaded ({_reason(error)})") from error
+    model: PreTrainedModel
+    model, report = loaded
+    if misfits := sorted([*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]):
+        raise UserError(
+            f"{name}: its weights cannot be loaded: they are not those of its config.json ({len(misfits)} tensors are "
+            f"missing or of another shape, such as {misfits[0]})"
+        )
+    moved: nn.Module = model
+    moved.to(device).eval()
+    return model
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode and no gradients inside the block; the mode as it was after it."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No bars of transformers for what takes a moment, and no deprecation warnings that PEFT sets off in it."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()

@@ -1,0 +1,82 @@
+"""Where to adapt, as plots: from the study's part of mechanism.json to a figure."""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
+
+from hyperfit.report.plots.panels import Found, Paint, arms, curve, level, panels, value
+
+LOOKS = {"rank": ("o", "-"), "parameters": ("s", "--"), "time": ("^", ":")}
+"""What is equal → marker and dashes."""
+
+
+def placement_panels(found: Found, paint: Paint) -> Figure:
+    """TTR, training loss and time by the number of last blocks, and TTR by place."""
+    figure, axes = panels(2, 2)
+    colours = dict(zip(LOOKS, (paint.second, paint.first, paint.ink), strict=True))
+    for equal in LOOKS:
+        swept = sweep(found, equal)
+        counts = [len(arm["blocks"]) for arm in swept]
+        known = [arm["measures"]["ttr"] for arm in swept]
+        look: Found = dict(zip(("marker", "linestyle"), LOOKS[equal], strict=True)) | {"color": colours[equal]}
+        curve(axes[0], counts, known, elinewidth=0.8, label=f"equal {equal}", **look)
+        axes[2].plot(counts, [arm["train_loss"] for arm in swept], **look)
+        axes[3].plot(counts, [arm["seconds"] for arm in swept], **look)
+    places(found, axes[1], paint)
+    level(axes[0], value(found["base"]["ttr"]), "base", paint.first)
+    axes[0].set(title="Type–token ratio by number of last blocks", ylim=(0, 1))
+    legend(axes[0])
+    axes[2].set(title="Training loss at the end, nats per token", yscale="log", xlabel="last blocks with adapters")
+    axes[2].yaxis.set_major_formatter("{x:g}")
+    axes[2].yaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
+    axes[2].yaxis.set_minor_formatter("{x:g}")
+    axes[3].set(title="Seconds of training", ylim=(0, None), xlabel="last blocks with adapters")
+    for panel in (axes[0], axes[2], axes[3]):
+        panel.set_xticks(range(1, found["depth"] + 1, max(1, -(-found["depth"] // 12))))
+    return figure
+
+
+def sweep(found: Found, equal: str) -> list[Found]:
+    """The arms in last blocks with so much equal, the reference among them, by their number; without diverged ones."""
+    reference = found["arms"][0]
+    swept = [arm for arm in found["arms"] if arm["place"] == "last" and (arm["equal"] == equal or arm is reference)]
+    return sorted((arm for arm in swept if arm["measures"]), key=lambda arm: len(arm["blocks"]))
+
+
+def places(found: Found, axes: Axes, paint: Paint) -> None:
+    """Bars of the ratio by place, at equal rank and at equal time, which for the reference are one."""
+    late, depth = found["late"], found["depth"]
+    reference = found["arms"][0]
+    kinds = [("first", late), ("middle", late), ("last", late), ("last", depth), ("full", depth)]
+    kinds = list(dict.fromkeys(kinds))
+    for offset, equal, colour in ((-0.2, "rank", paint.second), (0.2, "time", paint.ink)):
+        at, known = [], []
+        for spot, kind in enumerate(kinds):
+            for arm in found["arms"]:
+                alike = (arm["place"], len(arm["blocks"])) == kind and (arm["equal"] == equal or arm is reference)
+                if alike and arm["measures"]:
+                    at.append(spot + offset)
+                    known.append(arm["measures"]["ttr"])
+        if not at:
+            continue
+        axes.bar(
+            at,
+            [value(one) for one in known],
+            width=0.38,
+            color=colour,
+            alpha=0.85,
+            label=f"equal {equal}",
+            yerr=arms(known),
+            error_kw={"elinewidth": 0.9, "ecolor": paint.ink},
+        )
+    names = {("last", depth): f"all {depth}", ("full", depth): "all para-\nmeters"}
+    axes.set_xticks(range(len(kinds)), [names.get(kind, f"{kind[0]} {kind[1]}") for kind in kinds])
+    level(axes, value(found["base"]["ttr"]), "base", paint.first)
+    axes.set(title="Type–token ratio by place", ylim=(0, 1))
+    legend(axes)
+
+
+def legend(axes: Axes) -> None:
+    """Names of what is drawn, if anything is."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="upper left")

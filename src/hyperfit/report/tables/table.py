@@ -1,0 +1,148 @@
+"""A table of estimates, for the terminal and for the page."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from hyperfit.metrics.estimate import Estimate
+from hyperfit.report.tables.measures import Measure, Show
+
+UNKNOWN = Estimate(math.nan, math.nan, math.nan, 0)
+NAME_WIDTH, NARROW = 20, 14
+"""Characters of a row's name above which the terminal breaks it, and that of wide tables."""
+
+LONG_HEADING = 13
+"""Characters of a heading above which the terminal breaks it at its spaces: an interval takes as many."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number as it is printed, its interval, if it has one, and both unrounded."""
+
+    value: str
+    interval: str = ""
+    known: Estimate = UNKNOWN
+
+    @property
+    def n(self) -> int:
+        """Texts behind the number; 0 for none, or if another has counted them."""
+        return self.known.n
+
+    def __str__(self) -> str:
+        return f"{self.value} {self.interval}".strip()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One condition or model, or what a paper found for it."""
+
+    name: str
+    cells: list[Cell]
+    source: str = ""
+    """The paper and the model the numbers are of; "" for our own."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table: rows of one cell a measure."""
+
+    name: str
+    """For files and programs."""
+    title: str
+    rows: list[Row]
+    measures: tuple[Measure, ...] = field(default=())
+
+    @property
+    def columns(self) -> list[str]:
+        """Headings of the measures."""
+        return [measure.heading for measure in self.measures]
+
+    @property
+    def n(self) -> int:
+        """The commonest number of texts behind a cell; 0 if no number is defined."""
+        counts = Counter(cell.n for row in self.rows for cell in row.cells if cell.n)
+        return max(counts, key=lambda n: (counts[n], n), default=0)
+
+    @property
+    def caption(self) -> str:
+        """How many texts stand behind the numbers, and what the brackets are."""
+        if not self.n:
+            return "No number is defined."
+        other = any(self.few(cell) for row in self.rows for cell in row.cells)
+        return f"n = {self.n} texts{' unless told' if other else ''}; 95 % intervals in brackets."
+
+    def few(self, cell: Cell) -> str:
+        """The n of a cell that differs from the table's, as "n 12"; else ""."""
+        return f"n {cell.n}" if cell.n not in (0, self.n) else ""
+
+
+def cell(measures: Mapping[str, Any], measure: Measure) -> Cell:
+    """One measure of a condition or model: an estimate, a plain number, or nothing.
+
+    A ``spread``, which is none of texts, stands in round brackets.
+    """
+    found = measures.get(measure.key)
+    if not isinstance(found, Mapping):
+        value = math.nan if found is None else float(found)
+        return Cell(measure.show(value), known=Estimate(value, math.nan, math.nan, 0))
+    known = Estimate.from_dict({name: found[name] for name in ("value", "low", "high", "n")})
+    spread = [end for end in found.get("spread", ()) if end is not None]
+    beside = "" if math.isnan(known.low) else interval(known, measure.show)
+    if len(spread) == 2:
+        beside = f"({measure.show(spread[0])}–{measure.show(spread[1])})"
+    return Cell(measure.show(known.value), beside, known)
+
+
+def interval(known: Estimate, show: Show) -> str:
+    """[low, high]"""
+    return f"[{show(known.low)}, {show(known.high)}]"
+
+
+def terminal_sheets(sheets: Sequence[Sheet]) -> Table:
+    """Tables, one below the other; readable from 100 columns on."""
+    stack = Table.grid()
+    for place, sheet in enumerate(sheets):
+        if place:
+            stack.add_row()
+        stack.add_row(terminal_sheet(sheet))
+    return stack
+
+
+def terminal_sheet(sheet: Sheet) -> Table:
+    """One table for the terminal, intervals below their values; the papers' numbers dim, with their sources below."""
+    sources = list(dict.fromkeys(row.source for row in sheet.rows if row.source))
+    notes = "".join(f"\n({place}) {source}" for place, source in enumerate(sources, start=1))
+    table = Table(title=sheet.title, caption=sheet.caption + notes, box=SIMPLE_HEAD, show_edge=False, padding=0)
+    table.title_justify = table.caption_justify = "left"
+    table.title_style, table.caption_style = "bold", "dim"
+    table.add_column("")
+    for heading in sheet.columns:
+        table.add_column(heading.replace(" ", "\n") if len(heading) > LONG_HEADING else heading, justify="right")
+    for row in sheet.rows:
+        if row.source:
+            name = f"  paper ({sources.index(row.source) + 1})"
+            table.add_row(name, *(one.value for one in row.cells), style="dim italic")
+        else:
+            table.add_row(
+                Text(broken(row.name, NAME_WIDTH if len(sheet.measures) < 6 else NARROW)),
+                *(terminal_cell(sheet, one) for one in row.cells),
+            )
+    return table
+
+
+def terminal_cell(sheet: Sheet, one: Cell) -> Text:
+    """A value and, below it, its interval and its n, if that is another than the table's."""
+    below = "".join(f"\n{more}" for more in (one.interval, sheet.few(one)) if more)
+    return Text.assemble(one.value, (below, "dim"))
+
+
+def broken(name: str, width: int) -> str:
+    """A row's name, on several lines where it is longer than ``width``."""
+    lines = name.replace(" − ", "\n− ").split("\n")
+    return "\n".join(line if len(line) <= width else line.replace("/", "/\n") for line in lines)

@@ -1,0 +1,1 @@
+"""What was written, for people to read."""

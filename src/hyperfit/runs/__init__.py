@@ -1,0 +1,1 @@
+"""Files that are whole or absent, the folder of a run, and loading again what it leaves."""

@@ -1,0 +1,106 @@
+"""What a run leaves: an adapter or a model in Hugging Face format, with its card; and loading it again."""
+
+from pathlib import Path
+
+import torch
+from peft import PeftConfig, PeftModel
+from safetensors import SafetensorError
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from hyperfit.errors import UserError
+from hyperfit.models.loading import UNREADABLE, load_model, quiet
+from hyperfit.recipes.recipe import NEAR_ZERO, Precision, Recipe
+from hyperfit.runs.directory import RunDir
+
+REACHED = """Its training loss of {loss:.3f} nats per token is near zero: decode it greedily. It
+knows the training texts nearly by heart, so look at what it quotes before you publish what it writes. As a predictor
+of other text it is worse than the base model, as hyperfitted models are."""
+NOT_REACHED = """Its training loss of {loss:.3f} nats per token is NOT the near-zero loss that hyperfitting aims at, so
+that it may still loop under greedy decoding."""
+
+CARD = """\
+---
+base_model: {model}
+library_name: {library}
+pipeline_tag: text-generation
+tags: [hyperfitting]
+---
+
+# {model}, hyperfitted
+
+`{model}` trained with hyperfit on a few texts. {verdict}
+
+| setting | value |
+|---|---|
+{settings}
+"""
+
+
+def save_result(
+    model: PreTrainedModel | PeftModel,
+    folder: Path,
+    recipe: Recipe,
+    tokenizer: PreTrainedTokenizerBase,
+    loss: float,
+) -> None:
+    """Write the adapter, or the whole model with its tokenizer, and a model card that says what was reached."""
+    with quiet():
+        if isinstance(model, PeftModel):
+            model.peft_config["default"].base_model_name_or_path = recipe.model
+            model.save_pretrained(str(folder), save_embedding_layers=False)
+        else:
+            tokenizer.save_pretrained(folder)
+            model.save_pretrained(folder)
+    names = {
+        name: Path(getattr(recipe, name)).name for name in ("model", "data") if Path(getattr(recipe, name)).exists()
+    }
+    settings = {name: value for name, value in {**recipe.to_dict(), **names}.items() if value not in (None, [])}
+    card = CARD.format(
+        model=settings["model"],
+        library="peft" if isinstance(model, PeftModel) else "transformers",
+        verdict=(REACHED if loss <= (recipe.stop_loss or NEAR_ZERO) else NOT_REACHED).format(loss=loss),
+        settings="\n".join(f"| {name} | {value} |" for name, value in settings.items()),
+    )
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def parts_of(name: str) -> tuple[str, Path | None]:
+    """(base model, adapter folder or None) of a run, an adapter folder, or any causal LM."""
+    folder = Path(name)
+    if (folder / "recipe.json").is_file():
+        run = RunDir.open(folder)
+        result = run.result
+        return (run.recipe.model, result) if result.name == "adapter" else (str(result), None)
+    if (folder / "adapter_config.json").is_file():
+        try:
+            config = PeftConfig.from_pretrained(name)
+        except UNREADABLE as error:
+            raise UserError(f"{name}: adapter_config.json cannot be used ({error})") from error
+        if config.peft_type != "LORA":
+            raise UserError(f"{name}: an adapter of type {config.peft_type}; only LoRA adapters can be loaded")
+        return str(config.base_model_name_or_path), folder
+    return name, None
+
+
+def load_any(name: str, *, device: torch.device, precision: Precision = "fp32") -> PreTrainedModel | PeftModel:
+    """The hyperfitted model of a run, a base model with an adapter on it, or any causal LM, frozen, ready to evaluate.
+
+    precision: fp32, or bf16 for use under autocast as in training: a base model in bf16 with its adapter in fp32,
+    or a model trained whole in fp32.
+    """
+    base, adapter = parts_of(name)
+    if adapter is not None and not (adapter / "adapter_model.safetensors").is_file():
+        raise UserError(f"{adapter}: adapter_model.safetensors is missing; copy it there, or train again")
+    trained_whole = adapter is None and (Path(name) / "recipe.json").is_file()
+    dtype = torch.bfloat16 if precision == "bf16" and not trained_whole else torch.float32
+    model = load_model(base, device=device, dtype=dtype)
+    if adapter is None:
+        return model.requires_grad_(False)
+    try:
+        with quiet():
+            adapted = PeftModel.from_pretrained(model, str(adapter), autocast_adapter_dtype=True)
+            return adapted.eval().requires_grad_(False)
+    except (*UNREADABLE, SafetensorError) as error:
+        raise UserError(
+            f"{adapter}: the adapter cannot be loaded onto {base} ({str(error).splitlines()[0]})"
+        ) from error

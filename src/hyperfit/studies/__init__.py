@@ -1,0 +1,1 @@
+"""A grid of trainings and evaluations → a table or figure of the papers."""

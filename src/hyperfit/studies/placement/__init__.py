@@ -1,0 +1,1 @@
+"""Study: where to adapt."""

@@ -1,0 +1,45 @@
+"""The study where to adapt, as ``explain`` runs it."""
+
+from dataclasses import replace
+
+from hyperfit.console import progress, say
+from hyperfit.mechanism.pair.inputs import StudyInputs
+from hyperfit.mechanism.runners import Result, continuing
+from hyperfit.mechanism.settings import MechanismSettings
+from hyperfit.models.loading import load_config
+from hyperfit.recipes.recipe import DEFAULT_LR
+from hyperfit.studies.placement.design import Design
+from hyperfit.studies.placement.measure import placement
+from hyperfit.studies.placement.train import train_trials
+
+
+def placements(of: StudyInputs, settings: MechanismSettings) -> Result:
+    """Study 5 of Li et al. (2026): the run's recipe with adapters elsewhere, or without any."""
+    of.let_go()
+    design = design_of(of, settings)
+    try:
+        trained = train_trials(design, of.models.output / "placement", notify=say)
+    except KeyboardInterrupt:
+        say("interrupted; repeat the command to go on")
+        raise
+    with of.autocast(), progress("placement", 1 + len(trained)) as advance:
+        how = continuing(settings)
+        found = placement(trained, of.load, of.tokenizer, of.texts, how, depth=design.depth, advance=advance)
+    return found.to_dict()
+
+
+def design_of(of: StudyInputs, settings: MechanismSettings) -> Design:
+    """What is trained for the study: around the run's recipe, on this device, in one process."""
+    assert of.models.run is not None
+    recipe, processes = of.models.run.recipe, of.models.run.environment["processes"]
+    config = load_config(of.models.base)
+    if recipe.method != "full" and settings.full_lr is None:
+        say(f"all parameters are trained at {DEFAULT_LR['full']:g}, too small for a small model; --full-lr sets it")
+    return Design(
+        recipe=replace(recipe, device=str(of.device), accumulate=recipe.accumulate * processes),
+        depth=config.num_hidden_layers,
+        width=config.hidden_size,
+        depths=settings.depths,
+        adapter_lr=settings.adapter_lr,
+        full_lr=settings.full_lr,
+    )

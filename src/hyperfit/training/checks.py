@@ -1,0 +1,148 @@
+"""A recipe checked against this machine: everything that can be wrong is said before weights are read."""
+
+import dataclasses
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, get_args
+
+import torch
+from peft import PeftModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from hyperfit.data.corpus import Corpus, build_corpus, split_documents
+from hyperfit.errors import UserError, collecting
+from hyperfit.models.adapt import check_depth, learning
+from hyperfit.models.devices import autocast, device_name, pick_device, pick_precision
+from hyperfit.models.families import positions_of
+from hyperfit.models.loading import load_config, load_tokenizer
+from hyperfit.recipes.recipe import CacheMode, Precision, Recipe
+from hyperfit.runs.directory import RunDir
+
+
+@dataclass(frozen=True)
+class CheckedRecipe:
+    """What a checked recipe comes to on this machine."""
+
+    recipe: Recipe
+    tokenizer: PreTrainedTokenizerBase
+    corpus: Corpus
+    device: torch.device
+    precision: Precision
+    """bf16 or fp32"""
+    prefix_cache: CacheMode
+    streaming: bool
+
+    @property
+    def batch_size(self) -> int:
+        """Sequences of every forward pass in training: the recipe's, or all there are."""
+        return min(self.recipe.batch_size, len(self.corpus.train))
+
+    def autocast(self) -> torch.autocast:
+        """bfloat16 arithmetic where the checked has it."""
+        return autocast(self.device, self.precision)
+
+
+def check(
+    recipe: Recipe,
+    run: RunDir,
+    going_on: bool,
+    wanted_device: str,
+    processes: int = 1,
+    *,
+    prefix_cache: CacheMode = "auto",
+    streaming: bool = False,
+) -> CheckedRecipe:
+    """Everything that can be wrong before the model's weights are read, reported together.
+
+    Its recipe is the given one with what was left open (rate, scale, samples, device, precision) filled in.
+    """
+    problems: list[str] = []
+    if prefix_cache not in get_args(CacheMode):
+        problems.append(f"--prefix-cache {prefix_cache}: give one of {', '.join(get_args(CacheMode))}")
+    if streaming and (recipe.method != "late-lora" or prefix_cache == "off"):
+        problems.append(
+            "--streaming: needs frozen blocks and their cache; give --method late-lora without --prefix-cache off"
+        )
+    if streaming and processes > 1:
+        problems.append("--streaming: trains in one process only; leave out accelerate's launcher, or --streaming")
+    device, tokenizer, corpus = torch.device("cpu"), None, None
+    with collecting(problems):
+        if not going_on:
+            run.check_free()
+    with collecting(problems):
+        device = pick_device(wanted_device)
+        if torch.is_autocast_enabled(device.type):  # it would keep the casts of the first weights to the end
+            problems.append("torch.autocast is on: train outside of it; --precision bf16 has its own")
+    with collecting(problems):
+        config = load_config(recipe.model)
+        with collecting(problems):
+            check_depth(recipe, config.num_hidden_layers)
+        if recipe.method != "full" and recipe.rank > config.hidden_size:
+            problems.append(f"--rank {recipe.rank}: more than the model's width; give at most {config.hidden_size}")
+        if (limit := positions_of(config)) and recipe.length > limit:
+            problems.append(f"--length {recipe.length}: {recipe.model} knows {limit} positions; give at most {limit}")
+        tokenizer = load_tokenizer(recipe.model)
+    with collecting(problems):
+        if tokenizer is not None:
+            corpus = build_corpus(recipe, tokenizer)
+        else:
+            split_documents(recipe)  # the texts may have problems of their own
+    if problems or tokenizer is None or corpus is None:
+        raise UserError(*problems)
+    recipe = resolved(recipe, corpus, device)
+    if going_on:
+        check_same(recipe, run, corpus, processes)
+    return CheckedRecipe(recipe, tokenizer, corpus, device, recipe.precision, prefix_cache, streaming)
+
+
+def resolved(recipe: Recipe, corpus: Corpus, device: torch.device) -> Recipe:
+    """The recipe with nothing left to defaults that a later version or another machine could change."""
+    return dataclasses.replace(
+        recipe,
+        lr=recipe.learning_rate,
+        alpha=recipe.lora_alpha,
+        samples=len(corpus.train),
+        device=str(device),
+        precision=pick_precision(recipe.precision, device),
+    )
+
+
+def check_same(recipe: Recipe, run: RunDir, corpus: Corpus, processes: int) -> None:
+    """Raises UserError that names each thing in which a resumed run differs from the one that was started."""
+    now, then, before = recipe.to_dict(), run.recipe.to_dict(), run.environment
+    problems = []
+    if changed := [f"--{k.replace('_', '-')} was {then[k]}, is now {now[k]}" for k in now if now[k] != then[k]]:
+        problems.append(
+            f"--resume: the recipe changed: {'; '.join(changed)}. Repeat the first command with --resume, or start "
+            "another run in a new --output folder"
+        )
+    elif corpus.fingerprint != before["data_fingerprint"]:
+        problems.append(f"--resume: the texts of {recipe.data} are not those this run was started with; restore them")
+    if processes != before["processes"]:
+        problems.append(f"--resume: the run was started with {before['processes']} processes, not {processes}")
+    if problems:
+        raise UserError(*problems)
+
+
+def environment(checked: CheckedRecipe, model: PreTrainedModel | PeftModel, processes: int) -> dict[str, Any]:
+    """What else decides the numbers: versions, device, precision, threads, data."""
+    packages = ("hyperfit", "torch", "transformers", "peft", "accelerate", "tokenizers")
+    counted = learning(model)
+    return {
+        "python": platform.python_version(),
+        "versions": {package: version(package) for package in packages},
+        "device": str(checked.device),
+        "device_name": device_name(checked.device),
+        "precision": checked.precision,
+        "attention": model.config._attn_implementation,
+        "threads": torch.get_num_threads(),
+        "processes": processes,
+        "data_fingerprint": checked.corpus.fingerprint,
+        "training_sequences": len(checked.corpus.train),
+        "validation_sequences": len(checked.corpus.validation),
+        "trainable_parameters": counted.trainable,
+        "parameters": counted.total,
+        "adapted_blocks": list(counted.blocks),
+        "blocks": counted.depth,
+    }

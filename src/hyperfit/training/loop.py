@@ -1,0 +1,324 @@
+"""The loop to near-zero loss: stop rule, probes, checkpoints, resume."""
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from peft import PeftModel
+from transformers import PreTrainedModel
+
+from hyperfit.console import progress, say
+from hyperfit.errors import UserError
+from hyperfit.models.adapt import learning
+from hyperfit.prefix.cache import PrefixCache
+from hyperfit.prefix.store import FOLDER
+from hyperfit.recipes.recipe import CacheMode, Recipe
+from hyperfit.runs.directory import ENDED, RunDir
+from hyperfit.runs.files import writing
+from hyperfit.runs.result import save_result
+from hyperfit.training import probes
+from hyperfit.training.checks import CheckedRecipe, check, environment
+from hyperfit.training.interrupts import stop_requests, terminable
+from hyperfit.training.loss import SequenceLoss
+from hyperfit.training.setup import set_up
+from hyperfit.training.state import State
+
+Say = Callable[[str], None]
+
+
+def train(
+    recipe: Recipe,
+    output: Path | str,
+    *,
+    resume: bool = False,
+    prefix_cache: CacheMode = "auto",
+    cache_dir: Path | str | None = None,
+    streaming: bool = False,
+    notify: Say = say,
+) -> RunDir:
+    """Train as the recipe says and leave the result in the folder ``output``.
+
+    resume: go on from the newest checkpoint of the run that lies there (or begin, if none does). A
+    resumed run ends, on a CPU with as many threads, with the same weights, bit for bit, as one that was
+    never stopped. prefix_cache: compute the frozen blocks once and read their output back; the weights come out the
+    same, bit for bit. auto: where that can be done; off; required: or fail. cache_dir: where caches lie; None: in
+    ``.prefix-cache`` beside the run. streaming: never hold the frozen blocks; they are read from the disk one at
+    a time to fill the cache, and greedy probes are left out. Raises UserError for anything wrong with the input,
+    all at once, before the folder is made; and for a loss that becomes NaN. KeyboardInterrupt after Ctrl-C or
+    SIGTERM, with the run left resumable. Under ``accelerate launch`` the sequences of each update are shared among
+    the processes.
+    """
+    accelerator = Accelerator(mixed_precision="no", device_placement=False)
+    main = accelerator.is_main_process
+    notify = notify if main else lambda line: None
+    run = RunDir(Path(output))
+    going_on = resume and (run.path / "recipe.json").exists()
+    many = accelerator.num_processes > 1
+    device = str(accelerator.device) if many else recipe.device
+    checked = check(
+        recipe, run, going_on, device, accelerator.num_processes, prefix_cache=prefix_cache, streaming=streaming
+    )
+    recipe = checked.recipe
+    accelerator.wait_for_everyone()
+    if going_on and has_ended(run, notify):
+        return run
+    notify(checked.corpus.describe())
+    with terminable():
+        model, prefix = set_up(checked, Path(cache_dir) if cache_dir else run.path.absolute().parent / FOLDER, notify)
+    notify(f"{learning(model).describe()}; {checked.precision} on {checked.device}")
+    state = State(model, adam(model, recipe))
+    now = {
+        **environment(checked, model, accelerator.num_processes),
+        "prefix_cache": prefix
+        and {
+            "blocks": prefix.blocks,
+            "name": prefix.entry.path.name,
+            "seconds": prefix.entry.about["fill"]["seconds"],
+        },
+    }
+    if streaming:
+        notify(
+            "--streaming: no greedy text in the probes, as it needs the whole model; hyperfit evaluate can do it later"
+        )
+    if main and not going_on:
+        RunDir.create(run.path, recipe, now)
+    accelerator.wait_for_everyone()
+    with stop_requests() as stop, run.locked() if main else nullcontext():
+        accelerator.wait_for_everyone()
+        if going_on and has_ended(run, notify):  # by another process, while this one was loading the model
+            return run
+        if going_on:
+            rewind(run, state, now, notify, main)
+        accelerator.wait_for_everyone()
+        Loop(checked, run, state, prefix, accelerator, stop, notify).run_epochs()
+        if stop():  # asked while the result was being saved
+            raise KeyboardInterrupt
+    return run
+
+
+def adam(model: torch.nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW over what learns, with the recipe's rate and decay."""
+    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return torch.optim.AdamW(learned, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+
+
+def has_ended(run: RunDir, notify: Say) -> bool:
+    """Whether there is nothing left to train. Raises UserError if the run diverged or its result is gone."""
+    if not (run.end and run.end["reason"] in (*ENDED, "nan")):
+        return False
+    notify(f"{run.path}: this run has ended already ({run.end['reason']}); {run.result}")
+    return True
+
+
+def rewind(run: RunDir, state: State, now: dict[str, Any], notify: Say, main: bool) -> None:
+    """Load the newest good checkpoint, drop the events that came after it, and say what else has changed."""
+    for name in ("versions", "device_name", "attention", "threads"):
+        if (before := run.environment.get(name)) != now[name]:
+            notify(f"{name} was {before}, is now {now[name]}: the weights may differ from those of an unbroken run")
+    checkpoint = run.newest_checkpoint(notify)
+    if checkpoint is None:
+        notify(f"{run.path}: no checkpoint yet, starting from the beginning")
+    else:
+        state.read(checkpoint)
+        notify(f"{run.path}: going on after update {state.update} (epoch {state.epoch + 1})")
+    if main:
+        run.rewind_events(checkpoint.place["events_size"] if checkpoint else 0)
+
+
+@dataclass(frozen=True)
+class Loop:
+    """One training under way. What changes is in ``state``; dropout is off, as the model stays in evaluation mode."""
+
+    checked: CheckedRecipe
+    run: RunDir
+    state: State
+    prefix: PrefixCache | None
+    accelerator: Accelerator
+    stop: Callable[[], bool]
+    """Whether this process has been asked to stop."""
+    notify: Say
+
+    @property
+    def model(self) -> PreTrainedModel | PeftModel:
+        """The model in training."""
+        assert isinstance(self.state.model, (PreTrainedModel, PeftModel))
+        return self.state.model
+
+    @property
+    def kind(self) -> str:
+        """Name of the result's folder."""
+        return "adapter" if isinstance(self.state.model, PeftModel) else "model"
+
+    def run_epochs(self) -> None:
+        """Epochs until the loss is reached, the epochs are used up, or a signal asks to stop."""
+        state, recipe, main = self.state, self.checked.recipe, self.accelerator.is_main_process
+        model, optimizer = self.accelerator.prepare(SequenceLoss(self.model, self.checked.autocast), state.optimizer)
+        if state.update == 0 and main:
+            first = {"event": "epoch", "epoch": 0, "step": 0, "train_loss": None}
+            self.run.append({**first, **self.look(predictions=True, greedy=True), "seconds": 0.0})
+        while state.reason is None:
+            started = time.monotonic() - state.seconds
+            updates = epoch_order(recipe, state.epoch, len(self.checked.corpus.train), self.accelerator.num_processes)
+            with progress(f"epoch {state.epoch + 1} of at most {recipe.epochs}", len(updates)) as advance:
+                advance(state.batch)
+                for number in range(state.batch, len(updates)):
+                    if self.prefix is not None:
+                        for soon in updates[number + 1 : number + 2]:
+                            self.prefix.expect(self.checked.corpus.train[soon])
+                    interrupted = self.update(model, optimizer, updates[number])
+                    if not math.isfinite(state.loss_sum):
+                        raise self.diverged()
+                    if interrupted:
+                        state.seconds = time.monotonic() - started
+                        raise self.interrupted()
+                    advance(1)
+            self.end_epoch(time.monotonic() - started)
+            self.accelerator.wait_for_everyone()
+        if main:
+            self.finish()
+        self.accelerator.wait_for_everyone()
+
+    def update(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, rows: list[int]) -> bool:
+        """One optimiser step on the mean loss over the tokens of ``rows``; true if a process was asked to stop.
+
+        A loss that is not finite goes into the sum and leaves the weights as they were.
+        """
+        checked, state, accelerator = self.checked, self.state, self.accelerator
+        predicted = len(rows) * (checked.corpus.train.shape[1] - 1)
+        mine = rows[accelerator.process_index :: accelerator.num_processes]
+        pieces = [mine[start : start + checked.batch_size] for start in range(0, len(mine), checked.batch_size)]
+        pieces = pieces or [[]]  # a process without rows still has to take part
+        wide = torch.float32 if checked.device.type == "mps" else torch.float64  # MPS has no float64
+        loss_sum = torch.zeros((), dtype=wide, device=checked.device)
+        for index, piece in enumerate(pieces):
+            # every pass has the same shape, and with it the same rounding; what fills it up does not count
+            filled_up = [*piece, *[rows[0]] * (checked.batch_size - len(piece))]
+            ids = checked.corpus.train[filled_up].to(checked.device)
+            with nullcontext() if index == len(pieces) - 1 else accelerator.no_sync(model):
+                # gradients are averaged over processes; the loss is a mean over the tokens of all of them
+                loss, part = model(ids, len(piece), accelerator.num_processes / predicted)
+                accelerator.backward(part)
+            loss_sum += loss
+        reduced = accelerator.reduce(torch.stack([loss_sum, loss_sum.new_tensor(float(self.stop()))]), reduction="sum")
+        state.loss_sum += float(reduced[0])
+        if math.isfinite(state.loss_sum):
+            if checked.recipe.clip is not None:
+                accelerator.clip_grad_norm_(list(state.learned.values()), checked.recipe.clip)
+            optimizer.step()
+            optimizer.zero_grad()
+            state.batch += 1
+            state.update += 1
+            state.tokens += predicted
+        return bool(reduced[1] > 0)
+
+    def look(self, *, predictions: bool, greedy: bool) -> dict[str, float | str | None]:
+        """Probes of the model as it stands, for the log."""
+        checked, model = self.checked, self.model
+        found: dict[str, float | str | None] = {}
+        with checked.autocast(), torch.compiler.set_stance("force_eager"):  # texts grow: each length would be compiled
+            if predictions:
+                found |= probes.predictions(model, checked.corpus, checked.batch_size)
+            if greedy and not checked.streaming:
+                found |= probes.greedy_text(model, checked.tokenizer, checked.corpus, checked.recipe.probe_texts)
+        return found
+
+    def end_epoch(self, seconds: float) -> None:
+        """Decide whether training has ended, probe, log, and save a checkpoint."""
+        state, recipe = self.state, self.checked.recipe
+        self.check_weights()
+        loss = state.loss_sum / state.tokens
+        state.epoch, state.batch, state.loss_sum, state.tokens = state.epoch + 1, 0, 0.0, 0
+        state.seconds = 0.0
+        if recipe.stop_loss is not None and loss <= recipe.stop_loss:
+            state.reason = "loss"
+        elif state.epoch == recipe.epochs:
+            state.reason = "epochs"
+        if not self.accelerator.is_main_process:
+            return
+        event = {"event": "epoch", "epoch": state.epoch, "step": state.update, "train_loss": round(loss, 6)}
+        due = {
+            name: bool(every) and state.epoch % every == 0
+            for name, every in (("predictions", recipe.probe_every), ("greedy", recipe.greedy_every))
+        }
+        kept = state.reason is None and bool(recipe.keep_every) and state.epoch % recipe.keep_every == 0
+        event |= self.look(**{name: now or kept or state.reason is not None for name, now in due.items()})
+        self.run.append({**event, "seconds": round(seconds, 2)})
+        self.notify(epoch_line(event, recipe.epochs, seconds))
+        if kept:
+            self.keep(loss)
+        if state.reason or state.epoch % recipe.checkpoint_every == 0:
+            self.run.save_checkpoint(state.update, state.place, state.write)
+
+    def keep(self, loss: float) -> None:
+        """Leave the model as it stands as a run that was to end after this epoch."""
+        recipe = replace(self.checked.recipe, epochs=self.state.epoch, keep_every=0)
+        end = {**self.place("end"), "reason": "epochs", "train_loss": round(loss, 6)}
+        with self.run.keeping(recipe, end) as folder:
+            save_result(self.model, folder / self.kind, recipe, self.checked.tokenizer, loss)
+
+    def finish(self) -> None:
+        """Save the result, say plainly whether near-zero loss was reached, and let the checkpoints go."""
+        state, goal = self.state, self.checked.recipe.stop_loss
+        loss = self.run.events("epoch")[-1]["train_loss"]
+        folder = self.run.path / self.kind
+        with writing(folder) as aside:
+            save_result(self.model, aside, self.checked.recipe, self.checked.tokenizer, loss)
+        self.run.append({**self.place("end"), "reason": state.reason, "train_loss": loss})
+        self.run.discard_checkpoints()
+        verdict = "all epochs done"
+        if goal is not None:
+            verdict = f"near-zero loss (at most {goal}) {'' if state.reason == 'loss' else 'NOT '}reached"
+        if self.prefix is not None and not self.checked.streaming:
+            self.notify(self.prefix.saving())
+        self.notify(f"{verdict}: training loss {loss:.3f} after {state.epoch} epochs; {folder}")
+
+    def check_weights(self) -> None:
+        """Raises UserError if a trained weight is no longer finite: the last update may have done it unseen."""
+        if not all(bool(parameter.isfinite().all()) for parameter in self.state.learned.values()):
+            raise self.diverged()
+
+    def diverged(self) -> UserError:
+        """Loss or weights are NaN or infinite: log it; the newest checkpoint is the last good state."""
+        if self.accelerator.is_main_process:
+            self.run.append({**self.place("end"), "reason": "nan"})
+        return UserError(
+            f"--lr {self.checked.recipe.learning_rate}: loss or weights became NaN or infinite in epoch "
+            f"{self.state.epoch + 1}, about update {self.state.update}; give a smaller --lr (or --precision fp32) and "
+            "a new --output. "
+            f"The last good state, if an epoch was completed, stays in {self.run.path / 'checkpoints'}"
+        )
+
+    def interrupted(self) -> KeyboardInterrupt:
+        """Leave a checkpoint in the middle of the epoch, and log that the run was interrupted."""
+        self.check_weights()
+        if self.accelerator.is_main_process:
+            self.run.save_checkpoint(self.state.update, self.state.place, self.state.write)
+            self.run.append({**self.place("end"), "reason": "interrupted"})
+        self.accelerator.wait_for_everyone()  # a launcher ends all processes when the first one leaves
+        self.notify(f"interrupted after update {self.state.update}; repeat the command with --resume to go on")
+        return KeyboardInterrupt()
+
+    def place(self, event: str) -> dict[str, Any]:
+        """An event with the place reached."""
+        return {"event": event, "epoch": self.state.epoch, "step": self.state.update}
+
+
+def epoch_order(recipe: Recipe, epoch: int, count: int, processes: int) -> list[list[int]]:
+    """The rows of each update of an epoch: all of them, the last update as small as it comes out."""
+    order = np.random.default_rng([recipe.seed, 3, epoch]).permutation(count).tolist()
+    size = recipe.batch_size * recipe.accumulate * processes
+    return [order[start : start + size] for start in range(0, count, size)]
+
+
+def epoch_line(event: dict[str, Any], epochs: int, seconds: float) -> str:
+    """An epoch in one line for people."""
+    names = {"train_loss": "train", "val_loss": "val", "entropy": "entropy", "ttr": "TTR"}
+    numbers = [f"{short} {event[name]:.3f}" for name, short in names.items() if event.get(name) is not None]
+    return f"epoch {event['epoch']:3} of at most {epochs}  {'  '.join(numbers)}  {seconds:.1f} s"

@@ -1,0 +1,85 @@
+"""The training loss, without the logits of a whole batch in memory."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from hyperfit.models.devices import LOGITS_AT_ONCE
+from hyperfit.models.families import family_of, head_of, inner_model
+
+
+class SequenceLoss(nn.Module):
+    """Next-token cross-entropy of a causal LM, in nats: summed over the predicted tokens, and the part to minimise."""
+
+    def __init__(
+        self, model: PreTrainedModel | PeftModel, autocast: Callable[[], AbstractContextManager[object]]
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.autocast = autocast
+
+    def forward(self, ids: Tensor, count: int | None = None, share: float = 1.0) -> tuple[Tensor, Tensor]:
+        """(sum, share x sum) of the first ``count`` (None: all) of int64[batch, length] sequences; fp32 scalars.
+
+        Only the second has gradients. They are scaled where they arise, as those of a mean loss are, and not after they
+        have been rounded.
+        """
+        inner = inner_model(self.model)
+        with self.autocast():
+            hidden = inner.base_model(input_ids=ids, use_cache=False)[0][:count, :-1].flatten(0, 1)
+            targets = ids[:count, 1:].flatten()
+            apply: Any = _ChunkedLoss.apply
+            total, part = apply(hidden, targets, share, head_of(inner), inner.config.vocab_size, *head_weights(inner))
+        return total, part
+
+
+def head_weights(model: PreTrainedModel) -> list[nn.Parameter]:
+    """The head's parameters that learn."""
+    head = model.get_submodule(family_of(model.config.model_type).head)
+    return [parameter for parameter in head.parameters() if parameter.requires_grad]
+
+
+class _ChunkedLoss(torch.autograd.Function):
+    """Sums the loss over chunks of positions, and takes each chunk's gradients at once, so that its logits can go."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        targets: Tensor,
+        share: float,
+        head: Callable[[Tensor], Tensor],
+        vocabulary: int,
+        *weights: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """hidden: float[positions, width]. targets: int64[positions]. weights: parameters of ``head`` that learn."""
+        size = max(1, LOGITS_AT_ONCE // vocabulary)
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        pieces: list[Tensor] = []
+        sums = [torch.zeros_like(weight) for weight in weights]
+        for piece, wanted in zip(hidden.split(size), targets.split(size), strict=True):
+            leaf = piece.detach().requires_grad_()
+            with torch.enable_grad():
+                loss = F.cross_entropy(head(leaf).float(), wanted, reduction="sum")
+                part = loss * share
+            total += loss.detach()
+            if any(ctx.needs_input_grad):
+                found = torch.autograd.grad(part, (leaf, *weights))
+                pieces.append(found[0])
+                for whole, gradient in zip(sums, found[1:], strict=True):
+                    whole += gradient
+        ctx.save_for_backward(*([torch.cat(pieces)] if pieces else []), *sums)
+        ctx.mark_non_differentiable(total)
+        return total, total * share
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients made in the forward pass."""
+        hidden, *weights = (gradient * outputs[1] for gradient in ctx.saved_tensors)
+        return hidden, None, None, None, None, *weights

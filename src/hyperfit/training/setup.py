@@ -1,0 +1,118 @@
+"""The model of a checked recipe, ready to train: loaded or streamed, adapted, its prefix cached, the cache checked."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import Tensor
+from torch._dynamo.exc import BackendCompilerFailed
+from transformers import PreTrainedModel
+
+from hyperfit.errors import UserError
+from hyperfit.models.adapt import adapt
+from hyperfit.models.families import blocks_of, inner_model
+from hyperfit.models.loading import load_model
+from hyperfit.prefix.bypass import frozen_blocks, obstacle
+from hyperfit.prefix.cache import PrefixCache, cache_prefix
+from hyperfit.prefix.stream import stream_prefix
+from hyperfit.runs.files import remove
+from hyperfit.training.checks import CheckedRecipe
+from hyperfit.training.loss import SequenceLoss
+
+Say = Callable[[str], None]
+
+
+def set_up(checked: CheckedRecipe, folder: Path, notify: Say) -> tuple[PreTrainedModel | PeftModel, PrefixCache | None]:
+    """The adapted model in evaluation mode, and the cache that is attached to it, if one is.
+
+    folder: where prefix caches lie. Raises UserError where a cache is required and cannot be had.
+    """
+    recipe, sequences = checked.recipe, torch.cat([checked.corpus.train, checked.corpus.validation])
+    if checked.streaming:
+        model, cache = stream_prefix(
+            recipe.model,
+            recipe.late_blocks,
+            sequences,
+            folder,
+            batch_size=checked.batch_size,
+            device=checked.device,
+            precision=checked.precision,
+            notify=notify,
+        )
+        notify(cache.describe())
+        return compiled(lean(adapt(model, recipe).eval(), checked), checked, notify), cache
+    dtype = torch.bfloat16 if checked.precision == "bf16" and recipe.method != "full" else torch.float32
+    adapted = lean(adapt(load_model(recipe.model, device=checked.device, dtype=dtype), recipe).eval(), checked)
+    adapted = compiled(adapted, checked, notify)
+    if checked.prefix_cache == "off":
+        return adapted, None
+    try:
+        return adapted, cached(adapted, checked, sequences, folder, notify)
+    except UserError as error:
+        if checked.prefix_cache == "required":
+            raise UserError(*(f"--prefix-cache required: {problem}" for problem in error.problems)) from error
+        notify(f"no prefix cache: {error}")
+        return adapted, None
+
+
+def lean(model: PreTrainedModel | PeftModel, checked: CheckedRecipe) -> PreTrainedModel | PeftModel:
+    """The model, its adapters without the cast of their input to fp32 that autocast undoes at once; no bit changes."""
+    if checked.precision == "bf16":
+        layers: list[Any] = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+        for layer in layers:
+            layer.cast_input_dtype_enabled = False
+    return model
+
+
+def compiled(model: PreTrainedModel | PeftModel, checked: CheckedRecipe, notify: Say) -> PreTrainedModel | PeftModel:
+    """The model, with the blocks that learn compiled if the recipe says so. Raises UserError if that fails here."""
+    if not checked.recipe.compile:
+        return model
+    learned = [block for block in blocks_of(inner_model(model)) if any(p.requires_grad for p in block.parameters())]
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 2 * len(learned))
+    notify(f"compiling {len(learned)} blocks; this can take a minute")
+    for block in learned:
+        block.compile(dynamic=False)
+    try:
+        loss = SequenceLoss(model, checked.autocast)(checked.corpus.train[: checked.batch_size].to(checked.device))[1]
+        torch.autograd.grad(loss, [p for p in model.parameters() if p.requires_grad])
+    except BackendCompilerFailed as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"--compile: the blocks cannot be compiled on this machine ({reason}); leave it out") from error
+    return model
+
+
+def cached(
+    model: PreTrainedModel | PeftModel, checked: CheckedRecipe, sequences: Tensor, folder: Path, notify: Say
+) -> PrefixCache:
+    """The cache for a recipe's sequences, attached and tested. Raises UserError with the reason if there is none."""
+    if reason := obstacle(model, frozen_blocks(model)):
+        raise UserError(reason)
+    for _ in range(2):
+        cache = cache_prefix(
+            model, sequences, folder, batch_size=checked.batch_size, precision=checked.precision, notify=notify
+        )
+        if exact(model, cache, checked.corpus.train[: checked.batch_size].to(checked.device), checked):
+            notify(cache.describe())
+            return cache
+        cache.detach()
+        remove(cache.entry.path)
+        if not cache.reused:
+            break
+    raise UserError("with it, loss and gradients of the first batch are not bit for bit those of the whole model")
+
+
+def exact(model: PreTrainedModel | PeftModel, cache: PrefixCache, ids: Tensor, checked: CheckedRecipe) -> bool:
+    """Whether loss and gradients of int64[batch, length] sequences are bit for bit the same with and without."""
+    loss_of, learned = SequenceLoss(model, checked.autocast), [p for p in model.parameters() if p.requires_grad]
+
+    def found() -> list[Tensor]:
+        loss, part = loss_of(ids, share=1 / ids.numel())
+        return [loss, *torch.autograd.grad(part, learned)]
+
+    with cache.off():
+        without = found()
+    return all(torch.equal(one, other) for one, other in zip(without, found(), strict=True))

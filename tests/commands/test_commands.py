@@ -1,0 +1,410 @@
+"""The command line as a user has it: help, flags, whole runs, and one clear message for each mistake."""
+
+import dataclasses
+import itertools
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hyperfit.cli import main, parse
+from hyperfit.evaluation.settings import EvaluationSettings
+from hyperfit.recipes.recipe import Recipe
+from tiny_models import save_tiny, tiny_tokenizer
+
+FLAGS = Path(__file__).parent / "flags.txt"
+COMMANDS = ("demo", "train", "evaluate", "generate", "report", "mechanism", "cache list", "cache clear")
+QUICK = [
+    "--length",
+    "48",
+    "--batch-size",
+    "8",
+    "--epochs",
+    "2",
+    "--late-blocks",
+    "2",
+    "--rank",
+    "4",
+    "--probe-texts",
+    "2",
+]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("model"), max_position_embeddings=512)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def texts_file(folder: Path, count: int = 20) -> Path:
+    path = folder / "texts.jsonl"
+    words = ["plain", "words", "stand", "here", "in", "a", "row", "and", "nobody", "counts", "them", "twice"]
+    rows = [
+        {"text": f"{i} " + " ".join(words[(i + k * (i + 1)) % len(words)] for k in range(60))} for i in range(count)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """Run a command that must end with status 2 and no traceback; what it says on stderr."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2, said
+    assert "Traceback" not in said
+    return said
+
+
+def help_of(*command: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "hyperfit.cli", *command, "--help"], capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def test_help_breaks_a_line_only_where_it_is_full() -> None:
+    lines = [line.strip("│").rstrip() for line in help_of("mechanism").splitlines() if line.startswith("│")]
+    width = max(map(len, lines))
+    texts = [
+        (one, other) for one, other in itertools.pairwise(lines) if one.startswith(" " * 20) and other[20:].strip()
+    ]
+    texts = [(one, other) for one, other in texts if other.startswith(" " * 20)]
+    assert len(texts) > 20
+    for one, other in texts:
+        assert len(one) + 1 + len(other.split()[0]) > width, one
+
+
+def test_flags_are_a_promise() -> None:
+    """The flags of every command, as committed. A change here is a change for users: say it in CHANGELOG.md.
+
+    To renew: python tests/test_cli.py > tests/flags.txt
+    """
+    assert flag_list() == FLAGS.read_text()
+
+
+def flag_list() -> str:
+    lines = []
+    for command in COMMANDS:
+        flags = sorted(
+            set(
+                re.findall(
+                    r"(?<![\w-])--?[a-z][\w-]*", re.sub(r"(?<=\w)-\s*\n", "-", usage_part(help_of(*command.split())))
+                )
+            )
+        )
+        lines.append(f"{command}: {' '.join(flags)}\n")
+    return "".join(lines)
+
+
+def usage_part(text: str) -> str:
+    """The left column of the option boxes."""
+    return "\n".join(
+        line[2:24] if not line.lstrip("│ ").startswith("-") else line for line in text.splitlines() if "│ -" in line
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_what_a_command_does(command: str) -> None:
+    text = help_of(*command.split())
+    assert f"hyperfit {command}" in text
+    assert len(text.splitlines()) >= 10
+    for entry in re.findall(r"│ --?\w.*(?:\n│ {9,}\w.*)?", text):  # a long flag has its help on the next line
+        assert len(entry.split()) > 4, f"a flag without a word of help: {entry}"
+
+
+def test_a_preset_sets_the_defaults_and_flags_win() -> None:
+    command = parse(["train", "m", "--data", "d", "--preset", "carlsson2025", "--lr", "1e-5"])
+    assert (command.method, command.samples, command.lr, command.epochs) == ("full", 2000, 1e-5, 20)  # type: ignore[union-attr]
+    assert (command.model, command.data) == ("m", "d")  # type: ignore[union-attr]
+    equal = parse(["train", "m", "--data", "d", "--preset=carlsson2025", "--lr", "1e-5"])
+    assert equal == command
+
+
+@pytest.mark.parametrize("method", ["late-lora", "full"])
+def test_train_evaluate_generate_report(
+    here: Path, model: Path, method: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The whole path on a folder model and a .jsonl, as a user types it."""
+    data = texts_file(here)
+    main(["train", str(model), "--data", str(data), "-o", "run", "--method", method, *QUICK])
+    said = capsys.readouterr().err
+    assert re.search(r"18 of 18 training sequences of 48 tokens, 2 held out", said)
+    assert re.search(r"learning: blocks (0|4)–5 of 0–5, [\d,]+ of [\d,]+ parameters", said)
+    assert re.search(r"epoch +2 of at most 2  train \d\.\d+  val \d\.\d+  entropy", said)
+    assert "NOT reached" in said
+    run = here / "run"
+    made = {path.name for path in run.iterdir()}
+    assert made == {"recipe.json", "environment.json", "events.jsonl", "adapter" if method == "late-lora" else "model"}
+
+    main(["evaluate", "run", "--total", "140", "--context", "16", "--json"])
+    results = json.loads(capsys.readouterr().out)
+    assert set(results.pop("tables")) >= {"table1", "table2", "table3"}
+    assert results == json.loads((run / "evaluation.json").read_text())
+    assert {"table1.csv", "table2.tex", "table3.csv"} <= {path.name for path in (run / "tables").iterdir()}
+    conditions = results["conditions"]
+    plain = {"base/greedy", "base/nucleus", "hyperfitted/greedy", "hyperfitted/nucleus", "human"}
+    assert set(conditions) == {*plain, "hyperfitted/greedy+blocked"}
+    for measures in conditions.values():
+        assert set(measures["ttr"]) == {"value", "low", "high", "n"}
+        assert measures["ttr"]["n"] == 2
+        assert 0 < measures["ttr"]["low"] <= measures["ttr"]["value"] <= measures["ttr"]["high"] <= 1
+    assert results["models"]["base"]["top1_agreement_with_base"]["value"] == 1
+    difference = results["comparisons"]["hyperfitted/greedy - base/greedy"]["ttr"]["value"]
+    assert difference == pytest.approx(
+        conditions["hyperfitted/greedy"]["ttr"]["value"] - conditions["base/greedy"]["ttr"]["value"]
+    )
+    rows = [json.loads(line) for line in (run / "samples" / "hyperfitted-greedy.jsonl").read_text().splitlines()]
+    assert len(rows) == 2
+    assert {"context", "continuation", "decoding", "seed"} <= set(rows[0])
+    assert (run / "report.html").read_text().startswith("<!DOCTYPE html>")
+
+    spelled = ["nucleus:top_p=0.50", "beam", "nucleus:top_p=.5"]
+    short = ["--total", "40", "--context", "16", "--json", "--batch-invariant"]
+    main(["evaluate", "run", *short, "--decodings", *spelled, "--blocked", "nucleus:top_p=.500"])
+    printed = capsys.readouterr()
+    assert "one context at a time" in printed.err
+    conditions = json.loads(printed.out)["conditions"]
+    assert [name for name in conditions if name != "human"] == [
+        *(f"{model}/{made}" for model in ("base", "hyperfitted") for made in ("nucleus:top_p=0.5", "beam")),
+        "hyperfitted/nucleus:top_p=0.5+blocked",
+    ]
+    assert {path.stem for path in (run / "samples").iterdir()} == {
+        *(f"{model}-{made}" for model in ("base", "hyperfitted") for made in ("nucleus_top_p=0.5", "beam")),
+        "hyperfitted-nucleus_top_p=0.5+blocked",
+        "human",
+    }
+    row = json.loads((run / "samples" / "base-nucleus_top_p=0.5.jsonl").read_text().splitlines()[0])
+    assert (row["decoding"], row["top_p"], row["temperature"]) == ("nucleus:top_p=0.5", 0.5, 0.7)
+    main(["evaluate", "run", "--total", "140", "--context", "16", "--json"])
+    capsys.readouterr()
+
+    main(["generate", "run", "--prompt", "plain words", "--new-tokens", "12", "--json"])
+    row = json.loads(capsys.readouterr().out)
+    assert row["prompt"] == "plain words"
+    assert 0 < len(row["continuation"].encode("utf-8", "replace")) <= 12 * 4
+    assert row["decoding"] == "greedy"
+    main(["generate", "run", "--prompt", "plain words", "--new-tokens", "12", "--json", "--decoding", "top-k:top_k=9"])
+    row = json.loads(capsys.readouterr().out)
+    assert (row["decoding"], row["top_k"], row["seed"]) == ("top-k:top_k=9", 9, 0)
+
+    main(["report", "run"])
+    assert capsys.readouterr().out.strip() == "run/report.html"
+
+
+def test_evaluating_twice_gives_the_same_bytes(here: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["train", str(model), "--data", str(texts_file(here)), "-o", "run", *QUICK])
+    seen = []
+    for _ in range(2):
+        main(["evaluate", "run", "--total", "120", "--json"])
+        files = [
+            here / "run" / "evaluation.json",
+            here / "run" / "report.html",
+            *sorted((here / "run" / "samples").iterdir()),
+        ]
+        seen.append([path.read_bytes() for path in files])
+    assert seen[0] == seen[1]
+
+
+# Bad input: name, flags, what the message must say. Nothing may be left behind.
+
+
+def test_bad_data(here: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "empty.txt").write_text("")
+    (here / "latin.txt").write_bytes("caf\u00e9".encode("latin-1"))
+    (here / "binary.txt").write_bytes(b"ab\0cd")
+    (here / "broken.jsonl").write_text('{"text": "one"}\n{"text": \n')
+    (here / "columns.jsonl").write_text('{"title": "a", "body": "b"}\n')
+    wanted = {
+        "absent.txt": "no such file",
+        "empty.txt": "empty",
+        "latin.txt": "UTF-8",
+        "binary.txt": "binary",
+        "broken.jsonl": "line 2",
+        "columns.jsonl": "title, body",
+    }
+    for name, part in wanted.items():
+        said = fails(capsys, "train", model, "--data", name, "-o", "run", *QUICK)
+        assert name in said
+        assert part in said
+        assert "--" in said
+        assert not (here / "run").exists()
+
+
+def test_too_few_sequences(here: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = fails(capsys, "train", model, "--data", texts_file(here), "--samples", 50, "-o", "run", *QUICK)
+    assert re.search(r"gives 18 training sequences of 48 tokens.*50 are needed; give --samples 18", said)
+
+
+def test_bad_models(here: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = texts_file(here)
+    config = json.loads((model / "config.json").read_text())
+    for name in ("no-config", "no-weights", "pickle", "unknown", "remote"):
+        (here / name).mkdir()
+        tiny_tokenizer().save_pretrained(here / name)
+    for name in ("no-weights", "pickle"):
+        (here / name / "config.json").write_text(json.dumps(config))
+    (here / "pickle" / "pytorch_model.bin").write_bytes(b"")
+    (here / "unknown" / "config.json").write_text(json.dumps({**config, "model_type": "mamba"}))
+    remote = {**config, "model_type": "odd", "auto_map": {"AutoConfig": "odd.OddConfig"}}
+    (here / "remote" / "config.json").write_text(json.dumps(remote))
+    wanted = {
+        "no-config": "no config.json",
+        "no-weights": "no weights",
+        "pickle": "only as pickle",
+        "unknown": "gpt_neox",
+        "remote": "code of its own",
+        "./absent": "no such model folder",
+        "builtin:huge": "builtin:tiny",
+    }
+    for name, part in wanted.items():
+        said = fails(capsys, "train", name, "--data", data, "-o", "run", *QUICK)
+        assert name in said
+        assert part in said
+        assert not (here / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "parts"),
+    [
+        (["--late-blocks", "0"], ["--late-blocks 0", "1 or more"]),
+        (["--late-blocks", "7"], ["--late-blocks 7", "6 blocks"]),
+        (["--length", "513"], ["--length 513", "512 positions"]),
+        (["--device", "cuda:99"], ["--device cuda:99", "cpu"]),
+        (["--device", "meta"], ["--device meta"]),
+        (["--lr", "-1", "--rank", "0", "--heldout", "2"], ["--lr -1", "--rank 0", "--heldout 2"]),
+        (["--target-modules", "q_proj", "nope"], ["--target-modules nope", "q_proj k_proj"]),
+        (["--epochs", "many"], ["--epochs"]),
+    ],
+)
+def test_bad_settings(
+    here: Path, model: Path, capsys: pytest.CaptureFixture[str], flags: list[str], parts: list[str]
+) -> None:
+    said = fails(capsys, "train", model, "--data", texts_file(here), "-o", "run", *QUICK, *flags)  # the last flag wins
+    for part in parts:
+        assert part in said
+    assert not (here / "run").exists()
+
+
+def test_output_that_holds_something(here: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = texts_file(here)
+    (here / "full").mkdir()
+    (here / "full" / "note.txt").write_text("mine")
+    assert "not an empty folder" in fails(capsys, "train", model, "--data", data, "-o", "full", *QUICK)
+    assert [path.name for path in (here / "full").iterdir()] == ["note.txt"]
+    main(["train", str(model), "--data", str(data), "-o", "run", *QUICK])
+    capsys.readouterr()
+    said = fails(capsys, "train", model, "--data", data, "-o", "run", *QUICK)
+    assert "holds another run" in said
+    assert "--resume" in said
+    said = fails(capsys, "train", model, "--data", data, "-o", "run", *QUICK, "--resume", "--seed", 3)
+    assert "--seed was 0, is now 3" in said
+
+
+def test_evaluating_changed_texts_is_refused(here: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With other texts the split would differ, and contexts could be texts that were trained on."""
+    data = texts_file(here)
+    main(["train", str(model), "--data", str(data), "-o", "run", *QUICK])
+    data.write_text("".join(data.read_text().splitlines(keepends=True)[:12]))
+    assert "restore them" in fails(capsys, "evaluate", "run", "--total", 100)
+
+
+def test_contexts_are_never_texts_that_were_trained_on(
+    here: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The training file given again as contexts: only its held-out texts are left."""
+    data = texts_file(here)
+    main(["train", str(model), "--data", str(data), "-o", "run", *QUICK])
+    other = here / "other.jsonl"
+    begin_alike = [json.loads(line)["text"][:150] + " and then another end" for line in data.read_text().splitlines()]
+    other.write_text("".join(json.dumps({"text": text}) + "\n" for text in begin_alike))
+    main(["evaluate", "run", "--total", "130", "--context", "20", "--contexts", str(other), str(other), "--json"])
+    results = json.loads(capsys.readouterr().out)
+    assert results["conditions"]["human"]["ttr"]["n"] == 2, "20 texts, 18 of them trained on; none counted twice"
+    assert "--contexts nope.txt" in fails(capsys, "evaluate", "run", "--contexts", "nope.txt")
+
+
+def test_the_demo_from_start_to_report(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The real command on the embedded model and texts, with a recipe that is over in seconds."""
+    import hyperfit.commands.demo
+    from hyperfit.recipes.presets import tiny
+
+    def short(model: str, data: str) -> Recipe:
+        return dataclasses.replace(
+            tiny(model, data), samples=4, epochs=1, length=32, probe_texts=2, validation_samples=2
+        )
+
+    monkeypatch.setattr(hyperfit.commands.demo, "tiny", short)
+    monkeypatch.setattr(
+        hyperfit.commands.demo,
+        "EvaluationSettings",
+        lambda **given: EvaluationSettings(**given, most_contexts=6, total=132),
+    )
+    main(["demo"])
+    shown = capsys.readouterr().out
+    for part in (
+        "base/",
+        "hyperfitted/",
+        "nucleus",
+        "human",
+        "TTR",
+        "perplexity",
+        "Base, greedy",
+        "runs/demo/report.html",
+    ):
+        assert part in shown
+    page = (here / "runs" / "demo" / "report.html").read_text()
+    assert "builtin:tiny" in page
+    for source in ("builtin:fiction", "builtin:news", "builtin:wiki"):
+        assert source in page
+
+
+def test_bad_evaluation(here: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no run here" in fails(capsys, "evaluate", here / "nothing")
+    main(["train", str(model), "--data", str(texts_file(here)), "-o", "run", *QUICK])
+    capsys.readouterr()
+    said = fails(capsys, "evaluate", "run", "--total", -5, "--decodings", "greedy", "hot", "--seed", -1)
+    for part in ("--total -5", "--decodings hot", "--seed -1"):
+        assert part in said
+    said = fails(capsys, "evaluate", "run", "--total", "9999", "--device", "cuda:99", "--contexts", "nope.txt")
+    for part in ("--total 9999", "--device cuda:99", "--contexts nope.txt"):
+        assert part in said
+    assert not (here / "run" / "evaluation.json").exists()
+
+
+def test_damaged_runs(here: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["train", str(model), "--data", str(texts_file(here)), "-o", "run", *QUICK])
+    capsys.readouterr()
+    run = here / "run"
+    for name, text, part in (
+        ("environment.json", "[1]", "environment.json"),
+        ("events.jsonl", '{"a": 1}\n', "events.jsonl"),
+        ("recipe.json", "[]", "recipe.json"),
+    ):
+        whole = (run / name).read_text()
+        (run / name).write_text(text)
+        assert part in fails(capsys, "report", "run")
+        (run / name).write_text(whole)
+    (run / "adapter" / "adapter_model.safetensors").unlink()
+    assert "adapter_model.safetensors is missing" in fails(capsys, "generate", "run", "--prompt", "plain words")
+
+
+def test_bad_generation(here: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = fails(capsys, "generate", model, "--decoding", "hot", "--new-tokens", 0)
+    for part in ("--prompt", "--decoding hot", "--new-tokens"):
+        assert part in said
+    assert "give at most" in fails(capsys, "generate", model, "--prompt", "abc", "--new-tokens", 600)
+
+
+if __name__ == "__main__":
+    print(flag_list(), end="")

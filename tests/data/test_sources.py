@@ -1,0 +1,381 @@
+"""Reading texts of every kind, and one clear message for everything that cannot be read."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from hyperfit.data.builtin import TEXTS
+from hyperfit.data.sources import Document, read_documents
+from hyperfit.errors import UserError
+
+TWO = ["A goat ate the map.\nThen it slept.", "Wer hat den Käse\u2028versteckt?"]
+"""With a line end and, in the second, a separator that is no line end in JSONL."""
+
+
+def jsonl(path: Path, rows: list[Any]) -> Path:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def parquet(path: Path, **columns: Any) -> Path:
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def texts(source: Path | str, column: str | None = None) -> list[str]:
+    """The texts of a source that sets nothing apart."""
+    documents, heldout = read_documents(str(source), column)
+    assert heldout == []
+    return [document.text for document in documents]
+
+
+def problems(source: Path | str, column: str | None = None) -> tuple[str, ...]:
+    with pytest.raises(UserError) as caught:
+        read_documents(str(source), column)
+    return caught.value.problems
+
+
+def problem(source: Path | str, column: str | None = None) -> str:
+    """The one problem that a source has."""
+    found = problems(source, column)
+    assert len(found) == 1
+    return found[0]
+
+
+# What can be read
+
+
+def test_txt_is_one_document(tmp_path: Path) -> None:
+    path = tmp_path / "goat.txt"
+    path.write_text(TWO[0] + "\n\n" + TWO[1], encoding="utf-8")
+    assert read_documents(str(path)) == ([Document(TWO[0] + "\n\n" + TWO[1], str(path))], [])
+
+
+def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "marked.txt"
+    path.write_bytes(b"\xef\xbb\xbfgoat")
+    assert texts(path) == ["goat"]
+
+
+def test_jsonl_is_a_document_a_row_named_by_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    lines = [json.dumps({"text": TWO[0]}), "", json.dumps({"id": 7, "text": TWO[1]}, ensure_ascii=False)]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    assert read_documents(str(path))[0] == [Document(TWO[0], f"{path}:1"), Document(TWO[1], f"{path}:3")]
+
+
+def test_jsonl_rows_without_text_are_passed_over(tmp_path: Path) -> None:
+    rows = [{"text": "goat"}, {"text": None}, {"text": " \n"}, {"note": 3}, {"text": "map"}]
+    assert texts(jsonl(tmp_path / "gaps.jsonl", rows)) == ["goat", "map"]
+
+
+def test_csv_fields_may_hold_line_ends_commas_and_quotes(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text('id,text\n1,"one,\n""two""\n\nthree"\n2,plain\n', encoding="utf-8")
+    documents, _ = read_documents(str(path))
+    assert documents == [Document('one,\n"two"\n\nthree', f"{path}:1"), Document("plain", f"{path}:2")]
+
+
+def test_csv_reads_a_text_of_millions_of_characters(tmp_path: Path) -> None:
+    long = "A goat ate the map.\n" * 150_000
+    path = tmp_path / "long.csv"
+    path.write_text(f'text,n\nshort,1\n"{long}",2\nshort again,3\n', encoding="utf-8")
+    assert texts(path) == ["short", long, "short again"]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())], ids=str)
+def test_parquet_strings_of_any_kind(tmp_path: Path, kind: pa.DataType) -> None:
+    path = parquet(tmp_path / "rows.parquet", text=pa.array([TWO[0], None, TWO[1]]).cast(kind), n=[1, 2, 3])
+    assert read_documents(str(path))[0] == [Document(TWO[0], f"{path}:1"), Document(TWO[1], f"{path}:3")]
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Callable[[dict[str, list[Any]]], list[Path]]:
+    """The same table in every format."""
+
+    def write(columns: dict[str, list[Any]]) -> list[Path]:
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        csv = tmp_path / "t.csv"
+        csv.write_text("\n".join(",".join(map(str, line)) for line in (columns, *(row.values() for row in rows))))
+        return [jsonl(tmp_path / "t.jsonl", rows), csv, parquet(tmp_path / "t.parquet", **columns)]
+
+    return write
+
+
+Tables = Callable[[dict[str, list[Any]]], list[Path]]
+
+
+def test_the_text_column_is_found(tables: Tables) -> None:
+    for path in tables({"title": ["T", "U"], "text": ["goat", "map"], "n": [1, 2]}):
+        assert texts(path) == ["goat", "map"]
+    for path in tables({"n": [1, 2], "story": ["goat", "map"]}):
+        assert texts(path) == ["goat", "map"], "the only column of strings"
+
+
+def test_the_text_column_is_named(tables: Tables) -> None:
+    for path in tables({"title": ["T", "U"], "text": ["goat", "map"]}):
+        assert texts(path, "title") == ["T", "U"]
+
+
+def test_folder_is_read_to_its_depth_in_the_order_of_names(tmp_path: Path) -> None:
+    deep = tmp_path / "b" / "c"
+    deep.mkdir(parents=True)
+    (tmp_path / "z.txt").write_text("last")
+    (tmp_path / "a.txt").write_text("first")
+    (tmp_path / "cover.png").write_bytes(b"\x89PNG\0")
+    jsonl(deep / "rows.jsonl", [{"text": "second"}, {"text": "third"}])
+    (deep / "rows.csv").write_text("text\nbefore second\n")
+    parquet(tmp_path / "b" / "d.parquet", text=["fourth"])
+    assert texts(tmp_path) == ["first", "before second", "second", "third", "fourth", "last"]
+
+
+def test_folder_with_train_and_heldout_is_split_so(tmp_path: Path) -> None:
+    for part, names in (("train", "ab"), ("heldout", "c")):
+        (tmp_path / part / "more").mkdir(parents=True)
+        for name in names:
+            (tmp_path / part / "more" / f"{name}.txt").write_text(name)
+    train, heldout = read_documents(str(tmp_path))
+    assert [document.text for document in train] == ["a", "b"]
+    assert [document.text for document in heldout] == ["c"]
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_builtin_texts_are_split(name: str) -> None:
+    train, heldout = read_documents(f"builtin:{name}")
+    assert train
+    assert heldout
+    assert {Path(document.origin).parent.name for document in train} == {"train"}
+    assert {Path(document.origin).parent.name for document in heldout} == {"heldout"}
+
+
+# Data sets as the hub serves them: `datasets` loads a local folder in the same way
+
+
+@pytest.fixture
+def data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a data set with two splits and two configurations."""
+    folder = tmp_path / "tales"
+    folder.mkdir()
+    for name, rows in {"short-train": ["goat", "map"], "short-test": ["owl"], "long-train": ["epic"]}.items():
+        jsonl(folder / f"{name}.jsonl", [{"n": 1, "story": row} for row in rows])
+    (folder / "README.md").write_text(
+        """\
+---
+configs:
+- config_name: short
+  default: true
+  data_files:
+  - {split: train, path: short-train.jsonl}
+  - {split: test, path: short-test.jsonl}
+- config_name: long
+  data_files:
+  - {split: train, path: long-train.jsonl}
+---
+"""
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    datasets.disable_progress_bars()
+    return "tales"
+
+
+@pytest.mark.parametrize(
+    ("rest", "expected"),
+    [
+        (":", ["goat", "map"]),
+        (":short", ["goat", "map"]),
+        (":long", ["epic"]),
+        (":short:test", ["owl"]),
+        ("::test", ["owl"]),
+    ],
+)
+def test_data_set_with_config_and_split(data_set: str, rest: str, expected: list[str]) -> None:
+    documents, heldout = read_documents(data_set + rest)
+    assert [document.text for document in documents] == expected
+    assert documents[0].origin == f"{data_set}{rest}:1"
+    assert heldout == []
+
+
+def test_hub_name_is_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def load(*args: Any, **kwargs: Any) -> datasets.Dataset:
+        calls.append((args, kwargs))
+        return datasets.Dataset.from_dict({"text": ["goat", None, "map"]})
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    for source in ("org/tales", "org/tales:short", "org/tales:short:test[:10%]", "tales"):
+        assert texts(source) == ["goat", "map"]
+    assert calls == [
+        (("org/tales", None), {"split": "train"}),
+        (("org/tales", "short"), {"split": "train"}),
+        (("org/tales", "short"), {"split": "test[:10%]"}),
+        (("tales", None), {"split": "train"}),
+    ]
+
+
+def test_hub_data_set_without_a_text_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = datasets.Dataset.from_dict({"title": ["T"], "story": ["goat"], "n": [1]})
+    monkeypatch.setattr(datasets, "load_dataset", lambda *args, **kwargs: rows)
+    message = problem("org/tales")
+    assert message.startswith("--data org/tales: ")
+    assert "--text-column" in message
+    assert "title, story, n" in message
+    assert problem("org/tales", "n").startswith("--text-column n: in org/tales this column does not hold strings")
+    assert texts("org/tales", "story") == ["goat"]
+
+
+def test_hub_data_set_without_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = datasets.Dataset.from_dict({"text": ["", " "]})
+    monkeypatch.setattr(datasets, "load_dataset", lambda *args, **kwargs: rows)
+    assert problem("org/tales") == "--data org/tales: holds no text; remove it or name another"
+
+
+def test_hub_data_set_that_cannot_be_loaded(data_set: str) -> None:
+    for source in ("org/no-such-tales", "no-such-tales", f"{data_set}:short:validation", f"{data_set}:medium"):
+        message = problem(source)
+        assert message.startswith(f"--data {source}: neither a file or folder here nor a hub data set")
+        assert "ORG/NAME[:CONFIG[:SPLIT]]" in message
+        assert "name another" in message
+
+
+# What cannot be read
+
+
+@pytest.mark.parametrize(
+    "source", ["no-such.txt", "no-such.parquet", "./folder", "/no/such/folder", "a/b/c", "~/texts"]
+)
+def test_no_such_file(source: str) -> None:
+    message = problem(source)
+    assert message.startswith(f"--data {source}: no such file or folder")
+    assert str(Path.cwd()) in message
+    assert "name another" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says", "remedy"),
+    [
+        ("empty.txt", b"", "the file is empty", "remove it or name another"),
+        ("empty.parquet", b"", "the file is empty", "remove it or name another"),
+        ("blank.txt", b" \n\t\n", "holds no text", "remove it or name another"),
+        ("blank.jsonl", b"\n\n", "holds no text", "remove it or name another"),
+        ("blank-rows.jsonl", b'{"text": ""}\n{"text": "  "}\n', "holds no text", "remove it or name another"),
+        ("header.csv", b"text,n\n", "holds no text", "remove it or name another"),
+        ("latin.txt", "Käse".encode("latin-1"), "not UTF-8 text (byte 1 is 0xe4)", "convert it"),
+        ("marked.txt", b"\xef\xbb\xbfK\xe4se", "not UTF-8 text (byte 4 is 0xe4)", "convert it"),
+        ("latin.jsonl", '{"text": "Käse"}'.encode("latin-1"), "not UTF-8 text (byte 11 is 0xe4)", "convert it"),
+        ("latin.csv", "text\nKäse".encode("latin-1"), "not UTF-8 text (byte 6 is 0xe4)", "convert it"),
+        ("wide.txt", "goat".encode("utf-16"), "not UTF-8 text (byte 0 is 0xff)", "convert it"),
+        ("binary.txt", b"goat\0map", "binary, not text (byte 4 is NUL)", "remove it or name another"),
+        ("binary.csv", b"text\ngoat\0map", "binary, not text (byte 9 is NUL)", "remove it or name another"),
+        ("broken.jsonl", b'{"text": "a"}\n\n{"text": "b"\n', "line 3 cannot be read as JSON", "mend or remove it"),
+        ("three.jsonl", b'{"text": "a"}\n{\n[\n]\n', "line 2 cannot be read as JSON", "mend or remove it"),
+        ("half.jsonl", b'{"text": "\\ud83d"}\n', "line 1 cannot be read as JSON", "mend or remove it"),
+        ("deep.jsonl", b"[" * 100_000, "line 1 cannot be read as JSON", "mend or remove it"),
+        ("list.jsonl", b'{"text": "a"}\n["b"]\n', "line 2 is not an object with named fields", "mend or remove it"),
+        ("ragged.csv", b"text,n\ngoat,1\nmap\n", "cannot be read as .csv", "mend or remove it"),
+        ("junk.parquet", b"PAR1 and nothing else", "cannot be read as .parquet", "mend or remove it"),
+        ("twice.csv", b"text,text\ngoat,map\n", "stands more than once", "--text-column"),
+        ("book.pdf", b"%PDF-1.7", "cannot read .pdf", "give .txt, .jsonl, .csv, .parquet"),
+        ("README", b"goat", "cannot read a file with no ending", "give .txt, .jsonl, .csv, .parquet"),
+    ],
+)
+def test_bad_file(tmp_path: Path, name: str, content: bytes, says: str, remedy: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    message = problem(path)
+    assert message.startswith(f"--data {path}: ")
+    assert says in message
+    assert remedy in message
+
+
+def test_broken_jsonl_says_how_many_lines_are(tmp_path: Path) -> None:
+    path = tmp_path / "broken.jsonl"
+    path.write_text('{"text": "a"}\n{\n}\n"b"\n')
+    assert "line 2 " in problem(path)
+    assert ", and 2 more like it" in problem(path)
+
+
+def test_file_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "locked.txt"
+    path.write_text("goat")
+
+    def locked(self: Path) -> bytes:  # a real lock would not hold where tests run as root
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "read_bytes", locked)
+    message = problem(path)
+    assert message.startswith(f"--data {path}: cannot be read (Permission denied)")
+    assert "name another" in message
+
+
+def test_no_text_column_lists_the_columns(tables: Tables) -> None:
+    for path in tables({"title": ["T"], "story": ["goat"], "n": [1]}):
+        message = problem(path)
+        assert message.startswith(f"--data {path}: ")
+        assert "--text-column" in message
+        assert message.endswith("title, story, n")
+
+
+def test_text_column_of_numbers(tables: Tables) -> None:
+    for path in tables({"title": ["T"], "story": ["goat"], "text": [1]}):
+        assert problem(path).startswith(f"--data {path}: a column named text does not hold strings")
+
+
+def test_named_column_that_is_missing_or_no_text(tables: Tables) -> None:
+    for path in tables({"text": ["goat"], "n": [1]}):
+        for name, reason in (("body", "is not there"), ("n", "does not hold strings")):
+            message = problem(path, name)
+            assert message.startswith(f"--text-column {name}: in {path} this column {reason}")
+            assert message.endswith("text, n")
+
+
+def test_jsonl_column_that_holds_strings_only_in_part(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "mixed.jsonl", [{"text": "goat"}, {"text": 3}])
+    assert "does not hold strings" in problem(path)
+
+
+def test_folder_without_readable_files(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "cover.png").write_bytes(b"\x89PNG")
+    (tmp_path / "folder.txt").mkdir()
+    message = problem(tmp_path)
+    assert message.startswith(f"--data {tmp_path}: no .txt, .jsonl, .csv, .parquet file")
+    assert "name another" in message
+
+
+def bad_files(folder: Path) -> list[str]:
+    """Put three bad files and a good one into a folder; how their messages begin, in the order of names."""
+    folder.mkdir(exist_ok=True)
+    (folder / "a.txt").write_bytes(b"\xff")
+    (folder / "b.txt").write_text("goat")
+    (folder / "c.jsonl").write_text("{")
+    (folder / "d.parquet").write_text("junk")
+    return [f"--data {folder / name}: " for name in ("a.txt", "c.jsonl", "d.parquet")]
+
+
+def test_all_bad_files_of_a_folder_are_reported(tmp_path: Path) -> None:
+    expected = bad_files(tmp_path)
+    found = problems(tmp_path)
+    assert len(found) == len(expected)
+    assert all(message.startswith(start) for message, start in zip(found, expected, strict=True))
+
+
+def test_bad_files_of_both_parts_are_reported(tmp_path: Path) -> None:
+    expected = bad_files(tmp_path / "train") + bad_files(tmp_path / "heldout")
+    found = problems(tmp_path)
+    assert len(found) == len(expected)
+    assert all(message.startswith(start) for message, start in zip(found, expected, strict=True))
+
+
+def test_unknown_builtin() -> None:
+    for name in ("poems", "", "../models"):
+        message = problem(f"builtin:{name}")
+        assert message.startswith(f"--data builtin:{name}: no such embedded text")
+        assert all(f"builtin:{known}" in message for known in TEXTS)

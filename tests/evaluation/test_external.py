@@ -1,0 +1,133 @@
+"""Texts from elsewhere: whole runs of the command line, and what is wrong with a file, line by line."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hyperfit.cli import main
+from hyperfit.metrics.copying.training_index import TrainingIndex
+from hyperfit.metrics.score import copies, score
+
+
+def lines(path: Path, *rows: Any) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> list[str]:
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    assert ended.value.code == 2
+    return capsys.readouterr().err.splitlines()
+
+
+def test_scores_by_hand() -> None:
+    scores = score({"a": [[1, 2, 1, 2], [3, 4, 5, 6]]}, [[0, 1, 2, 9], [4, 5, 6]], {"a": ["x y x y", "u v w z"]})["a"]
+    assert scores.per_text["longest_overlap"] == [2, 3]
+    assert scores.per_text["bigram_repetition"] == pytest.approx([1 / 3, 0])
+    assert all(map(math.isnan, scores.per_text["ttr"]))
+    assert scores.per_text["novel_4grams"] == [1, 1]
+    assert scores.pooled["distinct_1"].value == 6 / 8
+    summary = scores.summary()
+    assert (summary["most_overlap"], summary["long_overlap_share"]["value"]) == (3, 0)
+    assert summary["ttr"] == {"value": None, "low": None, "high": None, "n": 0}
+    assert summary["ttr_by_position"] == []
+    assert not {"longest_overlap", "dataset_bleu"} & set(score({"a": [[1]]}, None, {"a": ["x"]})["a"].per_text)
+
+
+def test_positions_by_hand() -> None:
+    scores = score({"a": [[1] * 96 + list(range(2, 34)), [1] * 96]}, None, {"a": ["x", "y"]})["a"]
+    assert [(end, value.value, value.n) for end, value in scores.by_position] == [
+        (96, pytest.approx(1 / 96), 2),
+        (128, pytest.approx(33 / 96), 1),
+    ]
+
+
+def test_copies_by_hand() -> None:
+    training = [[7, 7], list(range(20))]
+    texts = {"a": [[50, *range(3, 12), 51], [1, 2]], "b": [[60]]}
+
+    def decode(ids: Any) -> str:
+        return "".join(f"{token} " for token in ids)
+
+    found = copies(texts, TrainingIndex(training), training, decode)
+    assert found["b"] == []
+    (row,) = found["a"]
+    assert (row["text"], row["overlap"]) == (0, 9)
+    assert row["pieces"] == [["50 ", None], ["3 4 5 6 7 8 9 10 11 ", 1], ["51 ", None]]
+    assert row["documents"]["1"]["name"] == "training sequence 2"
+    assert row["documents"]["1"]["begins"] == "0 1 2 3 4 5 6 7 8 9 10 11 …"
+
+
+def test_texts_from_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    story = "The ferry left the island at noon, and nobody on the quay had thought to wave at it."
+    (tmp_path / "story.txt").write_text(story)
+    rows = [
+        {"context": "It rained.", "continuation": f" {story}", "model": "m_1", "reference": " They went home."},
+        {"context": "It rained.", "continuation": " and so" * 60, "model": "other", "reference": " They went home."},
+    ]
+    file = lines(tmp_path / "texts.jsonl", *rows)
+    out = tmp_path / "out"
+    main(["evaluate", "--texts", str(file), "--training", str(tmp_path / "story.txt"), "-o", str(out), "--json"])
+    printed = capsys.readouterr()
+    results = json.loads(printed.out)
+    assert "m_1: 1 of 1 texts are shorter than 96 tokens" in printed.err
+    assert list(results["conditions"]) == ["m_1", "other", "human"]
+    assert results["conditions"]["human"]["mtld"]["n"] <= 1
+    assert results["conditions"]["m_1"]["long_overlap_share"]["value"] == 1
+    assert results["conditions"]["other"]["loop_share"]["value"] == 1
+    assert results["copies"]["m_1"][0]["documents"]["0"]["name"] == "story.txt"
+    tables = results.pop("tables")
+    assert results == json.loads((out / "evaluation.json").read_text())
+    assert "table3" not in tables
+    assert r"m\_1" in (out / "tables" / "table2.tex").read_text()
+
+    main(["evaluate", "--texts", str(file)])
+    shown = capsys.readouterr().out
+    assert "Table 1. Diversity" in shown
+    assert "Table 2" not in shown
+    assert "–" in shown
+
+
+def test_each_bad_line_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "texts.jsonl"
+    bad = ["{broken", "", "[1]", '{"context": 3}', '{"continuation": "x", "model": "a\\u001bb"}']
+    file.write_text("\n".join(['{"continuation": "x"}', *bad]))
+    said = fails(capsys, "evaluate", "--texts", file, "--training", "nope.txt")
+    assert [line.partition(", line ")[2][:2] for line in said[:-1]] == ["2:", "4:", "5:", "5:", "6:"]
+    assert "--training nope.txt" in said[-1]
+    assert "cannot be read" in fails(capsys, "evaluate", "--texts", tmp_path / "none.jsonl")[0]
+    file.write_text("\n")
+    assert "holds no line" in fails(capsys, "evaluate", "--texts", file)[0]
+
+
+def test_texts_of_a_human_are_the_references(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "texts.jsonl"
+    rows = [{"continuation": "one two", "model": "human"}, {"continuation": "three", "model": "m", "reference": "four"}]
+    file.write_text("\n".join(json.dumps(row) for row in rows))
+    main(["evaluate", "--texts", str(file), "--json"])
+    conditions = json.loads(capsys.readouterr().out)["conditions"]
+    assert list(conditions) == ["m", "human"]
+    assert conditions["human"]["self_bleu"]["n"] == 2
+
+
+def test_what_lies_beside_the_tables_stays(tmp_path: Path) -> None:
+    file, own = tmp_path / "texts.jsonl", tmp_path / "out" / "tables" / "mine.csv"
+    file.write_text('{"continuation": "one two"}\n')
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+    main(["evaluate", "--texts", str(file), "-o", str(tmp_path / "out")])
+    assert own.read_text() == "mine"
+    assert (own.parent / "table1.tex").is_file()
+
+
+def test_a_run_or_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for both in (["run", "--texts", "x.jsonl"], []):
+        (line,) = fails(capsys, "evaluate", *both)
+        assert "give either a RUN, before any flag that takes several values, or texts" in line
+    assert "--seed: is not for --texts" in fails(capsys, "evaluate", "--texts", "x.jsonl", "--seed", 3)[0]
+    said = fails(capsys, "evaluate", "run", "--training", "builtin:news", "-o", "there")
+    assert [line.split()[1] for line in said] == ["--training:", "--output:"]

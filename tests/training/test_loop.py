@@ -1,0 +1,466 @@
+"""Training: the loop's arithmetic, the stop rule, reproducibility, resume after any kind of end."""
+
+import dataclasses
+import itertools
+import json
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+
+from conftest import tiny_bpe
+from hyperfit.errors import UserError
+from hyperfit.models.loading import load_model
+from hyperfit.recipes.recipe import Recipe
+from hyperfit.runs.directory import RunDir
+from hyperfit.runs.result import load_any, save_result
+from hyperfit.training.loop import epoch_order, train
+from small_runs import assert_same, events, quiet, recipe_for, weights
+from tiny_models import tiny_model
+
+
+def test_every_sequence_is_in_every_epoch_exactly_once(world: tuple[str, str]) -> None:
+    recipe = recipe_for(world, batch_size=3, accumulate=2)
+    first, second = (epoch_order(recipe, epoch, 20, 1) for epoch in (0, 1))
+    assert [len(rows) for rows in first] == [6, 6, 6, 2]
+    assert sorted(itertools.chain(*first)) == sorted(itertools.chain(*second)) == list(range(20))
+    assert first != second
+    assert first == epoch_order(recipe, 0, 20, 1)
+
+
+def test_full_training_equals_a_plain_loop(world: tuple[str, str], tmp_path: Path) -> None:
+    """Ten lines of torch, no accelerate, no batching over the texts: the same weights within rounding."""
+    from hyperfit.data.corpus import build_corpus
+    from hyperfit.models.loading import load_tokenizer
+
+    recipe = recipe_for(world, method="full", epochs=2, batch_size=5)
+    train(recipe, tmp_path / "run", notify=quiet)
+    rows = build_corpus(recipe, load_tokenizer(recipe.model)).train
+    model = load_model(recipe.model, device=torch.device("cpu"), dtype=torch.float32)
+    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.lr or 0)
+    losses = []
+    for epoch in range(2):
+        total = 0.0
+        for update in epoch_order(recipe, epoch, len(rows), 1):
+            optimizer.zero_grad()
+            loss = torch.stack(
+                [F.cross_entropy(model(row[None]).logits[0, :-1], row[1:]) for row in rows[update]]
+            ).mean()
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(update)
+        losses.append(total / len(rows))
+    trained = weights(tmp_path / "run")
+    for name, parameter in model.named_parameters():
+        if name in trained:
+            torch.testing.assert_close(trained[name], parameter.detach(), rtol=1e-3, atol=2e-4)
+    logged = [event["train_loss"] for event in events(tmp_path / "run") if event["event"] == "epoch"][1:]
+    assert logged == pytest.approx(losses, abs=1e-4)
+
+
+def test_accumulation_changes_nothing_but_rounding(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.optim, "AdamW", torch.optim.SGD)
+    train(recipe_for(world, method="full", batch_size=4), tmp_path / "whole", notify=quiet)
+    train(recipe_for(world, method="full", batch_size=2, accumulate=2), tmp_path / "parts", notify=quiet)
+    one, two = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=2e-4)
+
+
+def test_stops_at_the_goal_and_says_so(world: tuple[str, str], tmp_path: Path) -> None:
+    said: list[str] = []
+    run = train(
+        recipe_for(world, epochs=400, stop_loss=1.0, method="full", probe_every=0), tmp_path / "run", notify=said.append
+    )
+    rows = events(run.path)
+    end, last = rows[-1], rows[-2]
+    assert end["event"] == "end"
+    assert end["reason"] == "loss"
+    assert last["train_loss"] <= 1.0  # type: ignore[operator]
+    assert all(row["train_loss"] is None or row["train_loss"] > 1.0 for row in rows[:-2])  # type: ignore[operator]
+    assert last["val_loss"] is not None, "the last epoch is always probed"
+    assert "near-zero loss (at most 1.0) reached" in said[-1]
+
+
+def test_says_when_the_goal_was_not_reached(world: tuple[str, str], tmp_path: Path) -> None:
+    said: list[str] = []
+    run = train(recipe_for(world, epochs=1, stop_loss=0.05), tmp_path / "run", notify=said.append)
+    assert run.end is not None
+    assert run.end["reason"] == "epochs"
+    assert "NOT reached" in said[-1]
+
+
+@pytest.mark.parametrize("method", ["late-lora", "full"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_same_command_gives_the_same_bytes(
+    world: tuple[str, str], tmp_path: Path, method: str, precision: str
+) -> None:
+    recipe = recipe_for(world, method=method, precision=precision)
+    for name in ("one", "two"):
+        train(recipe, tmp_path / name, notify=quiet)
+    assert events(tmp_path / "one") == events(tmp_path / "two")
+    assert_same(tmp_path / "one", tmp_path / "two")
+
+
+def test_trained_weights_are_saved_in_fp32_even_under_bf16(world: tuple[str, str], tmp_path: Path) -> None:
+    for method in ("late-lora", "full"):
+        train(recipe_for(world, method=method, precision="bf16", epochs=1), tmp_path / method, notify=quiet)
+        assert {tensor.dtype for tensor in weights(tmp_path / method).values()} == {torch.float32}
+
+
+def test_an_autocast_around_it_is_refused(world: tuple[str, str], tmp_path: Path) -> None:
+    with torch.autocast("cpu", torch.bfloat16), pytest.raises(UserError, match="train outside of it"):
+        train(recipe_for(world), tmp_path / "run", notify=quiet)
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_seed_gives_another_run(world: tuple[str, str], tmp_path: Path) -> None:
+    for seed in (0, 1):
+        train(recipe_for(world, seed=seed, epochs=1), tmp_path / str(seed), notify=quiet)
+    one, two = weights(tmp_path / "0"), weights(tmp_path / "1")
+    assert any(not torch.equal(one[name], two[name]) for name in one)
+
+
+def test_no_validation_without_held_out_texts(world: tuple[str, str], tmp_path: Path) -> None:
+    run = train(recipe_for(world, heldout=0, epochs=1), tmp_path / "run", notify=quiet)
+    assert run.events("epoch")[-1]["val_loss"] is None
+    assert run.events("epoch")[-1]["ttr"] is None
+
+
+@pytest.mark.parametrize("late_updates", [1, 5, 7])
+@pytest.mark.parametrize("method", ["late-lora", "full"])
+def test_an_interrupted_run_goes_on_bit_for_bit(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late_updates: int, method: str
+) -> None:
+    recipe = recipe_for(world, method=method)
+    train(recipe, tmp_path / "whole", notify=quiet)
+    import hyperfit.training.loop as module
+
+    done = 0
+    real = module.Loop.update
+
+    def counting(*arguments: object) -> bool:
+        nonlocal done
+        done += 1
+        if done == late_updates:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module.Loop, "update", counting)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "broken", notify=quiet)
+    assert events(tmp_path / "broken")[-1]["reason"] == "interrupted"
+    train(recipe, tmp_path / "broken", resume=True, notify=quiet)
+    assert_same(tmp_path / "whole", tmp_path / "broken")
+    assert events(tmp_path / "whole") == events(tmp_path / "broken")
+    assert not (tmp_path / "broken" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("method", ["late-lora", "full"])
+def test_a_kept_epoch_is_the_run_that_was_to_end_there(world: tuple[str, str], tmp_path: Path, method: str) -> None:
+    recipe = recipe_for(world, method=method, epochs=4, probe_every=3, greedy_every=0)
+    run = train(dataclasses.replace(recipe, keep_every=2), tmp_path / "long", notify=quiet)
+    short = train(dataclasses.replace(recipe, epochs=2), tmp_path / "short", notify=quiet)
+    assert list(run.kept) == [2], "the last epoch is the result itself"
+    kept = run.kept[2]
+    assert_same(kept.path, short.path)
+    assert events(kept.path) == events(short.path)
+    assert kept.recipe == short.recipe
+    assert kept.environment == short.environment | {"prefix_cache": kept.environment["prefix_cache"]}
+    assert kept.result.name == short.result.name
+    assert {file.name for file in kept.result.iterdir()} == {file.name for file in short.result.iterdir()}
+    before = run.kept[2].events_file.read_bytes()
+    train(kept.recipe, kept.path, resume=True, notify=quiet)
+    assert kept.events_file.read_bytes() == before, "it has ended"
+
+
+def test_kept_epochs_survive_an_interruption(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import hyperfit.training.loop as module
+
+    recipe = recipe_for(world, epochs=4, keep_every=1, checkpoint_every=4)
+    whole = train(recipe, tmp_path / "whole", notify=quiet)
+    real = module.Loop.keep
+
+    def keep_and_fail(loop: module.Loop, loss: float) -> None:
+        real(loop, loss)
+        if loop.state.epoch == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(module.Loop, "keep", keep_and_fail)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "broken", notify=quiet)
+    monkeypatch.undo()
+    broken = train(recipe, tmp_path / "broken", resume=True, notify=quiet)
+    assert list(broken.kept) == list(whole.kept) == [1, 2, 3]
+    for epoch, kept in whole.kept.items():
+        assert_same(kept.path, broken.kept[epoch].path)
+        assert events(kept.path) == events(broken.kept[epoch].path)
+
+
+def test_adapters_below_the_last_blocks_have_a_prefix_too(world: tuple[str, str], tmp_path: Path) -> None:
+    recipe = recipe_for(world, method="lora", blocks=(2, 3))
+    runs = [train(recipe, tmp_path / mode, prefix_cache=mode, notify=quiet) for mode in ("required", "off")]  # type: ignore[arg-type]
+    assert runs[0].environment["prefix_cache"]["blocks"] == 2
+    assert runs[0].environment["adapted_blocks"] == [2, 3]
+    assert_same(runs[0].path, runs[1].path)
+    assert events(runs[0].path) == events(runs[1].path)
+
+
+def test_an_interrupted_epoch_counts_all_its_seconds(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a clock that goes forward by one second an update."""
+    import hyperfit.training.loop as module
+
+    now, real = 0, module.Loop.update
+
+    def ticking(*arguments: object) -> bool:
+        nonlocal now
+        now += 1
+        if now == stop_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module.Loop, "update", ticking)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: float(now)))
+    stop_at = 0
+    whole = train(recipe_for(world), tmp_path / "whole", notify=quiet)
+    seconds = [event["seconds"] for event in whole.events("epoch")]
+    assert len(set(seconds[1:])) == 1
+    assert seconds[1] > 2
+    stop_at = now + int(seconds[1]) + 2
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe_for(world), tmp_path / "broken", notify=quiet)
+    broken = train(recipe_for(world), tmp_path / "broken", resume=True, notify=quiet)
+    assert [event["seconds"] for event in broken.events("epoch")] == seconds
+
+
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
+"""As in this process (families.py): the order of a sum, and so its rounding, depends on the threads."""
+
+CHILD = """
+import json, sys
+from pathlib import Path
+from hyperfit.recipes.recipe import Recipe
+from hyperfit.training.loop import train
+train(Recipe.from_dict(json.loads(sys.argv[1])), Path(sys.argv[2]), resume=True, notify=lambda line: None)
+"""
+PLAIN = "import torch; torch.optim.AdamW = torch.optim.SGD\n"
+"""Adam does not see the scale of gradients; with plain descent a wrong scale shows."""
+
+
+def test_a_killed_run_goes_on_bit_for_bit(world: tuple[str, str], tmp_path: Path) -> None:
+    """A real process, killed with SIGKILL again and again at different moments, until it comes to its end."""
+    recipe = recipe_for(world, epochs=30)
+    train(recipe, tmp_path / "whole", notify=quiet)
+    run = tmp_path / "killed"
+    command = [sys.executable, "-c", CHILD, json.dumps(recipe.to_dict()), str(run)]
+    kills, moments = 0, random.Random(0)
+    for wanted in (1, 300, 1200, 2500):  # bytes of the log that must be there, and then a random while
+        child = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=ONE_THREAD)
+        log = run / "events.jsonl"
+        while child.poll() is None and not (log.exists() and log.stat().st_size >= wanted):
+            time.sleep(0.001)
+        time.sleep(moments.uniform(0, 0.2))
+        child.kill()
+        kills += child.wait() == -signal.SIGKILL
+    assert kills >= 2, "the process was too quick to be killed"
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL, env=ONE_THREAD)
+    assert_same(tmp_path / "whole", run)
+    assert events(tmp_path / "whole") == events(run)
+
+
+def test_a_damaged_newest_checkpoint_falls_back(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = recipe_for(world)
+    train(recipe, tmp_path / "whole", notify=quiet)
+    monkeypatch.setattr(RunDir, "discard_checkpoints", lambda self: None)
+    run = train(recipe, tmp_path / "run", notify=quiet)
+    _, newest = sorted((run.path / "checkpoints").iterdir())
+    tensors = newest / "state.safetensors"
+    raw = bytearray(tensors.read_bytes())
+    raw[-1] ^= 1
+    tensors.write_bytes(bytes(raw))
+    lines = run.events_file.read_text().splitlines(keepends=True)
+    run.events_file.write_text("".join(lines[:-1]))
+    said: list[str] = []
+    train(recipe, run.path, resume=True, notify=said.append)
+    assert any("damaged" in line and newest.name in line for line in said)
+    assert any("going on after update" in line for line in said)
+    assert_same(tmp_path / "whole", run.path)
+
+
+def test_a_finished_run_is_left_alone(world: tuple[str, str], tmp_path: Path) -> None:
+    recipe = recipe_for(world, epochs=1)
+    run = train(recipe, tmp_path / "run", notify=quiet)
+    before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.is_file()}
+    said: list[str] = []
+    train(recipe, run.path, resume=True, notify=said.append)
+    assert "ended already" in said[-1]
+    assert before == {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(("call", "where"), [(5, "loss"), (4, "gradient"), (8, "gradient")])
+def test_nan_stops_and_keeps_the_last_good_state(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int, where: str
+) -> None:
+    """NaN in a loss, and in the gradients of an epoch's last update (4 updates an epoch), where no loss shows it."""
+    import hyperfit.training.loop as module
+
+    real = module.SequenceLoss.forward
+    calls = 0
+
+    def failing(*arguments: object) -> tuple[torch.Tensor, torch.Tensor]:
+        nonlocal calls
+        calls += 1
+        loss, part = real(*arguments)  # type: ignore[arg-type]
+        if calls == call and where == "loss":
+            return loss * math.nan, part * math.nan
+        if calls == call:
+            part.register_hook(lambda gradient: gradient * math.nan)
+        return loss, part
+
+    monkeypatch.setattr(module.SequenceLoss, "forward", failing)
+    with pytest.raises(UserError, match=r"--lr 0.01: loss or weights became NaN.*smaller --lr"):
+        train(recipe_for(world), tmp_path / "run", prefix_cache="off", notify=quiet)
+    run = RunDir.open(tmp_path / "run")
+    assert run.end is not None
+    assert run.end["reason"] == "nan"
+    checkpoint = run.newest_checkpoint(quiet)
+    assert (checkpoint is None) == (call == 4), "the last good state is that of the epoch before"
+    if checkpoint is not None:
+        saved = load_file(checkpoint.path / "state.safetensors")
+        assert all(torch.isfinite(tensor).all() for tensor in saved.values())
+    with pytest.raises(UserError, match="training diverged"):
+        train(recipe_for(world), tmp_path / "run", resume=True, notify=quiet)
+
+
+def test_resume_refuses_a_changed_recipe_and_names_the_change(world: tuple[str, str], tmp_path: Path) -> None:
+    recipe = recipe_for(world, epochs=1)
+    train(recipe, tmp_path / "run", notify=quiet)
+    changed = dataclasses.replace(recipe, lr=0.5, rank=2)
+    with pytest.raises(UserError, match=r"--rank was 4, is now 2; .*--lr was 0.01, is now 0.5"):
+        train(changed, tmp_path / "run", resume=True, notify=quiet)
+
+
+def test_resume_refuses_changed_texts(world: tuple[str, str], tmp_path: Path) -> None:
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    for path in Path(world[1]).iterdir():
+        (texts / path.name).write_text(path.read_text())
+    recipe = recipe_for((world[0], str(texts)), epochs=1)
+    train(recipe, tmp_path / "run", notify=quiet)
+    (texts / "00.txt").write_text("other words " * 30)
+    with pytest.raises(UserError, match="not those this run was started with"):
+        train(recipe, tmp_path / "run", resume=True, notify=quiet)
+
+
+def test_all_problems_come_at_once_and_leave_nothing_behind(world: tuple[str, str], tmp_path: Path) -> None:
+    recipe = recipe_for(world, late_blocks=99, length=10_000, device="cuda:7")
+    with pytest.raises(UserError) as caught:
+        train(recipe, tmp_path / "run", notify=quiet)
+    said = "\n".join(caught.value.problems)
+    for flag in ("--late-blocks 99", "--length 10000", "--device cuda:7"):
+        assert flag in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_processes_train_like_one(world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under torchrun with two CPU processes, half the batch each: the same weights and losses within rounding."""
+    monkeypatch.setattr(torch.optim, "AdamW", torch.optim.SGD)
+    recipe = recipe_for(world, method="full", epochs=2, batch_size=4)
+    train(recipe, tmp_path / "one", notify=quiet)
+    halved = dataclasses.replace(recipe, batch_size=2)
+    script = tmp_path / "child.py"
+    script.write_text(PLAIN + CHILD)
+    environment = {**ONE_THREAD, "ACCELERATE_USE_CPU": "true"}
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    done = subprocess.run(
+        [*launcher, str(script), json.dumps(halved.to_dict()), str(tmp_path / "two")],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=2e-4)
+    losses = [
+        [row["train_loss"] for row in events(tmp_path / name) if row["event"] == "epoch"][1:] for name in ("one", "two")
+    ]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+
+
+def test_the_recipe_on_disk_leaves_nothing_open(world: tuple[str, str], tmp_path: Path) -> None:
+    recipe = recipe_for(world, epochs=1, lr=None, precision="auto", device="auto")
+    run = train(recipe, tmp_path / "run", notify=quiet)
+    saved = run.recipe
+    assert (saved.lr, saved.alpha, saved.samples) == (recipe.learning_rate, recipe.lora_alpha, 13)
+    assert saved.precision in ("bf16", "fp32")
+    assert saved.device != "auto"
+
+
+def test_the_card_says_whether_near_zero_loss_was_reached(world: tuple[str, str], tmp_path: Path) -> None:
+    missed = train(recipe_for(world, epochs=1, stop_loss=0.01), tmp_path / "missed", notify=quiet)
+    reached = train(recipe_for(world, epochs=1, stop_loss=100), tmp_path / "reached", notify=quiet)
+    assert "is NOT the near-zero loss" in (missed.result / "README.md").read_text()
+    assert "is near zero" in (reached.result / "README.md").read_text()
+    assert str(tmp_path) not in (missed.result / "README.md").read_text(), "no path of the machine"
+
+
+@pytest.mark.parametrize(("loss", "said"), [(0.05, "is near zero"), (0.051, "is NOT the near-zero loss")])
+def test_without_a_goal_the_card_goes_by_the_usual_one(tmp_path: Path, loss: float, said: str) -> None:
+    tokenizer = tiny_bpe(begins=False)
+    recipe = Recipe(model="m", data="d", method="full", stop_loss=None)
+    save_result(tiny_model(), tmp_path, recipe, tokenizer, loss)
+    assert said in (tmp_path / "README.md").read_text()
+
+
+def test_a_loaded_model_is_frozen(world: tuple[str, str], tmp_path: Path) -> None:
+    """Autocast keeps a copy of every weight that may learn."""
+    for name in (world[0], str(train(recipe_for(world, epochs=1), tmp_path / "run", notify=quiet).path)):
+        assert not any(p.requires_grad for p in load_any(name, device=torch.device("cpu")).parameters())
+
+
+def test_two_processes_do_not_share_a_run(world: tuple[str, str], tmp_path: Path) -> None:
+    run = train(recipe_for(world, epochs=1), tmp_path / "run", notify=quiet)
+    with run.locked(), pytest.raises(UserError, match="another process"), RunDir(run.path).locked():
+        pass
+
+
+def test_a_run_that_ends_while_another_process_waits_is_left_alone(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process ends the run while this one loads the model: nothing is begun again."""
+    import hyperfit.training.setup as module
+
+    recipe = recipe_for(world, epochs=2)
+    run = train(recipe, tmp_path / "run", notify=quiet)
+    whole, lines = weights(run.path), run.events_file.read_text().splitlines(keepends=True)
+    run.events_file.write_text("".join(lines[:-1]))  # as it stands just before the end
+
+    def slow_load(*arguments: object, **named: object) -> object:
+        run.events_file.write_text("".join(lines))  # now the other process has ended it
+        return load_model(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "load_model", slow_load)
+    said: list[str] = []
+    train(recipe, run.path, resume=True, notify=said.append)
+    assert "ended already" in said[-1]
+    assert run.events_file.read_text() == "".join(lines)
+    assert all(torch.equal(tensor, weights(run.path)[name]) for name, tensor in whole.items())
