@@ -1,6 +1,8 @@
 """What all tests share: no hub, and tokenizers small enough to train on the spot."""
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 # before anything imports huggingface_hub or datasets, which read these once
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -12,6 +14,7 @@ from hypothesis import settings
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from hyperfit.models.builtin.folders import model_folder
 from tiny_models import save_tiny
 
 settings.register_profile("repeatable", deadline=None, derandomize=True)
@@ -55,6 +58,16 @@ def bare_tokenizer() -> PreTrainedTokenizerFast:
 def tokenizer(request: pytest.FixtureRequest) -> PreTrainedTokenizerFast:
     """Once without and once with a token in front of every text."""
     return tiny_bpe(begins=request.param)
+
+
+@pytest.fixture(scope="session")
+def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of builtin:smollm2, unpacked once for all workers, for as long as the tests run."""
+    mine = tmp_path_factory.getbasetemp()
+    shared = mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HYPERFIT_CACHE", str(shared / "cache"))
+        yield Path(model_folder("builtin:smollm2"))
 
 
 WORDS = "river stone bread window horse letter winter copper garden ladder music salt paper engine harbour".split()
