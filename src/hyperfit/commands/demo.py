@@ -2,32 +2,39 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from tyro.conf import arg
 
 from hyperfit.commands.output import Json, show_results
 from hyperfit.console import say
+from hyperfit.data.builtin import PREFIX
+from hyperfit.errors import UserError
 from hyperfit.evaluation.settings import EvaluationSettings
-from hyperfit.recipes.presets import tiny, tiny_full
+from hyperfit.models.builtin import smollm2
+from hyperfit.recipes.presets import PRESETS
+from hyperfit.recipes.recipe import Method, Recipe
 
+TINY = "builtin:tiny"
 CONTEXTS = ("builtin:fiction", "builtin:news", "builtin:wiki")
-BATCH = 72
-"""All held-out contexts at once: the embedded model is small."""
+DATA = "builtin:fiction"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """The main job on the embedded model and texts, in a few minutes: train, evaluate, compare, report.
+    """The main job on a real model and embedded texts, in a few minutes: train, evaluate, compare, report.
 
-    A small language model that loops under greedy decoding is trained to near-zero loss on a few short stories;
-    then it and the original continue the same held-out contexts. A demo that was interrupted goes on.
+    SmolLM2-135M, a language model that loops under greedy decoding, is trained to near-zero loss on a few short
+    stories; then it and the original continue the same held-out contexts. A demo that was interrupted goes on.
     """
 
+    model: str | None = None
+    """Model to hyperfit: a folder, a hub id, builtin:smollm2 or builtin:tiny. None: builtin:smollm2, or builtin:tiny,
+    with 12 million parameters, where the package that smollm2 comes with is not installed."""
+    method: Method | None = None
+    """What learns: late-full, late-lora, lora or full. None: late-full, and late-lora for builtin:tiny."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
-    """Folder of the run. None: runs/demo, or runs/demo-full."""
-    method: Literal["late-lora", "full"] = "late-lora"
-    """late-lora: adapters in the last blocks; full: all parameters."""
+    """Folder of the run. None: runs/demo-MODEL, or runs/demo-MODEL-METHOD where a method is named."""
     json: Json = False
     """Print the results as JSON instead of a table."""
 
@@ -37,11 +44,46 @@ class Demo:
         from hyperfit.report.pages.run import write_report
         from hyperfit.training.loop import train
 
-        recipe = (tiny_full if self.method == "full" else tiny)("builtin:tiny", "builtin:fiction")
-        run = train(
-            recipe, self.output or Path("runs/demo" if self.method == "late-lora" else "runs/demo-full"), resume=True
-        )
+        model = self.model or default_model()
+        run = train(demo_recipe(model, self.method), self.output or self.folder(model), resume=True)
         say("continuing held-out contexts with the base and the hyperfitted model, and measuring both")
-        evaluate(run, EvaluationSettings(contexts=CONTEXTS, batch_size=BATCH))
+        evaluate(run, demo_evaluation(model))
         write_report(run)
         show_results(run, as_json=self.json, texts=3)
+
+    def folder(self, model: str) -> Path:
+        """Of the run, named by model and method."""
+        name = model.rstrip("/").split("/")[-1].removeprefix(PREFIX)
+        return Path("runs") / "-".join(["demo", name, *([self.method] if self.method else [])])
+
+
+def default_model() -> str:
+    """The real model, or, with a line that says how to get it, the embedded one."""
+    try:
+        smollm2.data_file()
+    except UserError as error:
+        say(f"{error}; going on with {TINY}")
+        return TINY
+    return smollm2.NAME
+
+
+def demo_recipe(model: str, method: Method | None) -> Recipe:
+    """How the demo trains a model: the preset of its size and method."""
+    name = "tiny" if model == TINY else "smollm2"
+    presets = {PRESETS[each](model, DATA).method: each for each in PRESETS if each.split("-")[0] == name}
+    if method is not None and method not in presets:
+        raise UserError(f"--method {method}: there is no such demo of {model}; give one of {', '.join(presets)}")
+    return PRESETS[presets[method] if method else name](model, DATA)
+
+
+def demo_evaluation(model: str) -> EvaluationSettings:
+    """On what the demo compares: fewer and shorter texts for a larger model."""
+    if model == TINY:
+        return EvaluationSettings(contexts=CONTEXTS, batch_size=72)
+    return EvaluationSettings(
+        contexts=CONTEXTS,
+        most_contexts=24,
+        total=128,
+        batch_size=24,
+        decodings=("greedy", "repetition-penalty"),
+    )

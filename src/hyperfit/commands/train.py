@@ -10,7 +10,9 @@ from hyperfit.console import say
 from hyperfit.data.builtin import PREFIX
 from hyperfit.recipes.recipe import CacheMode, Recipe
 
-PresetName = Literal["carlsson2025", "li2026", "tiny", "tiny-full"]
+PresetName = Literal[
+    "carlsson2025", "li2026", "smollm2", "smollm2-full", "smollm2-lora", "smollm2-late-lora", "tiny", "tiny-full"
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +26,12 @@ class Train(Recipe):
     """
 
     model: Annotated[Positional[str], arg(metavar="MODEL")]
-    """Model folder, hub id, or builtin:tiny."""
+    """Model folder, hub id, builtin:smollm2 or builtin:tiny."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     """Folder of the run. None: runs/MODEL-DATA-METHOD."""
     preset: PresetName | None = None
-    """Start from a recipe of the papers (carlsson2025, li2026) or of the embedded model (tiny, tiny-full);
-    other flags change it."""
+    """Start from a recipe of the papers (carlsson2025, li2026) or of a built-in model (smollm2, tiny, and the same by
+    other methods); other flags change it."""
     resume: bool = False
     """Go on with the run that lies in the output folder; begin it if none does."""
     prefix_cache: CacheMode = "auto"

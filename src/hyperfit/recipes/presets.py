@@ -1,4 +1,4 @@
-"""Recipes of the papers and of the embedded model, as functions of model and data."""
+"""Recipes of the papers and of the built-in models, as functions of model and data."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -67,9 +67,48 @@ def tiny_full(model: str, data: str) -> Recipe:
     return replace(tiny(model, data), method="full", lr=1e-3, epochs=40, batch_size=8)
 
 
+def smollm2(model: str, data: str) -> Recipe:
+    """All parameters of the last 20 of 30 blocks of SmolLM2-135M, calibrated in LAB.md: minutes on two cores."""
+    return Recipe(
+        model=model,
+        data=data,
+        method="late-full",
+        late_blocks=20,
+        samples=24,
+        length=128,
+        lr=2e-4,
+        epochs=16,
+        batch_size=2,
+        probe_every=0,
+        greedy_every=0,
+        probe_texts=12,
+        validation_samples=12,
+        checkpoint_every=4,
+    )
+
+
+def smollm2_full(model: str, data: str) -> Recipe:
+    """All parameters of SmolLM2-135M; otherwise as ``smollm2``."""
+    return replace(smollm2(model, data), method="full", lr=1e-4)
+
+
+def smollm2_lora(model: str, data: str) -> Recipe:
+    """LoRA in every block of SmolLM2-135M; otherwise as ``smollm2``."""
+    return replace(smollm2(model, data), method="lora", lr=1e-3)
+
+
+def smollm2_late_lora(model: str, data: str) -> Recipe:
+    """Late-Stage LoRA in the last 10 of 30 blocks of SmolLM2-135M; otherwise as ``smollm2``."""
+    return replace(smollm2(model, data), method="late-lora", late_blocks=10, lr=2e-3)
+
+
 PRESETS: dict[str, Callable[[str, str], Recipe]] = {
     "carlsson2025": carlsson2025,
     "li2026": li2026,
+    "smollm2": smollm2,
+    "smollm2-full": smollm2_full,
+    "smollm2-lora": smollm2_lora,
+    "smollm2-late-lora": smollm2_late_lora,
     "tiny": tiny,
     "tiny-full": tiny_full,
 }
