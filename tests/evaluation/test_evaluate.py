@@ -270,6 +270,24 @@ def test_the_base_is_the_model_that_the_run_began_with(run: RunDir) -> None:
         assert observed.texts[f"hyperfitted/{decoding}"] != alone
 
 
+def test_one_seed_chooses_contexts_and_another_draws(folder: Path) -> None:
+    run = RunDir.open(folder / "late-lora")
+    both = {"decodings": ("greedy", "nucleus"), "blocked": ()}
+    (place, first), (drawn_place, drawn), (other_place, _) = (
+        observed_in(run, **both, **seeds) for seeds in ({}, {"seed": 1}, {"context_seed": 1})
+    )
+    assert torch.equal(place.texts.ids, drawn_place.texts.ids)
+    for model in ("base", "hyperfitted"):
+        assert first.texts[f"{model}/greedy"] == drawn.texts[f"{model}/greedy"]
+        assert all(
+            one != again
+            for one, again in zip(first.texts[f"{model}/nucleus"], drawn.texts[f"{model}/nucleus"], strict=True)
+        )
+    contexts, others = ({tuple(row) for row in seen.texts.ids.tolist()} for seen in (place, other_place))
+    assert len(contexts) == len(others) == TEXTS
+    assert contexts != others
+
+
 def plain_sharpness(model: Any, texts: list[list[int]], first: int, until: int) -> dict[str, float]:
     """Perplexity, entropy and top-1 mass of tokens first .. until, text by text."""
     rows = []

@@ -181,7 +181,7 @@ def run_texts(run: RunDir, settings: MechanismSettings, tokenizer: PreTrainedTok
         most_contexts=settings.most_contexts,
         context=settings.context,
         total=settings.total,
-        seed=settings.seed,
+        context_seed=settings.context_seed,
     )
     return human_texts(run.recipe, choice, tokenizer).ids
 
@@ -201,7 +201,7 @@ def other_texts(settings: MechanismSettings, tokenizer: PreTrainedTokenizerBase)
                     f"--contexts {source}: {short} documents, none of {settings.total} tokens; name longer texts or "
                     "give a smaller --total"
                 )
-            rows.append(choose(found, share, settings.seed))
+            rows.append(choose(found, share, settings.context_seed))
     if problems:
         raise UserError(*problems)
     different = dict.fromkeys(tuple(row) for row in torch.cat(rows).tolist())
