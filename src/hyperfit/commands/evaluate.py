@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from tyro.conf import Positional, arg
 
@@ -33,6 +33,8 @@ class Evaluate(EvaluationSettings):
     json: Json = False
     """Print the results as JSON instead of tables."""
 
+    positional_unless: ClassVar = ("--texts",)
+
     def run(self) -> None:
         """Evaluate, print, and renew the report."""
         settings = EvaluationSettings(**{field.name: getattr(self, field.name) for field in fields(EvaluationSettings)})
@@ -52,10 +54,7 @@ class Evaluate(EvaluationSettings):
     def check(self, settings: EvaluationSettings) -> None:
         """Raises UserError unless there is just one thing to evaluate, and all flags are of use for it."""
         if (self.run_folder is None) == (self.texts is None):
-            raise UserError(
-                "evaluate: give either a RUN, before any flag that takes several values, or texts from elsewhere with "
-                "--texts FILE.jsonl"
-            )
+            raise UserError("evaluate: give either a RUN, or texts from elsewhere with --texts FILE.jsonl")
         foreign = {"tokenizer": self.tokenizer, "training": self.training, "output": self.output}
         useless = [name for name, value in foreign.items() if value is not None]
         if self.texts is not None:

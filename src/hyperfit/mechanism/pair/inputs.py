@@ -73,10 +73,7 @@ def model_pair(
     given = {"--base": base, "--tuned": tuned, "--output": output}
     if base is None or tuned is None or output is None:
         missing = ", ".join(flag for flag, value in given.items() if value is None)
-        raise UserError(
-            f"{missing}: without a RUN (which stands before flags that take several values), "
-            "name both models and a folder for the results"
-        )
+        raise UserError(f"{missing}: without a RUN, name both models and a folder for the results")
     return Models(base=base, tuned=tuned, output=output)
 
 
