@@ -17,6 +17,7 @@ from hyperfit.errors import UserError
 from hyperfit.evaluation.checks import CheckedEvaluation, check_evaluation
 from hyperfit.evaluation.conditions import Condition, conditions_of
 from hyperfit.evaluation.evaluate import Observed, comparisons, evaluate, observe
+from hyperfit.evaluation.external import ExternalTexts, evaluate_texts
 from hyperfit.evaluation.settings import EvaluationSettings
 from hyperfit.generation.citations.blocking import CitationBlocker
 from hyperfit.generation.citations.index import CitationIndex
@@ -484,6 +485,14 @@ def test_mauve_and_coherence(folder: Path) -> None:
     for name, value in judged.items():
         assert found["conditions"][name]["coherence"]["value"] == pytest.approx(value, rel=1e-4)
     assert found["comparisons"]["hyperfitted/greedy - base/greedy"]["coherence"]["n"] == 24
+
+    file = folder / "elsewhere.jsonl"
+    pairs = zip(rows["hyperfitted-greedy"], human, strict=True)
+    file.write_text("".join(json.dumps({**row, "reference": reference}) + "\n" for row, reference in pairs))
+    same = evaluate_texts(ExternalTexts(texts=file, mauve=other, coherence=other, device="cpu"))["conditions"]
+    assert same["hyperfitted/greedy"]["mauve"] == measured, "texts of a run, read as any others"
+    for name in judged:
+        assert same[name]["coherence"] == pytest.approx(found["conditions"][name]["coherence"], rel=1e-4)
 
 
 def test_too_few_texts_for_mauve_leave_it_undefined(folder: Path) -> None:

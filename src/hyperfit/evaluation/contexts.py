@@ -45,6 +45,10 @@ class Texts:
         """The contexts without special tokens."""
         return [str(tokenizer.decode(context, skip_special_tokens=True)) for context in self.contexts]
 
+    def human_pairs(self, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, str]]:
+        """Each context, and how its text goes on."""
+        return list(zip(self.context_strings(tokenizer), self.strings(tokenizer, self.human), strict=True))
+
 
 def human_texts(recipe: Recipe, settings: EvaluationSettings, tokenizer: PreTrainedTokenizerBase) -> Texts:
     """Held-out texts of every source, at most an equal share of ``most_contexts`` from each, none twice."""
