@@ -24,7 +24,7 @@ from hyperfit.generation.citations.index import CitationIndex
 from hyperfit.generation.citations.of_run import run_citations, trained_on
 from hyperfit.generation.decodings import Decoding, parse_decoding
 from hyperfit.generation.generate import continuation_text, continue_contexts
-from hyperfit.generation.prompts import continuations
+from hyperfit.generation.prompts import generate
 from hyperfit.generation.settings import GenerationSettings
 from hyperfit.metrics.by_model.coherence import coherence
 from hyperfit.metrics.by_model.mauve import mauve
@@ -240,17 +240,17 @@ def test_generate_blocks_citations_of_a_run(
     main(["generate", str(adapted.path), *flags, "--citation-generated-only", "--citation-whole-words"])
     again = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert all(row["citation_whole_words"] and row["citation_generated_only"] for row in again)
-    free = list(continuations(GenerationSettings(model=str(adapted.path), prompt=tuple(prompts), new_tokens=30)))
+    free = generate(GenerationSettings(model=str(adapted.path), prompt=tuple(prompts), new_tokens=30))
     assert "citation_tokens" not in free[0]
     assert [row["continuation"] for row in free] != expected
 
 
 def test_generate_says_every_problem_with_blocking(folder: Path) -> None:
-    request = GenerationSettings(
+    settings = GenerationSettings(
         model=str(folder / "model"), prompt=("a",), block_citations=True, new_tokens=9999, device="cuda:99"
     )
     with pytest.raises(UserError) as error:
-        next(continuations(request))
+        generate(settings)
     said = "\n".join(error.value.problems)
     for part in ("--block-citations: ", "the folder of a run", "--new-tokens 9999", "--device cuda:99"):
         assert part in said
