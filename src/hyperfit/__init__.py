@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from hyperfit.errors import UserError
 from hyperfit.evaluation.settings import EvaluationSettings
+from hyperfit.generation.settings import GenerationSettings
 from hyperfit.mechanism.settings import MechanismSettings
 from hyperfit.recipes.presets import carlsson2025, li2026, tiny, tiny_full
 from hyperfit.recipes.recipe import Recipe
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from hyperfit.generation.citations.blocking import CitationBlocker
     from hyperfit.generation.generate import continue_contexts
     from hyperfit.generation.processors.sampling import SeededSampling
+    from hyperfit.generation.prompts import generate
     from hyperfit.mechanism.bias.static_bias import StaticBias
     from hyperfit.mechanism.pair.inputs import model_pair
     from hyperfit.mechanism.temperature.temperature import EntropyMatchedTemperature
@@ -31,6 +33,7 @@ __all__ = [
     "CitationBlocker",
     "EntropyMatchedTemperature",
     "EvaluationSettings",
+    "GenerationSettings",
     "MechanismSettings",
     "Recipe",
     "RunDir",
@@ -42,6 +45,7 @@ __all__ = [
     "continue_contexts",
     "evaluate",
     "explain",
+    "generate",
     "late_stage_lora_config",
     "li2026",
     "load_any",
@@ -63,6 +67,7 @@ _LAZY = {
     "continue_contexts": "hyperfit.generation.generate",
     "evaluate": "hyperfit.evaluation.evaluate",
     "explain": "hyperfit.studies.explain",
+    "generate": "hyperfit.generation.prompts",
     "late_stage_lora_config": "hyperfit.models.adapt",
     "load_any": "hyperfit.runs.result",
     "model_pair": "hyperfit.mechanism.pair.inputs",

@@ -20,12 +20,20 @@ from hyperfit.commands.demo import Demo
 from hyperfit.commands.evaluate import Evaluate
 from hyperfit.commands.generate import Generate
 from hyperfit.commands.mechanism import Mechanism
+from hyperfit.commands.positional import positional_first
 from hyperfit.commands.report import Report
 from hyperfit.commands.train import Train
 from hyperfit.errors import UserError
 from hyperfit.recipes.presets import PRESETS
 from hyperfit.recipes.recipe import Recipe
 
+WITH_POSITIONAL = {
+    "train": Train,
+    "evaluate": Evaluate,
+    "generate": Generate,
+    "mechanism": Mechanism,
+}
+"""Commands whose positional can stand behind a flag that takes several values."""
 Command = Demo | Train | Evaluate | Generate | Report | Mechanism | Cache
 
 
@@ -38,7 +46,12 @@ def dedented(of: object, read: Callable[..., Docstring] = docstring_parser.parse
 
 
 def parse(arguments: list[str]) -> Command:
-    """The command that the arguments spell. --preset sets the defaults of train's other flags."""
+    """The command that the arguments spell. --preset sets the defaults of train's other flags.
+
+    Raises UserError where more than one value could be the command's RUN or MODEL.
+    """
+    if (name := "".join(arguments[:1])) in WITH_POSITIONAL:
+        arguments = [name, *positional_first(WITH_POSITIONAL[name], arguments[1:])]
     preset = next((after for flag, after in pairwise(arguments) if flag == "--preset"), None)
     preset = next((flag.partition("=")[2] for flag in arguments if flag.startswith("--preset=")), preset)
     recipe = (

@@ -17,13 +17,14 @@ from hyperfit.errors import UserError
 from hyperfit.evaluation.checks import CheckedEvaluation, check_evaluation
 from hyperfit.evaluation.conditions import Condition, conditions_of
 from hyperfit.evaluation.evaluate import Observed, comparisons, evaluate, observe
+from hyperfit.evaluation.external import ExternalTexts, evaluate_texts
 from hyperfit.evaluation.settings import EvaluationSettings
 from hyperfit.generation.citations.blocking import CitationBlocker
 from hyperfit.generation.citations.index import CitationIndex
 from hyperfit.generation.citations.of_run import run_citations, trained_on
 from hyperfit.generation.decodings import Decoding, parse_decoding
 from hyperfit.generation.generate import continuation_text, continue_contexts
-from hyperfit.generation.prompts import continuations
+from hyperfit.generation.prompts import generate
 from hyperfit.generation.settings import GenerationSettings
 from hyperfit.metrics.by_model.coherence import coherence
 from hyperfit.metrics.by_model.mauve import mauve
@@ -239,17 +240,17 @@ def test_generate_blocks_citations_of_a_run(
     main(["generate", str(adapted.path), *flags, "--citation-generated-only", "--citation-whole-words"])
     again = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert all(row["citation_whole_words"] and row["citation_generated_only"] for row in again)
-    free = list(continuations(GenerationSettings(model=str(adapted.path), prompt=tuple(prompts), new_tokens=30)))
+    free = generate(GenerationSettings(model=str(adapted.path), prompt=tuple(prompts), new_tokens=30))
     assert "citation_tokens" not in free[0]
     assert [row["continuation"] for row in free] != expected
 
 
 def test_generate_says_every_problem_with_blocking(folder: Path) -> None:
-    request = GenerationSettings(
+    settings = GenerationSettings(
         model=str(folder / "model"), prompt=("a",), block_citations=True, new_tokens=9999, device="cuda:99"
     )
     with pytest.raises(UserError) as error:
-        next(continuations(request))
+        generate(settings)
     said = "\n".join(error.value.problems)
     for part in ("--block-citations: ", "the folder of a run", "--new-tokens 9999", "--device cuda:99"):
         assert part in said
@@ -268,6 +269,24 @@ def test_the_base_is_the_model_that_the_run_began_with(run: RunDir) -> None:
         )
         assert observed.texts[f"base/{decoding}"] == alone
         assert observed.texts[f"hyperfitted/{decoding}"] != alone
+
+
+def test_one_seed_chooses_contexts_and_another_draws(folder: Path) -> None:
+    run = RunDir.open(folder / "late-lora")
+    both = {"decodings": ("greedy", "nucleus"), "blocked": ()}
+    (place, first), (drawn_place, drawn), (other_place, _) = (
+        observed_in(run, **both, **seeds) for seeds in ({}, {"seed": 1}, {"context_seed": 1})
+    )
+    assert torch.equal(place.texts.ids, drawn_place.texts.ids)
+    for model in ("base", "hyperfitted"):
+        assert first.texts[f"{model}/greedy"] == drawn.texts[f"{model}/greedy"]
+        assert all(
+            one != again
+            for one, again in zip(first.texts[f"{model}/nucleus"], drawn.texts[f"{model}/nucleus"], strict=True)
+        )
+    contexts, others = ({tuple(row) for row in seen.texts.ids.tolist()} for seen in (place, other_place))
+    assert len(contexts) == len(others) == TEXTS
+    assert contexts != others
 
 
 def plain_sharpness(model: Any, texts: list[list[int]], first: int, until: int) -> dict[str, float]:
@@ -466,6 +485,14 @@ def test_mauve_and_coherence(folder: Path) -> None:
     for name, value in judged.items():
         assert found["conditions"][name]["coherence"]["value"] == pytest.approx(value, rel=1e-4)
     assert found["comparisons"]["hyperfitted/greedy - base/greedy"]["coherence"]["n"] == 24
+
+    file = folder / "elsewhere.jsonl"
+    pairs = zip(rows["hyperfitted-greedy"], human, strict=True)
+    file.write_text("".join(json.dumps({**row, "reference": reference}) + "\n" for row, reference in pairs))
+    same = evaluate_texts(ExternalTexts(texts=file, mauve=other, coherence=other, device="cpu"))["conditions"]
+    assert same["hyperfitted/greedy"]["mauve"] == measured, "texts of a run, read as any others"
+    for name in judged:
+        assert same[name]["coherence"] == pytest.approx(found["conditions"][name]["coherence"], rel=1e-4)
 
 
 def test_too_few_texts_for_mauve_leave_it_undefined(folder: Path) -> None:

@@ -5,11 +5,15 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hyperfit.cli import main
+from hyperfit.metrics.by_model.coherence import coherence
+from hyperfit.metrics.by_model.mauve import mauve
 from hyperfit.metrics.copying.training_index import TrainingIndex
 from hyperfit.metrics.score import copies, score
+from tiny_models import save_tiny
 
 
 def lines(path: Path, *rows: Any) -> Path:
@@ -124,10 +128,98 @@ def test_what_lies_beside_the_tables_stays(tmp_path: Path) -> None:
     assert (own.parent / "table1.tex").is_file()
 
 
+WORDS = "river stone bread window horse letter winter copper garden ladder music salt paper engine harbour".split()
+
+
+def some_text(seed: int, words: int = 140) -> str:
+    return "".join(f" {word}" for word in np.random.default_rng(seed).choice(WORDS, words))
+
+
+def test_mauve_and_coherence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each as called on the texts themselves: in pairs where each has a reference of its own, else side by side."""
+    contexts, references = [f"Tale {number}:" for number in range(24)], [some_text(number) for number in range(24)]
+    paired, alone = [some_text(100 + number) for number in range(24)], [some_text(200 + number) for number in range(22)]
+    paired[3] = " too short"  # its partner goes too
+    rows = [
+        {"context": context, "continuation": text, "reference": reference, "model": "paired"}
+        for context, text, reference in zip(contexts, paired, references, strict=True)
+    ]
+    rows += [
+        {"context": context, "continuation": text, "model": "alone"}
+        for context, text in zip(contexts, alone, strict=False)
+    ]
+    rows += [{"continuation": some_text(300), "model": "bare"}]
+    file = lines(tmp_path / "texts.jsonl", *rows)
+    tiny = ["--mauve", "builtin:tiny", "--coherence", "builtin:tiny", "--device", "cpu"]
+    main(["evaluate", "--texts", str(file), *tiny, "-o", str(tmp_path / "out"), "--json"])
+    printed = capsys.readouterr()
+    results = json.loads(printed.out)
+    assert (results["settings"]["mauve"], results["settings"]["precision"]) == ("builtin:tiny", "fp32")
+    found = results["conditions"]
+
+    for name, texts, in_pairs in (("paired", paired, True), ("alone", alone, False)):
+        expected = mauve(references, texts, featuriser="builtin:tiny", paired=in_pairs, device="cpu")
+        assert found[name]["mauve"]["values"] == expected.values.tolist()
+        assert (found[name]["mauve"]["value"], found[name]["mauve"]["n"]) == (expected.mean, expected.n_written)
+    assert found["paired"]["mauve"]["dropped"] == {"human": 1, "written": 1}
+    assert found["alone"]["mauve"]["dropped"] == {"human": 0, "written": 0}
+    assert found["bare"]["mauve"]["value"] is None
+    assert "MAUVE of bare: undefined, 1 texts are long enough" in printed.err
+    assert "mauve" not in found["human"]
+
+    for name, texts in (("paired", paired), ("alone", alone), ("human", references)):
+        judged = coherence(contexts[: len(texts)], texts, scorer="builtin:tiny", device="cpu")
+        assert found[name]["coherence"]["value"] == pytest.approx(judged.mean(), rel=1e-4)
+        assert found[name]["coherence"]["n"] == len(texts)
+        assert found[name]["coherence"]["low"] < judged.mean() < found[name]["coherence"]["high"]
+    assert found["bare"]["coherence"] == {"value": None, "low": None, "high": None, "n": 0}
+    assert "Likeness to human text and coherence" in (tmp_path / "out" / "tables" / "likeness.tex").read_text()
+
+
+def test_one_reference_of_several_texts_is_compared_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two samples a context: not pairs, or each human text would count twice."""
+    rows = [
+        {"context": f"{number}", "continuation": some_text(100 + 2 * number + sample), "reference": some_text(number)}
+        for number in range(20)
+        for sample in range(2)
+    ]
+    file = lines(tmp_path / "texts.jsonl", *rows)
+    main(["evaluate", "--texts", str(file), "--mauve", "builtin:tiny", "--json"])
+    found = json.loads(capsys.readouterr().out)["conditions"]["texts"]["mauve"]
+    assert (found["n"], found["bins"]) == (40, 2)
+
+
+def test_what_mauve_and_coherence_lack_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = lines(tmp_path / "texts.jsonl", {"continuation": "one two"})
+    small = save_tiny(tmp_path / "small", "gpt2")
+    flags = ["--texts", file, "--mauve", small, "--coherence", "./nowhere", "--device", "cuda:99"]
+    said = fails(capsys, "evaluate", *flags, "-o", tmp_path / "out")
+    for part in (
+        "--device cuda:99",
+        f"--mauve {small}: knows 64 positions",
+        f"--mauve {small}: {file} holds no human text to compare with; add the field reference",
+        "--coherence ./nowhere: no such model folder",
+        f"--coherence ./nowhere: no line of {file} has a context",
+    ):
+        assert sum(part in line for line in said) == 1
+    assert len(said) == 5
+    assert not (tmp_path / "out").exists()
+    lines(file, {"context": "a", "continuation": " long" * 40})
+    (line,) = fails(capsys, "evaluate", "--texts", file, "--coherence", small)
+    assert line.endswith(
+        "has 201 of its tokens, and it knows 64 positions; give a model that knows more, or shorter texts"
+    )
+
+
 def test_a_run_or_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for both in (["run", "--texts", "x.jsonl"], []):
         (line,) = fails(capsys, "evaluate", *both)
-        assert "give either a RUN, before any flag that takes several values, or texts" in line
+        assert "give either a RUN, or texts" in line
     assert "--seed: is not for --texts" in fails(capsys, "evaluate", "--texts", "x.jsonl", "--seed", 3)[0]
+    for useless in (["--device", "cpu"], ["--precision", "bf16"]):
+        (line,) = fails(capsys, "evaluate", "--texts", "x.jsonl", *useless)
+        assert line.startswith(f"hyperfit: {useless[0]}: is with --texts for --mauve and --coherence")
+    said = fails(capsys, "evaluate", "--texts", "x.jsonl", "--mauve", "builtin:tiny", "--device", "cpu", "--total", 99)
+    assert [line.split()[1] for line in said] == ["--total:"]
     said = fails(capsys, "evaluate", "run", "--training", "builtin:news", "-o", "there")
     assert [line.split()[1] for line in said] == ["--training:", "--output:"]

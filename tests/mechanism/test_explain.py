@@ -329,15 +329,29 @@ def test_labels_of_tokens(token: str, label: str) -> None:
 
 def test_every_setting_decides_something() -> None:
     decides = {*EVERYWHERE, *(name for names in DEPENDS.values() for name in names)}
-    by_identity = {"contexts", "most_contexts", "device", "precision"}
+    by_identity = {"contexts", "most_contexts", "context_seed", "device", "precision"}
     assert decides | by_identity | {"studies"} == set(vars(MechanismSettings())) | {"epochs"}
+
+
+def test_one_seed_chooses_texts_and_another_draws(base: Path, tuned: Path, data: Path, run: Path) -> None:
+    for models in (model_pair(run), model_pair(base=str(base), tuned=str(tuned), output=run)):
+        of, drawn, other = (
+            check_inputs(models, dataclasses.replace(QUICK, contexts=(str(data),), **seeds))
+            for seeds in ({}, {"seed": 1}, {"context_seed": 1})
+        )
+        assert torch.equal(of.texts, drawn.texts)
+        assert of.identity == drawn.identity
+        assert sorted(of.texts.tolist()) != sorted(other.texts.tolist())
+        assert of.identity["texts"] != other.identity["texts"], "so that no study on other texts is taken for done"
+        assert {**of.identity, "texts": ""} == {**other.identity, "texts": ""}
 
 
 def test_bad_inquiries_name_every_problem() -> None:
     with pytest.raises(UserError) as error:
         MechanismSettings(
-            total=50, alphas=(0.0,), promoted=(0,), scales=(float("nan"),), studies=(), seed=-1, full_lr=0, adapter_lr=2
-        )
+            total=50, alphas=(0.0,), promoted=(0,), scales=(float("nan"),), studies=(), seed=-1, context_seed=-2,
+            full_lr=0, adapter_lr=2,
+        )  # fmt: skip
     for part in (
         "--full-lr 0",
         "--adapter-lr 2",
@@ -347,6 +361,7 @@ def test_bad_inquiries_name_every_problem() -> None:
         "--scales nan",
         "--studies",
         "--seed -1",
+        "--context-seed -2",
     ):
         assert part in str(error.value)
 

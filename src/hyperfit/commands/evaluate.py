@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from tyro.conf import Positional, arg
 
 from hyperfit.commands.output import Json, show_results, show_tables
 from hyperfit.errors import UserError
 from hyperfit.evaluation.settings import EvaluationSettings
+
+OF_TEXTS = ("mauve", "coherence", "device", "precision")
+"""Settings of an evaluation that go with --texts too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +26,9 @@ class Evaluate(EvaluationSettings):
     """A run made by hyperfit train."""
     texts: Path | None = None
     """In place of a run: a .jsonl file of texts from elsewhere, one object a line with the field continuation, and, if
-    known, context, reference (what a human wrote there), model and decoding (each pair is a row of the tables)."""
+    known, context, reference (what a human wrote there), model and decoding (each pair is a row of the tables). Of the
+    other flags, --mauve (against the references), --coherence (with the context), --device and --precision go with
+    it."""
     tokenizer: str | None = None
     """With --texts: the model whose tokens are counted. None: builtin:tiny."""
     training: str | None = None
@@ -33,12 +38,14 @@ class Evaluate(EvaluationSettings):
     json: Json = False
     """Print the results as JSON instead of tables."""
 
+    positional_unless: ClassVar = ("--texts",)
+
     def run(self) -> None:
         """Evaluate, print, and renew the report."""
         settings = EvaluationSettings(**{field.name: getattr(self, field.name) for field in fields(EvaluationSettings)})
         self.check(settings)
         if self.texts is not None:
-            self.measure_texts(self.texts)
+            self.measure_texts(self.texts, settings)
         elif self.run_folder is not None:
             from hyperfit.evaluation.evaluate import evaluate
             from hyperfit.report.pages.run import write_report
@@ -52,28 +59,47 @@ class Evaluate(EvaluationSettings):
     def check(self, settings: EvaluationSettings) -> None:
         """Raises UserError unless there is just one thing to evaluate, and all flags are of use for it."""
         if (self.run_folder is None) == (self.texts is None):
-            raise UserError(
-                "evaluate: give either a RUN, before any flag that takes several values, or texts from elsewhere with "
-                "--texts FILE.jsonl"
-            )
-        foreign = {"tokenizer": self.tokenizer, "training": self.training, "output": self.output}
-        useless = [name for name, value in foreign.items() if value is not None]
+            raise UserError("evaluate: give either a RUN, or texts from elsewhere with --texts FILE.jsonl")
         if self.texts is not None:
-            useless = [name for name, value in vars(settings).items() if value != getattr(EvaluationSettings(), name)]
-        wrong = "--texts; it goes with a RUN" if self.texts is not None else "a RUN; it goes with --texts"
-        if useless:
-            raise UserError(*(f"--{name.replace('_', '-')}: is not for {wrong}; leave it out" for name in useless))
+            problems = useless_for_texts(settings)
+        else:
+            of_texts = {"--tokenizer": self.tokenizer, "--training": self.training, "--output": self.output}
+            problems = [
+                f"{flag}: is not for a RUN; it goes with --texts; leave it out"
+                for flag, value in of_texts.items()
+                if value is not None
+            ]
+        if problems:
+            raise UserError(*problems)
 
-    def measure_texts(self, texts: Path) -> None:
+    def measure_texts(self, texts: Path, settings: EvaluationSettings) -> None:
         """Measure texts from elsewhere, and print or write what they come to."""
         from hyperfit.evaluation.external import ExternalTexts, evaluate_texts
         from hyperfit.report.tables.exports import write_tables
         from hyperfit.report.tables.papers import all_tables
         from hyperfit.runs.files import write_json
 
-        given = {"tokenizer": self.tokenizer} if self.tokenizer is not None else {}
+        given = {name: getattr(settings, name) for name in OF_TEXTS}
+        given |= {"tokenizer": self.tokenizer} if self.tokenizer is not None else {}
         results = evaluate_texts(ExternalTexts(texts=texts, training=self.training, **given))
         if self.output is not None:
             write_json(self.output / "evaluation.json", results)
             write_tables(self.output / "tables", all_tables(results))
         show_tables(results, as_json=self.json)
+
+
+def useless_for_texts(settings: EvaluationSettings) -> list[str]:
+    """A problem for each flag that says how a run is evaluated, or how a model computes where none does."""
+    changed = [name for name, value in vars(settings).items() if value != getattr(EvaluationSettings(), name)]
+    by_model = [name for name in changed if name in OF_TEXTS]
+    problems = [
+        f"--{name.replace('_', '-')}: is not for --texts; it goes with a RUN; leave it out"
+        for name in changed
+        if name not in by_model
+    ]
+    if settings.mauve is None and settings.coherence is None:
+        problems += [
+            f"--{name}: is with --texts for --mauve and --coherence; give one of them, or leave it out"
+            for name in by_model
+        ]
+    return problems

@@ -25,8 +25,8 @@ class Generate(GenerationSettings):
 
     def run(self) -> None:
         """Print the continuations."""
-        from hyperfit.generation.prompts import continuations
+        from hyperfit.generation.prompts import generate
 
-        request = GenerationSettings(**{field.name: getattr(self, field.name) for field in fields(GenerationSettings)})
-        for row in continuations(request):
+        settings = GenerationSettings(**{field.name: getattr(self, field.name) for field in fields(GenerationSettings)})
+        for row in generate(settings):
             print(json.dumps(row, ensure_ascii=False) if self.json else f"{row['prompt']}{row['continuation']}\n")

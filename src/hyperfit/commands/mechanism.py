@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from tyro.conf import Positional, arg
 
@@ -42,6 +42,8 @@ class Mechanism(MechanismSettings):
     that folder to repeat them."""
     json: Json = False
     """Print the results as JSON instead of sentences."""
+
+    positional_unless: ClassVar = ("--base", "--tuned")
 
     def run(self) -> None:
         """Study, print, and write the page."""

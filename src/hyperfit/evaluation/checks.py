@@ -7,13 +7,12 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from hyperfit.errors import UserError, collecting
+from hyperfit.evaluation.by_model import check_featuriser, check_scorer
 from hyperfit.evaluation.contexts import Texts, human_texts
 from hyperfit.evaluation.settings import EvaluationSettings
 from hyperfit.generation.citations.blocking import CitationBlocker
 from hyperfit.generation.citations.of_run import run_citations, trained_on
 from hyperfit.generation.citations.word_starts import word_starts
-from hyperfit.metrics.by_model.coherence import tokens_and_start
-from hyperfit.metrics.by_model.mauve import TOKENS as MAUVE_TOKENS
 from hyperfit.metrics.by_model.mauve import mauve_text
 from hyperfit.models.devices import pick_device, pick_precision
 from hyperfit.models.families import positions_of
@@ -64,7 +63,8 @@ def check_evaluation(run: RunDir, settings: EvaluationSettings) -> CheckedEvalua
             check_featuriser(settings.mauve)
     if settings.coherence is not None:
         with collecting(problems):
-            check_scorer(settings.coherence, texts, tokenizer)
+            pairs = texts.human_pairs(tokenizer) if texts is not None and tokenizer is not None else []
+            check_scorer(settings.coherence, pairs, what="human text", remedy="a smaller --total")
     if problems or texts is None or tokenizer is None:
         raise UserError(*problems)
     precision = pick_precision(settings.precision, device, evaluating=True)
@@ -83,35 +83,3 @@ def blockers(
         eos_token_id=tokenizer.eos_token_id,
         word_starts=starts,
     )
-
-
-def check_featuriser(name: str) -> None:
-    """Raises UserError for a model that cannot read as much as MAUVE compares, or that is not there."""
-    limit, _ = model_of("--mauve", name)
-    if limit and limit < MAUVE_TOKENS:
-        raise UserError(
-            f"--mauve {name}: knows {limit} positions, and MAUVE compares the first {MAUVE_TOKENS} tokens; give a "
-            "model that knows more"
-        )
-
-
-def check_scorer(name: str, texts: Texts | None, tokenizer: PreTrainedTokenizerBase | None) -> None:
-    """Raises UserError for a model that cannot read the human texts, or that is not there."""
-    limit, own_tokenizer = model_of("--coherence", name)
-    if texts is None or tokenizer is None:
-        return
-    pairs = zip(texts.context_strings(tokenizer), texts.strings(tokenizer, texts.human), strict=True)
-    longest = max(len(tokens_and_start(own_tokenizer, *pair)[0]) for pair in pairs)
-    if limit and longest > limit:
-        raise UserError(
-            f"--coherence {name}: the longest human text has {longest} of its tokens, and it knows {limit} positions; "
-            "give a model that knows more, or a smaller --total"
-        )
-
-
-def model_of(flag: str, name: str) -> tuple[int | None, PreTrainedTokenizerBase]:
-    """(positions, tokenizer) of a model that a flag names. Raises UserError that names the flag."""
-    try:
-        return positions_of(load_config(name)), load_tokenizer(name)
-    except UserError as error:
-        raise UserError(*(f"{flag} {problem}" for problem in error.problems)) from error

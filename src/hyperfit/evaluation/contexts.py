@@ -45,6 +45,10 @@ class Texts:
         """The contexts without special tokens."""
         return [str(tokenizer.decode(context, skip_special_tokens=True)) for context in self.contexts]
 
+    def human_pairs(self, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, str]]:
+        """Each context, and how its text goes on."""
+        return list(zip(self.context_strings(tokenizer), self.strings(tokenizer, self.human), strict=True))
+
 
 def human_texts(recipe: Recipe, settings: EvaluationSettings, tokenizer: PreTrainedTokenizerBase) -> Texts:
     """Held-out texts of every source, at most an equal share of ``most_contexts`` from each, none twice."""
@@ -54,7 +58,7 @@ def human_texts(recipe: Recipe, settings: EvaluationSettings, tokenizer: PreTrai
         raise UserError("--contexts: this run held no texts out (--heldout 0); name texts to continue")
     chosen: dict[tuple[int, ...], str] = {}
     for source in sources:
-        rows = choose(evaluation_texts(recipe, source, tokenizer, settings.total), share, settings.seed)
+        rows = choose(evaluation_texts(recipe, source, tokenizer, settings.total), share, settings.context_seed)
         chosen = {**dict.fromkeys(map(tuple, rows.tolist()), source), **chosen}
     kept = [row for source in sources for row in chosen if chosen[row] == source][: settings.most_contexts]
     return Texts(torch.tensor(kept, dtype=torch.int64), [chosen[row] for row in kept], settings.context)

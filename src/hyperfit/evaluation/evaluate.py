@@ -6,18 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from peft import PeftModel
 
 from hyperfit.console import progress, say
+from hyperfit.evaluation.by_model import coherences, defined, likeness
 from hyperfit.evaluation.checks import CheckedEvaluation, check_evaluation
 from hyperfit.evaluation.conditions import HUMAN, Condition, conditions_of, save_samples
 from hyperfit.evaluation.settings import EvaluationSettings
 from hyperfit.generation.citations.blocking import BlockCounts
 from hyperfit.generation.generate import ONE_AT_A_TIME, SEARCHES, continue_contexts
-from hyperfit.metrics.by_model.coherence import coherence
-from hyperfit.metrics.by_model.mauve import Mauve, mauve
 from hyperfit.metrics.copying.training_index import TrainingIndex
 from hyperfit.metrics.estimate import Estimate, estimate, paired_difference, paired_share_difference
 from hyperfit.metrics.predictions.agreement import predict_both, top1_agreement
@@ -85,12 +83,21 @@ def evaluate(run: RunDir, settings: EvaluationSettings) -> dict[str, Any]:
     for name, counts in observed.blocks.items():
         found[name] |= block_shares(counts)
     if settings.mauve is not None:
-        for name, likeness in likenesses(checked, strings, settings.mauve).items():
-            found[name]["mauve"] = likeness
+        for one in conditions:
+            found[one.name]["mauve"] = likeness(
+                one.name, strings[HUMAN], strings[one.name], featuriser=settings.mauve, device=checked.device
+            )
     if settings.coherence is not None:
-        for name, judged in coherences(checked, strings, settings.coherence).items():
-            values[name]["coherence"] = judged
-            found[name]["coherence"] = estimate(judged).to_dict()
+        contexts = checked.texts.context_strings(checked.tokenizer)
+        judged = coherences(
+            {name: list(zip(contexts, rows, strict=True)) for name, rows in strings.items()},
+            scorer=settings.coherence,
+            device=checked.device,
+            precision=checked.precision,
+        )
+        for name, by_text in judged.items():
+            values[name]["coherence"] = by_text
+            found[name]["coherence"] = estimate(by_text).to_dict()
     resolved = {
         "blocked": [str(decoding) for decoding in settings.decodings_blocked],
         "device": str(checked.device),
@@ -246,60 +253,6 @@ def block_shares(counts: BlockCounts) -> Named:
     return {"blocked_steps": share(counts.blocked), "changed_choices": share(counts.changed)}
 
 
-def likenesses(checked: CheckedEvaluation, strings: Mapping[str, Sequence[str]], featuriser: str) -> dict[str, Named]:
-    """MAUVE of each condition against the human continuations, text i of both sides from one context."""
-    found = {}
-    for name in strings:
-        if name != HUMAN:
-            with progress(f"MAUVE of {name}", 2 * len(strings[name])) as advance:
-                found[name] = likeness(
-                    mauve(
-                        strings[HUMAN],
-                        strings[name],
-                        featuriser=featuriser,
-                        device=str(checked.device),
-                        advance=advance,
-                    )
-                )
-            if found[name]["value"] is None:
-                say(f"MAUVE of {name}: undefined, {found[name]['n']} texts are long enough for the featuriser")
-    return found
-
-
-def likeness(found: Mauve) -> Named:
-    """The mean over seeds as a measure, without an interval; the values by seed, and what they depend on.
-
-    ``spread``: smallest and largest value, and ``deviation`` theirs: of the seeds, not of the texts.
-    """
-    return {
-        **Estimate(found.mean, math.nan, math.nan, found.n_written).to_dict(),
-        "values": [defined(value) for value in found.values.tolist()],
-        "seeds": list(found.seeds),
-        "spread": [defined(found.low), defined(found.high)],
-        "deviation": defined(found.deviation),
-        "dropped": {"human": found.dropped_human, "written": found.dropped_written},
-        "tokens": found.tokens,
-        "bins": found.bins,
-        "featuriser": found.featuriser,
-    }
-
-
-def coherences(checked: CheckedEvaluation, strings: Mapping[str, Sequence[str]], scorer: str) -> dict[str, list[float]]:
-    """Coherence of every text of each condition with its context; the scorer is loaded once."""
-    contexts = checked.texts.context_strings(checked.tokenizer)
-    together = [text for rows in strings.values() for text in rows]
-    with progress("coherence", len(together)) as advance:
-        judged = coherence(
-            contexts * len(strings),
-            together,
-            scorer=scorer,
-            device=str(checked.device),
-            precision=checked.precision,
-            advance=advance,
-        )
-    return dict(zip(strings, np.reshape(judged, (len(strings), -1)).tolist(), strict=True))
-
-
 def comparisons(values: Mapping[str, Mapping[str, list[float]]], conditions: Sequence[Condition]) -> dict[str, Any]:
     """Hyperfitted minus base, and blocked minus not blocked, for every measure of texts, paired over the contexts."""
     pairs = [
@@ -321,8 +274,3 @@ def comparisons(values: Mapping[str, Mapping[str, list[float]]], conditions: Seq
 def to_json(estimates: Mapping[str, Estimate]) -> Named:
     """Plain values of estimates."""
     return {name: one.to_dict() for name, one in estimates.items()}
-
-
-def defined(value: float) -> float | None:
-    """The number, or None for NaN, which JSON does not have."""
-    return None if math.isnan(value) else value

@@ -1,38 +1,28 @@
 """Texts that came from elsewhere, measured as those of our own models are."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import PreTrainedTokenizerBase
 
 from hyperfit.console import say
 from hyperfit.data.corpus import tokenize
 from hyperfit.data.sources import Document, read_documents
 from hyperfit.errors import UserError, collecting
+from hyperfit.evaluation.by_model import check_featuriser, check_scorer, coherences, likeness
+from hyperfit.evaluation.external_lines import HUMAN, Line, by_condition, own_references, read_lines, with_context
 from hyperfit.metrics.by_model.coherence import tokens_and_start
+from hyperfit.metrics.by_model.mauve import mauve_text
 from hyperfit.metrics.copying.training_index import TrainingIndex
+from hyperfit.metrics.estimate import estimate
 from hyperfit.metrics.score import copies, score
 from hyperfit.metrics.text.diversity import TTR_WINDOW
+from hyperfit.models.devices import pick_device, pick_precision
 from hyperfit.models.loading import load_tokenizer
-
-COLUMNS = ("context", "continuation", "reference", "model", "decoding")
-"""What a line may hold; other fields are left unread."""
-HUMAN = "human"
-
-
-@dataclass(frozen=True)
-class Line:
-    """One generated text."""
-
-    context: str
-    continuation: str
-    reference: str | None
-    """What a human wrote after the same context."""
-    condition: str
-    """MODEL/DECODING, or what of the two the line names; else "texts"."""
+from hyperfit.recipes.recipe import Precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +35,27 @@ class ExternalTexts:
     """The model whose tokens are counted."""
     training: str | None = None
     """Texts that the generator was trained on."""
+    mauve: str | None = None
+    """Featuriser of MAUVE against the human texts. None: not measured."""
+    coherence: str | None = None
+    """Scorer of each text's coherence with its context. None: not measured."""
+    device: str = "auto"
+    """Where featuriser and scorer compute: auto, cpu, cuda, ..."""
+    precision: Precision = "auto"
+    """Of the scorer: fp32 or bf16; auto: fp32 on the CPU, else as training chooses."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckedTexts:
+    """What the settings come to on this machine."""
+
+    lines: list[Line]
+    tokenizer: PreTrainedTokenizerBase
+    documents: list[Document]
+    """What the generator was trained on; none where that is not told."""
+    device: torch.device
+    precision: Precision
+    """bf16 or fp32"""
 
 
 def evaluate_texts(settings: ExternalTexts) -> dict[str, Any]:
@@ -53,27 +64,36 @@ def evaluate_texts(settings: ExternalTexts) -> dict[str, Any]:
     These are as in evaluation.json. The references are the condition ``human``, each once, however many
     generators continue its context. Measures of memorisation and ``copies`` only with training data.
     A continuation is measured on the tokens that reach past its context when both are read as one.
+    MAUVE compares each condition with the human texts, pair by pair where each text has a reference of its own;
+    coherence is that of the texts which have a context.
     Raises UserError with every problem.
     """
-    problems: list[str] = []
-    lines, documents = list[Line](), list[Document]()
-    with collecting(problems):
-        lines = read_lines(settings.texts)
-    with collecting(problems):
-        tokenizer = load_tokenizer(settings.tokenizer)
-    with collecting(problems):
-        documents = training_documents(settings.training)
-    if problems:
-        raise UserError(*problems)
-    strings = by_condition(lines)
+    checked = check_texts(settings)
+    tokenizer, documents = checked.tokenizer, checked.documents
+    strings = by_condition(checked.lines)
     texts = {name: continuation_ids(tokenizer, rows) for name, rows in strings.items()}
     training = tokenize(documents, tokenizer, None) if settings.training else None
     index = TrainingIndex(training) if training is not None else None
     written = {name: [text for _, text in rows] for name, rows in strings.items()}
-    results: dict[str, Any] = {
-        "settings": {name: value and str(value) for name, value in asdict(settings).items()},
-        "conditions": {name: one.summary() for name, one in score(texts, training, written, index).items()},
-    }
+    found = {name: one.summary() for name, one in score(texts, training, written, index).items()}
+    if settings.mauve is not None:
+        for name in (name for name in strings if name != HUMAN):
+            own = own_references(checked.lines, name)
+            found[name]["mauve"] = likeness(
+                name,
+                own or written[HUMAN],
+                written[name],
+                featuriser=settings.mauve,
+                device=checked.device,
+                paired=bool(own),
+            )
+    if settings.coherence is not None:
+        judged = coherences(
+            with_context(strings), scorer=settings.coherence, device=checked.device, precision=checked.precision
+        )
+        for name, values in judged.items():
+            found[name]["coherence"] = estimate(values).to_dict()
+    results: dict[str, Any] = {"settings": plain_settings(settings, checked), "conditions": found}
     if training is not None and index is not None:
         names = [document.origin.rpartition("/")[2] for document in documents]
         results["copies"] = copies(
@@ -83,66 +103,55 @@ def evaluate_texts(settings: ExternalTexts) -> dict[str, Any]:
     return results
 
 
-def read_lines(path: Path) -> list[Line]:
-    """The texts of a file. Raises UserError with each bad line, by its number."""
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "is not UTF-8 text"
-        raise UserError(f"--texts {path}: cannot be read ({reason}); give a .jsonl file") from error
-    lines, problems = list[Line](), list[str]()
-    for number, written in enumerate(content.split("\n"), start=1):
-        if written.strip():
-            with collecting(problems):
-                lines.append(read_line(written, f"--texts {path}, line {number}"))
-    if not lines and not problems:
-        problems.append(f"--texts {path}: holds no line; give one object a line with the field continuation")
+def check_texts(settings: ExternalTexts) -> CheckedTexts:
+    """Read and check everything. Raises UserError with every problem there is."""
+    problems: list[str] = []
+    lines, documents, device = list[Line](), list[Document](), torch.device("cpu")
+    with collecting(problems):
+        lines = read_lines(settings.texts)
+    with collecting(problems):
+        tokenizer = load_tokenizer(settings.tokenizer)
+    with collecting(problems):
+        documents = training_documents(settings.training)
+    with collecting(problems):
+        device = pick_device(settings.device)
+    strings = by_condition(lines)
+    if settings.mauve is not None:
+        with collecting(problems):
+            mauve_text()
+        with collecting(problems):
+            check_featuriser(settings.mauve)
+        if lines and HUMAN not in strings:
+            problems.append(
+                f"--mauve {settings.mauve}: {settings.texts} holds no human text to compare with; add the field "
+                'reference to its lines, or lines with "model": "human"'
+            )
+    if settings.coherence is not None:
+        pairs = [pair for rows in with_context(strings).values() for pair in rows]
+        with collecting(problems):
+            check_scorer(settings.coherence, pairs, what="text", remedy="shorter texts")
+        if lines and not pairs:
+            problems.append(
+                f"--coherence {settings.coherence}: no line of {settings.texts} has a context to follow from; add "
+                "that field"
+            )
     if problems:
         raise UserError(*problems)
-    return lines
+    precision = pick_precision(settings.precision, device, evaluating=True)
+    return CheckedTexts(lines=lines, tokenizer=tokenizer, documents=documents, device=device, precision=precision)
 
 
-def read_line(written: str, where: str) -> Line:
-    """One line. Raises UserError with all that is wrong with it, ``where`` in front."""
-    try:
-        row = json.loads(written)
-        json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is JSON, but not text
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}: cannot be read as JSON ({error}); mend or remove it") from error
-    if not isinstance(row, dict):
-        raise UserError(f"{where}: is not an object with named fields; mend or remove it")
-    problems = [
-        f"{where}: {name} is {json.dumps(row[name], ensure_ascii=False)[:40]}, not text; write it in quotes"
-        for name in COLUMNS
-        if row.get(name) is not None and not isinstance(row[name], str)
-    ]
-    if row.get("continuation") is None:
-        problems.append(f"{where}: has no continuation; add that field, or remove the line")
-    condition = "/".join(row[name] for name in ("model", "decoding") if isinstance(row.get(name), str) and row[name])
-    problems += [
-        f"{where}: {name} holds characters that cannot be shown; write its name in letters"
-        for name in ("model", "decoding")
-        if isinstance(row.get(name), str) and not row[name].isprintable()
-    ]
-    if problems:
-        raise UserError(*problems)
-    return Line(row.get("context") or "", row["continuation"], row.get("reference"), condition or "texts")
+def plain_settings(settings: ExternalTexts, checked: CheckedTexts) -> dict[str, Any]:
+    """The settings as JSON holds them; device and precision only where a model has read the texts."""
+    plain = {name: value and str(value) for name, value in asdict(settings).items()}
+    if settings.mauve is None and settings.coherence is None:
+        return {name: value for name, value in plain.items() if name not in ("device", "precision")}
+    return {**plain, "device": str(checked.device), "precision": checked.precision}
 
 
 def training_documents(source: str | None) -> list[Document]:
     """What the texts may have been copied from: all of a source but what it sets apart. None without one."""
     return read_documents(source, flag="--training")[0] if source else []
-
-
-def by_condition(lines: Sequence[Line]) -> dict[str, list[tuple[str, str]]]:
-    """Condition → (context, text) of its lines; last the references, each once, and lines whose model is "human"."""
-    found: dict[str, list[tuple[str, str]]] = {line.condition: [] for line in lines}
-    for line in lines:
-        found[line.condition].append((line.context, line.continuation))
-    references = dict.fromkeys(found.pop(HUMAN, [])) | dict.fromkeys(
-        (line.context, line.reference) for line in lines if line.reference is not None
-    )
-    return found | ({HUMAN: [(context, text) for context, text in references]} if references else {})
 
 
 def continuation_ids(tokenizer: PreTrainedTokenizerBase, rows: Sequence[tuple[str, str]]) -> list[list[int]]:

@@ -48,8 +48,10 @@ class EvaluationSettings:
     batch_invariant: bool = False
     """Continue one context at a time, so that no text depends on the others, not even by rounding; many times
     slower."""
+    context_seed: int = 0
+    """Seed of the choice of contexts."""
     seed: int = 0
-    """Seed of the choice of contexts and of the sampling."""
+    """Seed of the sampling."""
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     precision: Precision = "auto"
@@ -57,7 +59,7 @@ class EvaluationSettings:
     training chooses."""
 
     def __post_init__(self) -> None:
-        problems = too_small(self, most_contexts=1, context=1, citation_tokens=1, batch_size=1, seed=0)
+        problems = too_small(self, most_contexts=1, context=1, citation_tokens=1, batch_size=1, context_seed=0, seed=0)
         if self.total <= self.context:
             problems.append(f"--total {self.total}: give more than the --context of {self.context}")
         problems += decoding_problems(self.decodings, "--decodings")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -63,53 +64,111 @@ def continue_contexts(
     """
     decoding = parse_decoding(decoding) if isinstance(decoding, str) else decoding
     inner = inner_model(model)
-    eos, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
-    config = generation_config(decoding, new_tokens=new_tokens, stop_at_end=stop_at_end, eos=eos, pad=pad)
+    writer = BatchWriter(
+        model=inner,
+        eos=tokenizer.eos_token_id,
+        pad=tokenizer.pad_token_id,
+        decoding=decoding,
+        new_tokens=new_tokens,
+        seed=seed,
+        stop_at_end=stop_at_end,
+        processors=processors,
+    )
     numbers = sample_numbers(contexts)
-
-    def write(places: list[int]) -> list[list[int]]:
-        batch = [contexts[place] for place in places]
-        ids, mask = left_pad(batch, pad if pad is not None else 0)
-        chain = [
-            *penalties(decoding, batch),
-            *processors,
-            *sampling(decoding, batch, [numbers[place] for place in places], new_tokens, seed, inner.device),
-        ]
-        generate: Any = inner.generate
-        output = generate(
-            input_ids=ids.to(inner.device),
-            attention_mask=mask.to(inner.device),
-            past_key_values=roomy_cache(inner.config, ids.shape[1] + new_tokens),
-            generation_config=config,
-            logits_processor=LogitsProcessorList(chain),
-            custom_generate=custom_generate(decoding),
-        )
-        rows = output[:, ids.shape[1] :].tolist()
-        return [row[: row.index(eos)] if stop_at_end and eos in row else row for row in rows]
-
     size = 1 if batch_invariant else batch_size
     if size is None:
         longest = max(map(len, contexts), default=0)
         size = batch_that_fits(inner, len(contexts), longest, new_tokens, decoding)
-    order = sorted(range(len(contexts)), key=lambda place: -len(contexts[place]))
-    waiting = [order[start : start + size] for start in range(0, len(order), size)]
-    written: dict[int, list[int]] = {}
+
+    def write(places: list[int]) -> list[list[int]]:
+        return writer([contexts[place] for place in places], [numbers[place] for place in places])
+
     with evaluating(inner), own_defaults_aside(inner):
-        while waiting:
-            places = waiting.pop(0)
-            before = [dict(vars(processor)) for processor in processors]
-            try:
-                written.update(zip(places, write(places), strict=True))
-            except torch.OutOfMemoryError:
-                if batch_size is not None or len(places) == 1:
-                    raise
-                for processor, state in zip(processors, before, strict=True):
-                    vars(processor).update(state)  # what it has counted will come again
-                half = len(places) // 2
-                waiting[:0] = places[:half], places[half:]
-            else:
-                advance(len(places))
+        written = write_batches(
+            longest_first(contexts, size), write, processors, halve=batch_size is None, advance=advance
+        )
     return [written[place] for place in range(len(contexts))]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchWriter:
+    """What is the same for every batch; called with one, its continuations."""
+
+    model: PreTrainedModel
+    eos: int | None
+    """End-of-text token."""
+    pad: int | None
+    decoding: Decoding
+    new_tokens: int
+    seed: int
+    stop_at_end: bool
+    processors: Sequence[LogitsProcessor]
+    """The caller's own rules."""
+
+    def __call__(self, contexts: Sequence[Sequence[int]], numbers: Sequence[int]) -> list[list[int]]:
+        """The token ids that follow each context. numbers: as ``SeededSampling`` takes them."""
+        ids, mask = left_pad(contexts, self.pad if self.pad is not None else 0)
+        generate: Any = self.model.generate
+        output = generate(
+            input_ids=ids.to(self.model.device),
+            attention_mask=mask.to(self.model.device),
+            past_key_values=roomy_cache(self.model.config, ids.shape[1] + self.new_tokens),
+            generation_config=generation_config(
+                self.decoding, new_tokens=self.new_tokens, stop_at_end=self.stop_at_end, eos=self.eos, pad=self.pad
+            ),
+            logits_processor=LogitsProcessorList(self.rules(contexts, numbers)),
+            custom_generate=custom_generate(self.decoding),
+        )
+        return [self.until_end(row) for row in output[:, ids.shape[1] :].tolist()]
+
+    def rules(self, contexts: Sequence[Sequence[int]], numbers: Sequence[int]) -> list[LogitsProcessor]:
+        """All that acts on the logits of a batch, in order."""
+        return [
+            *penalties(self.decoding, contexts),
+            *self.processors,
+            *sampling(self.decoding, contexts, numbers, self.new_tokens, self.seed, self.model.device),
+        ]
+
+    def until_end(self, text: list[int]) -> list[int]:
+        """The text up to where the model ended it; what follows there is padding."""
+        return text[: text.index(self.eos)] if self.stop_at_end and self.eos in text else text
+
+
+def longest_first(contexts: Sequence[Sequence[int]], size: int) -> list[list[int]]:
+    """The places of the contexts in batches of ``size``, so that as little as may be is padded."""
+    order = sorted(range(len(contexts)), key=lambda place: -len(contexts[place]))
+    return [order[start : start + size] for start in range(0, len(order), size)]
+
+
+def write_batches(
+    batches: Sequence[list[int]],
+    write: Callable[[list[int]], list[list[int]]],
+    processors: Sequence[LogitsProcessor],
+    *,
+    halve: bool,
+    advance: Callable[[int], None],
+) -> dict[int, list[int]]:
+    """What ``write`` makes of each batch of places, by place.
+
+    halve: a batch for which memory does not do is tried again as two halves, with the processors as they were before.
+    """
+    waiting = list(batches)
+    written: dict[int, list[int]] = {}
+    while waiting:
+        places = waiting.pop(0)
+        before = [dict(vars(processor)) for processor in processors]
+        try:
+            written.update(zip(places, write(places), strict=True))
+        except torch.OutOfMemoryError:
+            if not halve or len(places) == 1:
+                raise
+            for processor, state in zip(processors, before, strict=True):
+                vars(processor).update(state)  # what it has counted will come again
+            half = len(places) // 2
+            waiting[:0] = places[:half], places[half:]
+        else:
+            advance(len(places))
+    return written
 
 
 def generation_config(

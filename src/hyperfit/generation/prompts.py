@@ -1,6 +1,6 @@
 """Prompts in, continuations out, with any model that hyperfit can load."""
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,83 +19,118 @@ from hyperfit.generation.settings import GenerationSettings, citation_settings
 from hyperfit.models.devices import autocast, pick_device, pick_precision
 from hyperfit.models.families import positions_of
 from hyperfit.models.loading import load_config, load_tokenizer
+from hyperfit.recipes.recipe import Precision
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import load_any, parts_of
 
 
-def continuations(request: GenerationSettings) -> Iterator[dict[str, Any]]:
-    """One row a prompt: prompt, continuation, model, decoding and its parameters, seed; how citations were blocked.
+@dataclass(frozen=True, kw_only=True)
+class CheckedPrompts:
+    """What the settings come to on this machine."""
 
-    Raises UserError before any model is loaded.
+    device: torch.device
+    precision: Precision
+    """bf16 or fp32"""
+    tokenizer: PreTrainedTokenizerBase
+    prompts: list[str]
+    contexts: list[list[int]]
+    """Their token ids."""
+    blockers: list[CitationBlocker]
+    """What forbids citations of the training data; none where that is not asked for."""
+
+
+def generate(settings: GenerationSettings) -> list[dict[str, Any]]:
+    """Continue every prompt of the settings with their model.
+
+    Returns one row a prompt: prompt, continuation, model, decoding and its parameters, seed; how citations were
+    blocked. Raises UserError with every problem before any model is loaded.
     """
+    checked = check_prompts(settings)
+    model = load_any(settings.model, device=checked.device, precision=checked.precision)
+    decoding = parse_decoding(settings.decoding)
+    if settings.batch_invariant:
+        say(ONE_AT_A_TIME)
+    with (
+        progress(f"{decoding} continuations", len(checked.contexts)) as advance,
+        autocast(checked.device, checked.precision),
+    ):
+        written = continue_contexts(
+            model,
+            checked.tokenizer,
+            checked.contexts,
+            new_tokens=settings.new_tokens,
+            decoding=decoding,
+            seed=settings.seed,
+            batch_size=settings.batch_size,
+            batch_invariant=settings.batch_invariant,
+            stop_at_end=True,
+            processors=checked.blockers,
+            advance=advance,
+        )
+    for counts in (blocker.counts() for blocker in checked.blockers):
+        say(f"citations: forbidden at {counts.blocked} of {counts.steps} steps, the choice changed at {counts.changed}")
+    made_by = {"model": settings.model, "decoding": str(decoding), **decoding.settings, "seed": settings.seed}
+    made_by |= citation_settings(settings) if checked.blockers else {}
+    return [
+        {
+            "prompt": prompt,
+            "continuation": continuation_text(checked.tokenizer, context, ids, skip_special=True),
+            **made_by,
+        }
+        for prompt, context, ids in zip(checked.prompts, checked.contexts, written, strict=True)
+    ]
+
+
+def check_prompts(settings: GenerationSettings) -> CheckedPrompts:
+    """Device, prompts, their tokens, and what blocks citations. Raises UserError with every problem there is."""
     problems: list[str] = []
-    device, prompts = torch.device("cpu"), list(request.prompt)
+    device, prompts = torch.device("cpu"), list(settings.prompt)
     blockers: list[CitationBlocker] = []
     with collecting(problems):
-        device = pick_device(request.device)
+        device = pick_device(settings.device)
     with collecting(problems):
-        if request.prompts is not None:
-            documents, apart = read_documents(str(request.prompts), flag="--prompts")
+        if settings.prompts is not None:
+            documents, apart = read_documents(str(settings.prompts), flag="--prompts")
             prompts += [document.text.strip() for document in (*documents, *apart)]
     with collecting(problems):
-        base, _ = parts_of(request.model)
+        base, _ = parts_of(settings.model)
         limit = positions_of(load_config(base))
         tokenizer = load_tokenizer(base)
         with collecting(problems):
-            blockers = [blocker_of(request, tokenizer)] if request.block_citations else []
+            blockers = [blocker_of(settings, tokenizer)] if settings.block_citations else []
         contexts = [list(ids) for ids in tokenizer(prompts)["input_ids"]] if prompts else []
         if not all(contexts):
             raise UserError("--prompt: an empty text has no token to continue; leave it out")
         longest = max((len(ids) for ids in contexts), default=0)
-        if limit and longest + request.new_tokens > limit:
+        if limit and longest + settings.new_tokens > limit:
             problems.append(
-                f"--new-tokens {request.new_tokens}: with a prompt of {longest} tokens that is more than the {limit} "
-                f"positions of {request.model}; give at most {max(limit - longest, 0)}, or a shorter prompt"
+                f"--new-tokens {settings.new_tokens}: with a prompt of {longest} tokens that is more than the {limit} "
+                f"positions of {settings.model}; give at most {max(limit - longest, 0)}, or a shorter prompt"
             )
     if problems:
         raise UserError(*problems)
-    precision = pick_precision(request.precision, device, evaluating=True)
-    model = load_any(request.model, device=device, precision=precision)
-    decoding = parse_decoding(request.decoding)
-    if request.batch_invariant:
-        say(ONE_AT_A_TIME)
-    with progress(f"{decoding} continuations", len(contexts)) as advance, autocast(device, precision):
-        written = continue_contexts(
-            model,
-            tokenizer,
-            contexts,
-            new_tokens=request.new_tokens,
-            decoding=decoding,
-            seed=request.seed,
-            batch_size=request.batch_size,
-            batch_invariant=request.batch_invariant,
-            stop_at_end=True,
-            processors=blockers,
-            advance=advance,
-        )
-    for counts in (blocker.counts() for blocker in blockers):
-        say(f"citations: forbidden at {counts.blocked} of {counts.steps} steps, the choice changed at {counts.changed}")
-    for prompt, context, ids in zip(prompts, contexts, written, strict=True):
-        row: dict[str, Any] = {
-            "prompt": prompt,
-            "continuation": continuation_text(tokenizer, context, ids, skip_special=True),
-        }
-        row |= {"model": request.model, "decoding": str(decoding), **decoding.settings, "seed": request.seed}
-        yield {**row, **(citation_settings(request) if blockers else {})}
+    return CheckedPrompts(
+        device=device,
+        precision=pick_precision(settings.precision, device, evaluating=True),
+        tokenizer=tokenizer,
+        prompts=prompts,
+        contexts=contexts,
+        blockers=blockers,
+    )
 
 
-def blocker_of(request: GenerationSettings, tokenizer: PreTrainedTokenizerBase) -> CitationBlocker:
+def blocker_of(settings: GenerationSettings, tokenizer: PreTrainedTokenizerBase) -> CitationBlocker:
     """Forbids what would cite the run's training data. Raises UserError for a model that is no run."""
-    if not (Path(request.model) / "recipe.json").is_file():
+    if not (Path(settings.model) / "recipe.json").is_file():
         raise UserError(
-            f"--block-citations: {request.model} is no run of hyperfit, so what it was trained on is not known; give "
+            f"--block-citations: {settings.model} is no run of hyperfit, so what it was trained on is not known; give "
             "the folder of a run"
         )
-    run = RunDir.open(Path(request.model))
+    run = RunDir.open(Path(settings.model))
     return CitationBlocker(
-        run_citations(run, request.citation_tokens, lambda: trained_on(run, tokenizer)),
-        count_context=not request.citation_generated_only,
+        run_citations(run, settings.citation_tokens, lambda: trained_on(run, tokenizer)),
+        count_context=not settings.citation_generated_only,
         pad_token_id=0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
-        word_starts=word_starts(tokenizer) if request.citation_whole_words else None,
+        word_starts=word_starts(tokenizer) if settings.citation_whole_words else None,
     )

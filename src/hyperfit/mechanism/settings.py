@@ -60,8 +60,10 @@ class MechanismSettings:
     is too small for a small model."""
     batch_size: int = 32
     """Texts continued at once."""
+    context_seed: int = 0
+    """Seed of the choice of contexts."""
     seed: int = 0
-    """Seed of the choice of texts, of sampling, and of the random controls."""
+    """Seed of the sampling and of the random controls."""
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     precision: Precision = "auto"
@@ -69,7 +71,7 @@ class MechanismSettings:
 
     def __post_init__(self) -> None:
         problems = too_small(
-            self, most_contexts=2, context=1, pictures=0, intervention_contexts=2, batch_size=1, seed=0
+            self, most_contexts=2, context=1, pictures=0, intervention_contexts=2, batch_size=1, context_seed=0, seed=0
         )
         if self.total < self.context + TTR_WINDOW:
             problems.append(

@@ -73,10 +73,7 @@ def model_pair(
     given = {"--base": base, "--tuned": tuned, "--output": output}
     if base is None or tuned is None or output is None:
         missing = ", ".join(flag for flag, value in given.items() if value is None)
-        raise UserError(
-            f"{missing}: without a RUN (which stands before flags that take several values), "
-            "name both models and a folder for the results"
-        )
+        raise UserError(f"{missing}: without a RUN, name both models and a folder for the results")
     return Models(base=base, tuned=tuned, output=output)
 
 
@@ -181,7 +178,7 @@ def run_texts(run: RunDir, settings: MechanismSettings, tokenizer: PreTrainedTok
         most_contexts=settings.most_contexts,
         context=settings.context,
         total=settings.total,
-        seed=settings.seed,
+        context_seed=settings.context_seed,
     )
     return human_texts(run.recipe, choice, tokenizer).ids
 
@@ -201,7 +198,7 @@ def other_texts(settings: MechanismSettings, tokenizer: PreTrainedTokenizerBase)
                     f"--contexts {source}: {short} documents, none of {settings.total} tokens; name longer texts or "
                     "give a smaller --total"
                 )
-            rows.append(choose(found, share, settings.seed))
+            rows.append(choose(found, share, settings.context_seed))
     if problems:
         raise UserError(*problems)
     different = dict.fromkeys(tuple(row) for row in torch.cat(rows).tolist())
