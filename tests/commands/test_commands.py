@@ -132,7 +132,7 @@ def test_a_preset_sets_the_defaults_and_flags_win() -> None:
     assert equal == command
 
 
-@pytest.mark.parametrize("method", ["late-lora", "full"])
+@pytest.mark.parametrize("method", ["late-lora", "late-full", "full"])
 def test_train_evaluate_generate_report(
     here: Path, model: Path, method: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,16 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from hyperfit.errors import UserError
-from hyperfit.models.adapt import Learning, adapt, check_depth, late_stage_lora_config, learning, linear_layers
+from hyperfit.models.adapt import (
+    Learning,
+    adapt,
+    check_depth,
+    late_parameters,
+    late_stage_lora_config,
+    learning,
+    linear_layers,
+    round_frozen,
+)
 from hyperfit.models.families import FAMILIES
 from hyperfit.models.loading import quiet
 from hyperfit.recipes.recipe import Recipe
@@ -57,6 +66,21 @@ LAYERS: dict[str, dict[str, tuple[int, int]]] = {
     },
 }
 # per rank: the sums of inputs and outputs above, so 32+32 + 32+16 + 32+16 + 32+32 + 96 + 96 + 96 for the first
+# what else a block holds: norms of width 32, those of queries and keys, and biases
+OTHERS = {
+    **dict.fromkeys(("llama", "mistral", "gemma", "phi3"), 2 * 32),
+    "qwen2": 2 * 32 + 32 + 16 + 16,
+    "qwen3": 2 * 32 + 8 + 8,
+    "gemma2": 4 * 32,
+    "gemma3_text": 4 * 32 + 8 + 8,
+    "olmo2": 2 * 32 + 32 + 16,
+    "phi": 2 * 32 + 4 * 32 + 64 + 32,
+    "gpt2": 4 * 32 + 96 + 32 + 64 + 32,
+    "gpt_neox": 4 * 32 + 96 + 32 + 64 + 32,
+    "opt": 4 * 32 + 4 * 32 + 64 + 32,
+}
+BIASED = ("phi", "gpt2", "gpt_neox", "opt")
+"""Families whose final norm has a bias beside its weight."""
 PER_RANK = {**dict.fromkeys(LAYERS, 512), "phi3": 416, "phi": 448, "gpt2": 384, "gpt_neox": 384, "opt": 448}
 
 
@@ -69,6 +93,12 @@ METHODS = [
     pytest.param({"method": "lora"}, range(BLOCKS), id="lora"),
     *(
         pytest.param({"method": "late-lora", "late_blocks": depth}, range(BLOCKS - depth, BLOCKS), id=f"late {depth}")
+        for depth in (1, 2, BLOCKS)
+    ),
+    *(
+        pytest.param(
+            {"method": "late-full", "late_blocks": depth}, range(BLOCKS - depth, BLOCKS), id=f"late {depth} whole"
+        )
         for depth in (1, 2, BLOCKS)
     ),
     pytest.param({"method": "lora", "blocks": (0, 1)}, range(2), id="the first two"),
@@ -84,6 +114,9 @@ def intended(family: str, model: nn.Module, settings: dict[str, Any], blocks: ra
     """Names of the parameters that should learn, from the table above."""
     if settings["method"] == "full":
         return {name for name, _ in model.named_parameters()}
+    if settings["method"] == "late-full":
+        late = (FAMILIES[family].norm, *(f"{FAMILIES[family].blocks}.{block}." for block in blocks))
+        return {name for name, _ in model.named_parameters() if name.startswith(late)}
     return {
         f"base_model.model.{FAMILIES[family].blocks}.{block}.{layer}.lora_{matrix}.default.weight"
         for block in blocks
@@ -136,10 +169,14 @@ def test_counts_are_those_worked_by_hand(family: str, settings: dict[str, Any], 
     base = tiny_model(family)
     before = sum(parameter.numel() for parameter in base.parameters())
     counted = learning(adapt(base, recipe(**settings)))
-    adapters = 0 if settings["method"] == "full" else PER_RANK[family] * RANK * len(blocks)
-    assert counted == Learning(
-        blocks=tuple(blocks), depth=BLOCKS, trainable=adapters or before, total=before + adapters
-    )
+    if settings["method"] == "full":
+        trainable, added = before, 0
+    elif settings["method"] == "late-full":
+        block = sum(inputs * outputs for inputs, outputs in LAYERS[family].values()) + OTHERS[family]
+        trainable, added = len(blocks) * block + (64 if family in BIASED else 32), 0
+    else:
+        trainable = added = PER_RANK[family] * RANK * len(blocks)
+    assert counted == Learning(blocks=tuple(blocks), depth=BLOCKS, trainable=trainable, total=before + added)
 
 
 @every_family
@@ -168,6 +205,21 @@ def test_adapters_are_fp32_on_a_bf16_model(family: str) -> None:
 def test_full_training_holds_everything_in_fp32() -> None:
     model = adapt(cast(tiny_model(), torch.bfloat16), recipe(method="full"))
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+@every_family
+def test_late_blocks_learn_in_fp32_on_a_bf16_model(family: str) -> None:
+    """Embedding and head stay as they are, tied or not; what learns under autocast gets gradients in fp32."""
+    model = adapt(tiny_model(family), recipe(method="late-full", late_blocks=2))
+    round_frozen(model)
+    assert {(p.requires_grad, p.dtype) for p in model.parameters()} == {(True, torch.float32), (False, torch.bfloat16)}
+    for ends in (model.get_input_embeddings(), model.get_output_embeddings()):
+        assert not any(p.requires_grad for p in ends.parameters())
+    late = late_parameters(tiny_model(family), 2)
+    assert all(torch.equal(p, late[name]) for name, p in model.named_parameters() if p.requires_grad), "not rounded"
+    with torch.autocast("cpu", torch.bfloat16):
+        model(input_ids=random_ids(1, 8)).logits.float().logsumexp(-1).sum().backward()
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in model.parameters() if p.requires_grad)
 
 
 def test_full_training_thaws_what_was_frozen() -> None:
@@ -265,6 +317,8 @@ def test_depth_is_checked_before_weights_are_read() -> None:
     check_depth(recipe(method="full", late_blocks=99), depth=6)
     with pytest.raises(UserError, match="--late-blocks 7: tiny has 6 blocks; give 1 to 6"):
         check_depth(recipe(late_blocks=7), depth=6)
+    with pytest.raises(UserError, match="--late-blocks 7: tiny has 6 blocks"):
+        check_depth(recipe(method="late-full", late_blocks=7), depth=6)
     with pytest.raises(UserError, match="--late-blocks 0"):
         recipe(late_blocks=0)
     check_depth(recipe(method="lora", blocks=(5, 0)), depth=6)

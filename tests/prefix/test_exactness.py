@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 import hyperfit.training.loss
-from hyperfit.models.adapt import adapt
+from hyperfit.models.adapt import adapt, late_parameters, round_frozen
 from hyperfit.models.devices import autocast
 from hyperfit.models.families import FAMILIES, IMAGE_FAMILIES, blocks_of, family_of, inner_model
 from hyperfit.models.loading import load_model
@@ -53,9 +53,17 @@ def with_adapters(model: PreTrainedModel, depth: int) -> Model:
 
 
 def late_model(family: str, method: str, depth: int, dtype: torch.dtype) -> Model:
-    """A model of which only the last ``depth`` blocks learn: by adapters, or whole with norm and untied head."""
+    """A model of which only the last ``depth`` blocks learn: by adapters, whole with norm, or that and untied head.
+
+    dtype: of what does not learn.
+    """
     if method == "lora":
         return with_adapters(cast(tiny_model(family), dtype), depth)
+    if method == "late-full":
+        whole = adapt(tiny_model(family), Recipe(model="-", data="-", method="late-full", late_blocks=depth))
+        if dtype == torch.bfloat16:
+            round_frozen(whole)
+        return whole
     model = cast(tiny_model(family, tie_word_embeddings=False), dtype).requires_grad_(False)
     paths = family_of(family)
     for part in (*blocks_of(model)[-depth:], model.get_submodule(paths.norm), model.get_submodule(paths.head)):
@@ -106,6 +114,8 @@ CASES: list[tuple[str, torch.dtype, Precision]] = [
     ("lora", torch.bfloat16, "bf16"),
     ("full", torch.float32, "fp32"),
     ("full", torch.float32, "bf16"),
+    ("late-full", torch.float32, "fp32"),
+    ("late-full", torch.bfloat16, "bf16"),
 ]
 
 
@@ -222,6 +232,30 @@ def test_streaming_is_the_whole_model(family: str, tmp_path: Path) -> None:
 
 
 @every_text_family
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_streaming_below_blocks_that_learn_whole(family: str, precision: Precision, tmp_path: Path) -> None:
+    """What learns is read in fp32, unrounded, and trains as in a model that is held whole; both have one cache."""
+    saved, recipe = (
+        save_tiny(tmp_path / "model", family),
+        Recipe(model="-", data="-", method="late-full", late_blocks=2),
+    )
+    streamed, cache = stream_prefix(
+        str(saved), 2, SEQUENCES, tmp_path / "caches", batch_size=BATCH, device=CPU, precision=precision,
+        late_fp32=True, notify=silent,
+    )  # fmt: skip
+    whole = adapt(tiny_model(family), recipe)
+    if precision == "bf16":
+        round_frozen(whole)
+    late = late_parameters(streamed, 2)
+    assert all(torch.equal(p, late_parameters(tiny_model(family), 2)[name]) for name, p in late.items())
+    assert {p.dtype for p in late.values()} == {torch.float32}
+    same = cache_prefix(whole, SEQUENCES, tmp_path / "caches", batch_size=BATCH, precision=precision, notify=silent)
+    assert same.reused
+    assert all(map(torch.equal, descent(whole, precision), descent(adapt(streamed, recipe), precision)))
+    assert cache.served == same.served == 2 * len(PICKS)
+
+
+@every_text_family
 def test_streaming_from_shards(family: str, tmp_path: Path) -> None:
     tiny_model(family).save_pretrained(tmp_path / "model", max_shard_size="20KB")
     tiny_tokenizer().save_pretrained(tmp_path / "model")
@@ -279,7 +313,7 @@ def test_the_loss_in_pieces_is_the_loss(family: str, monkeypatch: pytest.MonkeyP
     ids = random_ids(4, LENGTH, seed=5)
     for count, precision in ((None, "fp32"), (3, "fp32"), (1, "fp32"), (3, "bf16")):
         one, two = (tiny_model(family).requires_grad_(True) for _ in range(2))
-        monkeypatch.setattr(hyperfit.loss, "LOGITS_AT_ONCE", 7 * one.config.vocab_size)
+        monkeypatch.setattr(hyperfit.training.loss, "LOGITS_AT_ONCE", 7 * one.config.vocab_size)
         with autocast(CPU, precision):
             logits = one(input_ids=ids, use_cache=False).logits[:count, :-1].float()
         expected = F.cross_entropy(logits.flatten(0, 1), ids[:count, 1:].flatten(), reduction="sum")
@@ -303,7 +337,7 @@ def test_the_loss_never_makes_more_logits_than_it_may(monkeypatch: pytest.Monkey
     sizes: list[int] = []
     head = model.get_output_embeddings()
     head.register_forward_hook(lambda module, given, logits: sizes.append(logits.numel()))
-    monkeypatch.setattr(hyperfit.loss, "LOGITS_AT_ONCE", 5 * model.config.vocab_size)
+    monkeypatch.setattr(hyperfit.training.loss, "LOGITS_AT_ONCE", 5 * model.config.vocab_size)
     SequenceLoss(model, lambda: autocast(CPU, "fp32"))(random_ids(4, LENGTH))
     assert max(sizes) <= 5 * model.config.vocab_size
     assert sum(sizes) == 4 * (LENGTH - 1) * model.config.vocab_size

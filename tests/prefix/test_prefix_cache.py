@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hyperfit.cli import main
 from hyperfit.errors import UserError
-from hyperfit.models.adapt import adapt
+from hyperfit.models.adapt import adapt, round_frozen
 from hyperfit.models.families import blocks_of, inner_model
 from hyperfit.prefix import store
 from hyperfit.prefix.bypass import obstacle
@@ -23,7 +23,7 @@ from hyperfit.prefix.cache import PrefixCache, cache_prefix
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.training.loop import train
 from small_runs import assert_same, events, recipe_for, weights
-from tiny_models import random_ids, save_tiny, tiny_model
+from tiny_models import cast, random_ids, save_tiny, tiny_model
 
 SEQUENCES = random_ids(6, 16, seed=2)
 
@@ -301,17 +301,27 @@ def test_other_sequences_and_padded_ones_are_computed(tmp_path: Path) -> None:
         assert cache.served == 1
 
 
+def test_buffers_count_too(tmp_path: Path) -> None:
+    """A model cast as a whole has other rotary phases than one of which only the weights were cast."""
+    recipe = Recipe(model="-", data="-", method="late-full", late_blocks=2)
+    one, two = adapt(tiny_model(), recipe), adapt(cast(tiny_model(), torch.bfloat16), recipe)
+    round_frozen(one)
+    assert all(map(torch.equal, *([p for p in m.parameters() if not p.requires_grad] for m in (one, two))))
+    made = [cache_prefix(m, SEQUENCES, tmp_path, precision="bf16", notify=lambda line: None) for m in (one, two)]
+    assert not made[1].reused
+    assert made[0].entry.path != made[1].entry.path
+
+
 # --- whole runs ---
 
 
+@pytest.mark.parametrize("method", ["late-lora", "late-full"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_runs_with_without_and_streaming_end_the_same(
-    world: tuple[str, str],
-    tmp_path: Path,
-    precision: str,
+    world: tuple[str, str], tmp_path: Path, precision: str, method: str
 ) -> None:
     said: list[str] = []
-    recipe = recipe_for(world, precision=precision, probe_texts=3)
+    recipe = recipe_for(world, method=method, precision=precision, probe_texts=3)
     with_it = train(recipe, tmp_path / "with", prefix_cache="required", notify=said.append)
     without = train(recipe, tmp_path / "without", prefix_cache="off", notify=said.append)
     streamed = train(recipe, tmp_path / "streamed", streaming=True, notify=said.append)
@@ -414,6 +424,7 @@ def test_a_machine_that_cannot_compile_is_told_so(
     ("changes", "flags", "problem"),
     [
         ({"method": "lora"}, {"streaming": True}, "--streaming: needs frozen blocks"),
+        ({"method": "full"}, {"streaming": True}, "--streaming: needs frozen blocks"),
         ({}, {"streaming": True, "prefix_cache": "off"}, "--streaming: needs frozen blocks and their cache"),
         ({}, {"prefix_cache": "sometimes"}, "--prefix-cache sometimes: give one of auto, off, required"),
     ],

@@ -29,7 +29,7 @@ GOOD: dict[str, st.SearchStrategy[Any]] = {
     "length": st.integers(2, 10_000),
     "chunking": st.sampled_from(["start", "packed"]),
     "heldout": SHARE,
-    "method": st.sampled_from(["late-lora", "lora", "full"]),
+    "method": st.sampled_from(["late-lora", "late-full", "lora", "full"]),
     "late_blocks": COUNT,
     "blocks": st.just(()),
     "target_modules": st.lists(NAME, max_size=3).map(tuple),

@@ -61,6 +61,9 @@ def test_the_arms_by_hand() -> None:
         "last-06-rank": ((0, 1, 2, 3, 4, 5), 8),
         "first-02-rank": ((0, 1), 8),
         "middle-02-rank": ((2, 3), 8),
+        "late-full-01-rank": ((5,), 8),
+        "late-full-02-rank": ((4, 5), 8),
+        "late-full-03-rank": ((3, 4, 5), 8),
         "full-06-rank": ((0, 1, 2, 3, 4, 5), 8),
     }
     assert next(iter(found)) == "last-02-rank", "the reference comes first"
@@ -73,6 +76,21 @@ def test_the_arms_by_hand() -> None:
         "last-06-parameters": 10,
     }
     assert {len(arm.blocks) for arm in arms_of(design()) if arm.place == "last"} == set(range(1, 7)), "1 to all"
+    assert {len(arm.blocks) for arm in arms_of(design()) if arm.place == "late-full"} == set(range(1, 6))
+    for arm in arms_of(design()):
+        assert arm.recipe.method == {"full": "full", "late-full": "late-full"}.get(arm.place, "lora")
+        assert arm.recipe.late_blocks == (len(arm.blocks) if arm.place == "late-full" else 5)
+
+
+def test_around_a_run_of_whole_late_blocks_by_hand() -> None:
+    """It is the reference; adapters in as many blocks are one of the others, and none has its number of parameters."""
+    recipe = Recipe(model="m", data="d", rank=8, late_blocks=2, method="late-full", lr=0.3)
+    arms = arms_of(design(recipe=recipe, depths=(1, 3)))
+    assert [arm.name for arm in arms] == [
+        *("late-full-02-rank", "last-01-rank", "last-02-rank", "last-03-rank", "last-06-rank"),
+        *("first-02-rank", "middle-02-rank", "late-full-01-rank", "late-full-03-rank", "full-06-rank"),
+    ]
+    assert (arms[0].recipe.method, arms[0].recipe.late_blocks, arms[0].recipe.lr) == ("late-full", 2, 0.3)
 
 
 @given(depth=st.integers(1, 40), late=st.integers(1, 12), rank=st.integers(1, 64), width=st.integers(64, 128))
@@ -82,7 +100,7 @@ def test_equal_parameters_are_equal_up_to_rounding_and_the_width(depth: int, lat
     arms = arms_of(design(recipe=recipe, depth=depth, width=width))
     assert len({arm.name for arm in arms}) == len({arm.recipe for arm in arms}) == len(arms)
     for arm in arms:
-        assert arm.recipe.blocks == (() if arm.place == "full" else arm.blocks)
+        assert arm.recipe.blocks == (() if arm.place in ("full", "late-full") else arm.blocks)
         assert set(arm.blocks) <= set(range(depth))
         assert (arm.recipe.seed, arm.recipe.data, arm.recipe.lora_alpha) == (recipe.seed, recipe.data, rank)
         assert arm.place == "full" or arm.recipe.rank <= width
@@ -90,14 +108,15 @@ def test_equal_parameters_are_equal_up_to_rounding_and_the_width(depth: int, lat
             assert arm.recipe.rank * len(arm.blocks) == pytest.approx(rank * late, rel=0.05)
         if arm.place in ("first", "middle"):
             assert len(arm.blocks) == late
-    assert ({"first", "middle"} <= {arm.place for arm in arms}) == (late < depth)
+    assert ("first" in {arm.place for arm in arms}) == (late < depth)
+    assert ("middle" in {arm.place for arm in arms}) == (late < depth - 1)
 
 
 def test_learning_rates_are_the_runs_where_it_trained_like_that() -> None:
     def rates(one: Design) -> tuple[float | None, float | None]:
         arms = arms_of(one)
-        assert len({arm.recipe.lr for arm in arms if arm.place != "full"}) == 1
-        return arms[0].recipe.lr, arms[-1].recipe.lr
+        assert len({arm.recipe.lr for arm in arms if arm.recipe.adapters}) == 1
+        return next(arm.recipe.lr for arm in arms if arm.recipe.adapters), arms[-1].recipe.lr
 
     adapted = Recipe(model="m", data="d", lr=0.01)
     whole = Recipe(model="m", data="d", lr=0.02, method="full")
@@ -105,6 +124,23 @@ def test_learning_rates_are_the_runs_where_it_trained_like_that() -> None:
     assert rates(design(recipe=whole)) == (DEFAULT_LR["lora"], 0.02)
     assert rates(design(recipe=adapted, full_lr=0.5)) == (0.01, 0.5)
     assert rates(design(recipe=whole, full_lr=0.5, adapter_lr=0.3)) == (0.3, 0.5)
+    late = Recipe(model="m", data="d", lr=0.03, method="late-full", late_blocks=2)
+    assert rates(design(recipe=late)) == (DEFAULT_LR["lora"], pytest.approx(0.01))
+
+
+@given(late=st.integers(1, 40), rate=st.floats(1e-7, 1e-2))
+def test_fewer_blocks_learn_whole_at_a_larger_rate(late: int, rate: float) -> None:
+    """In proportion; at the run's own number of blocks it is the run's to the bit, and it is never above 1."""
+    run = Recipe(model="m", data="d", lr=rate, method="late-full", late_blocks=late)
+    own = design(recipe=run, depth=40)
+    assert own.full_rate(late) == rate
+    for count in range(1, 41):
+        assert own.full_rate(count) * count == pytest.approx(rate * late)
+        assert design(full_lr=rate, depth=40).full_rate(count) * count == pytest.approx(rate * 40)
+    assert design(full_lr=0.5, depth=40).full_rate(40) == 0.5
+    assert design(full_lr=0.5, depth=40).full_rate(1) == 1
+    # by hand on a model of 30 blocks, whose rate for all is 1e-4: 1.5e-4 to 2e-4 for 20 blocks, 4e-4 for 10
+    assert [design(full_lr=1e-4, depth=30).full_rate(count) for count in (20, 10)] == pytest.approx([1.5e-4, 3e-4])
 
 
 def test_a_run_without_late_blocks_is_held_against_the_papers_five() -> None:
@@ -128,12 +164,13 @@ def run(wide: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> RunD
 
 @contextmanager
 def clock_of_work() -> Iterator[None]:
-    """Training's clock: an update takes a second for every block from the first one that learns; filling takes none."""
+    """Training's clock: an update takes a second for every block from the first one that learns, filling takes none."""
     now, real = 0.0, training.Loop.update
 
     def update(loop: Any, *rest: Any) -> bool:
         nonlocal now
-        now += BLOCKS - min(loop.checked.recipe.blocks, default=0)
+        recipe = loop.checked.recipe
+        now += recipe.late_blocks if recipe.late else BLOCKS - min(recipe.blocks, default=0)
         return real(loop, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -175,7 +212,15 @@ def test_each_arm_trains_its_blocks_and_no_cache_stays(bench: tuple[Design, Path
 def test_equal_time_by_hand(bench: tuple[Design, Path, list[Trained]]) -> None:
     """Two epochs of two blocks: one block trains twice as fast, four at half, and six at a third of the speed."""
     epochs = {one.trial.name: one.epochs for one in bench[2] if one.trial.equal == "time"}
-    assert epochs == {"last-01-time": 4, "last-06-time": 1, "first-02-time": 1, "middle-02-time": 1, "full-06-time": 1}
+    assert epochs == {
+        "last-01-time": 4,
+        "last-06-time": 1,
+        "first-02-time": 1,
+        "middle-02-time": 1,
+        "late-full-01-time": 4,
+        "late-full-02-time": 2,
+        "full-06-time": 1,
+    }
     of = {one.trial.name: one for one in bench[2]}
     for name, timed in of.items():
         if timed.trial.equal == "time":
@@ -191,7 +236,7 @@ def test_equal_time_by_hand(bench: tuple[Design, Path, list[Trained]]) -> None:
 )
 def test_epochs_within_by_hand(bench: tuple[Design, Path, list[Trained]], seconds: float, epochs: int) -> None:
     one = Trained(
-        trial=bench[2][0].arm, run=bench[2][0].run, parameters=1, epochs=4, reason="epochs", train_loss=1.0,
+        trial=bench[2][0].trial, run=bench[2][0].run, parameters=1, epochs=4, reason="epochs", train_loss=1.0,
         epoch_seconds=2.0, cache_seconds=3.0,
     )  # fmt: skip
     assert one.seconds == 11.0
@@ -217,7 +262,7 @@ def test_what_is_done_is_not_trained_again(bench: tuple[Design, Path, list[Train
         (t.trial.name, t.epochs, t.train_loss) for t in done
     ]
     assert all((tmp_path / name / "mark").exists() for name in names)
-    assert "7 trainings, and up to 5 more" in said[0]
+    assert "9 trainings, and up to 7 more" in said[0]
     assert all(line.endswith("(trained before)") for line in said[1:])
 
 
@@ -250,7 +295,7 @@ def test_another_recipe_is_trained_in_its_place(
     with clock_of_work():
         train_trials(design(recipe=run.recipe, depth=BLOCKS, width=32, depths=(1,), full_lr=2e-3), tmp_path)
     anew = {name for name in names if not (tmp_path / name / "mark").exists()}
-    assert anew == {"full-06-rank", "full-06-time"}
+    assert anew == {"full-06-rank", "full-06-time", "late-full-01-rank", "late-full-01-time", "late-full-02-rank"}
 
 
 def test_a_tie_is_no_epoch_less() -> None:
@@ -358,13 +403,64 @@ def test_every_arm_is_measured_on_the_same_texts(
         f"Adapters in the last 2 of {BLOCKS} blocks: ",
         "in the first 2: ",
         "66.7% fewer parameters",
-        "0 of the 7 trainings",
+        "0 of the 9 trainings",
+        "all parameters of the last 2: ",
+        "; with all their parameters for ",
     ):
         assert part in told["sentence"]
     top = max(sweep(told, "parameters"), key=lambda arm: arm["measures"]["ttr"]["value"])
     assert f"{len(top['blocks'])} at equal parameters (" in told["sentence"]
     assert [len(arm["blocks"]) for arm in sweep(told, "rank")] == [1, 2, 6]
     assert [len(arm["blocks"]) for arm in sweep(told, "parameters")] == [1, 2], "rank 4 · 2 / 6 is none"
+    assert [arm["name"] for arm in sweep(told, "rank", "late-full")] == [
+        *("late-full-01-rank", "late-full-02-rank", "full-06-rank"),
+    ]
+    assert [len(arm["blocks"]) for arm in sweep(told, "time", "late-full")] == [1, 2, 6]
+
+
+def test_the_fewest_blocks_that_come_to_the_goal_by_hand(found: Placement) -> None:
+    """Whatever they were measured to write: of each kind, the smallest number with a loss near zero."""
+    losses = {"last-02-rank": 0.04, "last-06-rank": 0.05, "full-06-rank": 0.01, "last-01-time": 0.06}
+    changed = [
+        dataclasses.replace(
+            arm,
+            train_loss=0.04
+            if (arm.place, arm.equal) == ("last", "time") and len(arm.blocks) == 6
+            else losses.get(arm.name, 1.0),
+        )
+        for arm in found.arms
+    ]
+    told = dataclasses.replace(found, arms=changed).sentence()
+    assert (
+        " The fewest last blocks with which it did: 2 with adapters (2 at equal time), 6 with all their parameters "
+        "(none at equal time)." in told
+    )
+    assert "The fewest" not in found.sentence()
+
+
+def test_around_whole_late_blocks_all_is_told_against_them(wide: tuple[str, str], tmp_path: Path) -> None:
+    """The run's own kind is the reference, in the sentence, the curves and the table."""
+    recipe = recipe_for(wide, method="late-full", epochs=1, lr=1e-3)
+    arms = arms_of(design(recipe=recipe, depth=BLOCKS, width=32, depths=(1,)))
+    picked = {arm.name: arm for arm in arms}
+    names = ("late-full-02-rank", "last-02-rank", "first-02-rank", "full-06-rank")
+    told = measure([grid.train_trial(picked[name], tmp_path) for name in names], wide).to_dict()
+    for part in (
+        "Adapters" not in told["sentence"],
+        f"All parameters of the last 2 of {BLOCKS} blocks: " in told["sentence"],
+        "; adapters in the last 2: " in told["sentence"],
+        "; adapters in the first 2: " in told["sentence"],
+        "fewer parameters than the whole model has" in told["sentence"],
+        "with adapters for 2 at equal rank (" in told["sentence"],
+        "; with all their parameters for " in told["sentence"],
+    ):
+        assert part
+    assert [len(arm["blocks"]) for arm in sweep(told, "time", "late-full")] == [2], "the reference is in every curve"
+    assert [len(arm["blocks"]) for arm in sweep(told, "rank", "late-full")] == [2, 6]
+    assert [row.name for row in placement_tables(told)[1].rows] == [
+        *("all parameters of the last 2", "LoRA, last 2", "LoRA, first 2", "all parameters"),
+    ]
+    placement_panels(told, IN_FILE)
 
 
 def test_what_learns_nothing_is_the_base(wide: tuple[str, str], tmp_path: Path) -> None:
@@ -383,8 +479,9 @@ def test_tables_stand_beside_the_paper(found: Placement) -> None:
     both = ["Li et al. 2026, TinyLlama", "Li et al. 2026, Qwen2.5-1.5B"]
     assert [row.source or row.name for row in places.rows] == [
         *("base", *both, "LoRA, last 2", *both, "LoRA, all 6", *both, "LoRA, first 2", "LoRA, middle 2"),
-        *("all parameters", both[0], "LoRA, all 6, equal time", "LoRA, first 2, equal time"),
-        *("LoRA, middle 2, equal time", "all parameters, equal time", "human"),
+        *("all parameters of the last 2", "all parameters", both[0], "LoRA, all 6, equal time"),
+        *("LoRA, first 2, equal time", "LoRA, middle 2, equal time", "all parameters of the last 2, equal time"),
+        *("all parameters, equal time", "human"),
     ]
     assert [row.name for row in trainings.rows][:2] == ["LoRA, last 2", "LoRA, last 1"]
     assert len(trainings.rows) == len(found.arms)

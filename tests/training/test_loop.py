@@ -21,12 +21,12 @@ from safetensors.torch import load_file
 from conftest import tiny_bpe
 from hyperfit.errors import UserError
 from hyperfit.models.loading import load_model
-from hyperfit.recipes.recipe import Recipe
+from hyperfit.recipes.recipe import Precision, Recipe
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import load_any, save_result
-from hyperfit.training.loop import epoch_order, train
+from hyperfit.training.loop import adam, epoch_order, train
 from small_runs import assert_same, events, quiet, recipe_for, weights
-from tiny_models import tiny_model
+from tiny_models import cast, tiny_model
 
 
 def test_every_sequence_is_in_every_epoch_exactly_once(world: tuple[str, str]) -> None:
@@ -102,7 +102,7 @@ def test_says_when_the_goal_was_not_reached(world: tuple[str, str], tmp_path: Pa
     assert "NOT reached" in said[-1]
 
 
-@pytest.mark.parametrize("method", ["late-lora", "full"])
+@pytest.mark.parametrize("method", ["late-lora", "late-full", "full"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_same_command_gives_the_same_bytes(
     world: tuple[str, str], tmp_path: Path, method: str, precision: str
@@ -115,9 +115,53 @@ def test_the_same_command_gives_the_same_bytes(
 
 
 def test_trained_weights_are_saved_in_fp32_even_under_bf16(world: tuple[str, str], tmp_path: Path) -> None:
-    for method in ("late-lora", "full"):
+    for method in ("late-lora", "late-full", "full"):
         train(recipe_for(world, method=method, precision="bf16", epochs=1), tmp_path / method, notify=quiet)
         assert {tensor.dtype for tensor in weights(tmp_path / method).values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_what_does_not_learn_is_saved_as_it_was(world: tuple[str, str], tmp_path: Path, precision: str) -> None:
+    """Bit for bit that of the base, which is in fp32, although training under bf16 holds it rounded."""
+    recipe = recipe_for(world, method="late-full", precision=precision, epochs=1)
+    run = train(recipe, tmp_path / "run", notify=quiet)
+    base, trained = load_file(Path(world[0]) / "model.safetensors"), weights(run.path)
+    late = ("model.norm.", "model.layers.4.", "model.layers.5.")
+    assert base.keys() == trained.keys()
+    assert {name for name in base if not torch.equal(base[name], trained[name])} == {
+        name for name in base if name.startswith(late)
+    }
+    under: Precision = "bf16" if precision == "bf16" else "fp32"
+    loaded = load_any(str(run.path), device=torch.device("cpu"), precision=under)
+    kinds = {p.dtype for name, p in loaded.named_parameters() if not name.startswith(late)}
+    assert kinds == {torch.bfloat16 if precision == "bf16" else torch.float32}, "as in training"
+    for name, parameter in loaded.named_parameters():
+        assert torch.equal(parameter, trained[name].to(parameter.dtype))
+        assert not name.startswith(late) or parameter.dtype == torch.float32
+
+
+@pytest.mark.parametrize("bits", [torch.bfloat16, torch.float16])
+def test_weights_that_would_never_move_are_not_trained(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bits: torch.dtype
+) -> None:
+    """A step of AdamW at a small rate is lost on a weight of few bits; so what learns has to be held in fp32."""
+    for dtype, moves in ((torch.float32, True), (bits, False)):
+        weight = torch.nn.Parameter(torch.full((3,), 0.7, dtype=dtype))
+        before, step = weight.detach().clone(), torch.optim.AdamW([weight], lr=1e-6, weight_decay=0.0)
+        for _ in range(5):
+            weight.grad = torch.ones_like(weight)
+            step.step()
+        assert (not torch.equal(weight, before)) == moves
+    recipe = recipe_for(world, method="full", lr=1e-6)
+    model = cast(tiny_model(), bits)
+    with pytest.raises(UserError, match=r"^57 of the 57 tensors that learn are held in .*float16.*--lr 1e-06 .*fp32"):
+        adam(model, recipe)
+    import hyperfit.training.setup as module
+
+    monkeypatch.setattr(module, "adapt", lambda model, recipe: cast(model, bits))
+    with pytest.raises(UserError, match="would be rounded away"):
+        train(recipe, tmp_path / "run", notify=quiet)
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_autocast_around_it_is_refused(world: tuple[str, str], tmp_path: Path) -> None:
@@ -140,7 +184,7 @@ def test_no_validation_without_held_out_texts(world: tuple[str, str], tmp_path: 
 
 
 @pytest.mark.parametrize("late_updates", [1, 5, 7])
-@pytest.mark.parametrize("method", ["late-lora", "full"])
+@pytest.mark.parametrize("method", ["late-lora", "late-full", "full"])
 def test_an_interrupted_run_goes_on_bit_for_bit(
     world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late_updates: int, method: str
 ) -> None:
@@ -168,7 +212,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
     assert not (tmp_path / "broken" / "checkpoints").exists()
 
 
-@pytest.mark.parametrize("method", ["late-lora", "full"])
+@pytest.mark.parametrize("method", ["late-lora", "late-full", "full"])
 def test_a_kept_epoch_is_the_run_that_was_to_end_there(world: tuple[str, str], tmp_path: Path, method: str) -> None:
     recipe = recipe_for(world, method=method, epochs=4, probe_every=3, greedy_every=0)
     run = train(dataclasses.replace(recipe, keep_every=2), tmp_path / "long", notify=quiet)
@@ -255,7 +299,7 @@ ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 CHILD = """
 import json, sys
 from pathlib import Path
-from hyperfit.recipes.recipe import Recipe
+from hyperfit.recipes.recipe import Precision, Recipe
 from hyperfit.training.loop import train
 train(Recipe.from_dict(json.loads(sys.argv[1])), Path(sys.argv[2]), resume=True, notify=lambda line: None)
 """

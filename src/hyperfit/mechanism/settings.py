@@ -24,7 +24,7 @@ class MechanismSettings:
     """temperature: the base model at equal entropy; bias: promoted tokens injected; ranks: where choices come from in
     the base model's order; geometry: hidden states by layer; lens: what each layer would say; intervention: whether
     the last layers cause it; encouragement: human tokens near the top. Only if named, and only of a run: placement,
-    where to adapt, which trains the run's recipe anew about three times for every block, in placement/."""
+    where to adapt, which trains the run's recipe anew about five times for every block, in placement/."""
     contexts: tuple[str, ...] = ()
     """Texts to study: files, folders, hub data sets or builtin:NAME; of a run, what was not trained on is used.
     Empty: the held-out texts of the run's own data."""
@@ -51,13 +51,14 @@ class MechanismSettings:
     """A stronger model with the same vocabulary that says which leading tokens are acceptable. None: that is left
     out."""
     depths: tuple[int, ...] = ()
-    """placement: numbers of last blocks to adapt, in turn; always among them: all, and the run's --late-blocks, or 5
-    where it was not trained by late-lora. Empty: 1 to all."""
+    """placement: numbers of last blocks to train, in turn, by adapters and whole; always among them: all, and the run's
+    --late-blocks, or 5 where it was not trained by late-lora or late-full. Empty: 1 to all."""
     adapter_lr: float | None = None
     """placement: learning rate of adapters. None: the run's if it trained adapters, else 5e-4."""
     full_lr: float | None = None
-    """placement: learning rate where all parameters are trained. None: the run's if it trained all, else 5e-6, which
-    is too small for a small model."""
+    """placement: learning rate where all parameters are trained; where those of the last n blocks are, it is larger,
+    in proportion to all blocks over n. None: that of the run if it was trained so, else 5e-6, which is too small for a
+    small model."""
     batch_size: int = 32
     """Texts continued at once."""
     context_seed: int = 0

@@ -1,4 +1,4 @@
-"""What learns: everything, LoRA in every block, or LoRA in the last blocks (Late-Stage)."""
+"""What learns: everything, the last blocks whole, LoRA in every block, or LoRA in the last blocks (Late-Stage)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,10 +62,22 @@ def late_stage_lora_config(
     target_modules: names of the linear layers to adapt; empty for all those of the blocks. alpha:
     None for the rank (scale 1). Raises UserError for a depth or layers the model does not have.
     """
+    return lora_config(model, last_blocks(model, blocks), rank=rank, alpha=alpha, target_modules=target_modules)
+
+
+def last_blocks(model: PreTrainedModel, count: int) -> range:
+    """The last blocks, counted from 0. Raises UserError if the model does not have so many."""
     depth = len(blocks_of(model))
-    if not 1 <= blocks <= depth:
-        raise UserError(f"--late-blocks {blocks}: the model has {depth} blocks; give 1 to {depth}")
-    return lora_config(model, range(depth - blocks, depth), rank=rank, alpha=alpha, target_modules=target_modules)
+    if not 1 <= count <= depth:
+        raise UserError(f"--late-blocks {count}: the model has {depth} blocks; give 1 to {depth}")
+    return range(depth - count, depth)
+
+
+def late_parameters(model: PreTrainedModel, count: int) -> dict[str, nn.Parameter]:
+    """All parameters of the last ``count`` blocks and of the final norm, by name."""
+    family = family_of(model.config.model_type)
+    late = (f"{family.norm}.", *(f"{family.blocks}.{block}." for block in last_blocks(model, count)))
+    return {name: parameter for name, parameter in model.named_parameters() if name.startswith(late)}
 
 
 def lora_config(
@@ -101,9 +113,15 @@ def linear_layers(model: PreTrainedModel) -> list[str]:
 
 def adapt(model: PreTrainedModel, recipe: Recipe) -> PreTrainedModel | PeftModel:
     """Freeze what does not learn and add what does, held in fp32; adapters start as the seed says."""
+    module: nn.Module = model
     if recipe.method == "full":
-        module: nn.Module = model
         module.float().requires_grad_(True)
+        return model
+    if recipe.method == "late-full":
+        module.requires_grad_(False)
+        for parameter in late_parameters(model, recipe.late_blocks).values():
+            parameter.data = parameter.data.float()
+            parameter.requires_grad_(True)
         return model
     torch.manual_seed(recipe.seed)
     if recipe.method == "lora":
@@ -122,9 +140,16 @@ def adapt(model: PreTrainedModel, recipe: Recipe) -> PreTrainedModel | PeftModel
         return get_peft_model(model, config, autocast_adapter_dtype=True)
 
 
+def round_frozen(model: PreTrainedModel | PeftModel) -> None:
+    """Hold what does not learn in bfloat16 from now on, as a model computes with it under autocast."""
+    for parameter in model.parameters():
+        if not parameter.requires_grad:
+            parameter.data = parameter.data.bfloat16()
+
+
 def check_depth(recipe: Recipe, depth: int) -> None:
-    """Raises UserError if the recipe adapts more blocks than the model has: known before weights are read."""
-    if recipe.method == "late-lora" and recipe.late_blocks > depth:
+    """Raises UserError if the recipe trains more blocks than the model has: known before weights are read."""
+    if recipe.late and recipe.late_blocks > depth:
         raise UserError(f"--late-blocks {recipe.late_blocks}: {recipe.model} has {depth} blocks; give 1 to {depth}")
     if absent := sorted({block for block in recipe.blocks if block >= depth}):
         raise UserError(f"--blocks {' '.join(map(str, absent))}: {recipe.model} has the blocks 0 to {depth - 1}")

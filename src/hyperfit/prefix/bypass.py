@@ -63,6 +63,11 @@ def parameters_of(modules: list[tuple[str, nn.Module]]) -> dict[str, nn.Paramete
     return {name: parameter for parameter, name in found.items()}
 
 
+def buffers_of(modules: list[tuple[str, nn.Module]]) -> dict[str, Tensor]:
+    """The modules' own buffers by their whole names: phases of rotary positions, scales, masks."""
+    return {f"{path}.{part}": buffer for path, one in modules for part, buffer in one.named_buffers(recurse=False)}
+
+
 def dropout_of(module: nn.Module) -> float:
     """The largest dropout rate among a module's own settings, 0 if it has none."""
     names = [name for name in vars(module) if "drop" in name]

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -24,7 +25,16 @@ from hyperfit.errors import UserError
 from hyperfit.models.devices import autocast, device_name
 from hyperfit.models.families import body_of, inner_model
 from hyperfit.models.loading import evaluating
-from hyperfit.prefix.bypass import Bypass, below_the_cut, dropout_of, frozen_blocks, hidden_at, obstacle, parameters_of
+from hyperfit.prefix.bypass import (
+    Bypass,
+    below_the_cut,
+    buffers_of,
+    dropout_of,
+    frozen_blocks,
+    hidden_at,
+    obstacle,
+    parameters_of,
+)
 from hyperfit.prefix.rows import Rows
 from hyperfit.prefix.states import States, bytes_of, type_name
 from hyperfit.prefix.store import Entry, open_or_fill, readable
@@ -244,12 +254,12 @@ class Plan:
     ) -> PrefixCache:
         """The cache, found or filled, attached to the model.
 
-        tensors: name and values of all frozen weights. fill: writes the states. passes: how often it pushes all
-        sequences through the model, for the bar. right: whether a cache that was found holds what it should; one that
-        does not is made anew.
+        tensors: name and values of all frozen weights; buffers are added to them. fill: writes the states. passes: how
+        often it pushes all sequences through the model, for the bar. right: whether a cache that was found holds what
+        it should; one that does not is made anew.
         """
         key, bypass, batches = (
-            self.key(digest(tensors)),
+            self.key(digest(chain(tensors, buffers_of(below_the_cut(self.model, self.frozen)).items()))),
             Bypass(self.model, self.frozen),
             self.rows.batches(self.batch_size),
         )

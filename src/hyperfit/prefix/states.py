@@ -18,7 +18,7 @@ def type_name(dtype: torch.dtype) -> str:
 
 def bytes_of(tensor: Tensor) -> memoryview:
     """A tensor's values as they lie in memory."""
-    values: Any = tensor.detach().cpu().contiguous().view(torch.uint8).numpy()
+    values: Any = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
     return memoryview(values).cast("B")
 
 

@@ -20,6 +20,7 @@ from transformers.utils.hub import cached_file
 
 from hyperfit.console import Advance, say
 from hyperfit.errors import UserError
+from hyperfit.models.adapt import late_parameters
 from hyperfit.models.builtin.folders import model_folder
 from hyperfit.models.families import blocks_of, family_of
 from hyperfit.models.loading import UNREADABLE, load_config
@@ -101,14 +102,21 @@ def stream_prefix(
     batch_size: int,
     device: torch.device,
     precision: Precision,
+    late_fp32: bool = False,
     notify: Say = say,
 ) -> tuple[PreTrainedModel, PrefixCache]:
     """A causal LM of which only the last blocks, norm and head are in memory, with the cache that stands for the rest.
 
     Never more is held than one block, or the late blocks with norm and head, and the states of a batch. Everything is
-    frozen. Raises UserError for what ``cache_prefix`` does, and for weights that cannot be read block by block.
+    frozen. late_fp32: the late blocks and the norm are held in fp32 whatever the precision, to learn themselves. Raises
+    UserError for what ``cache_prefix`` does, and for weights that cannot be read block by block.
     """
-    model = skeleton(name, torch.bfloat16 if precision == "bf16" else torch.float32, device)
+    model = skeleton(name, torch.bfloat16 if precision == "bf16" and not late_fp32 else torch.float32, device)
+    if precision == "bf16" and late_fp32:
+        late = late_parameters(model, late_blocks)
+        for weight, parameter in model.named_parameters():
+            if weight not in late:
+                parameter.data = parameter.data.bfloat16()
     shards = Shards(name, model)
     frozen = len(blocks_of(model)) - late_blocks
     if reason := obstacle(model, frozen):
@@ -155,9 +163,10 @@ def stream_prefix(
 
 
 def load(model: PreTrainedModel, weights: list[str], shards: Shards, device: torch.device) -> None:
-    """Read weights into the model."""
+    """Read weights into the model, in the type of their places in it."""
     for weight in weights:
-        set_module_tensor_to_device(model, weight, device, value=shards.read(weight, model.dtype))
+        value = shards.read(weight, model.get_parameter(weight).dtype)
+        set_module_tensor_to_device(model, weight, device, value=value)
 
 
 def unload(model: PreTrainedModel, weights: list[str]) -> None:

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from hyperfit.errors import UserError
 
-Method = Literal["late-lora", "lora", "full"]
+Method = Literal["late-lora", "late-full", "lora", "full"]
 Chunking = Literal["start", "packed"]
 Precision = Literal["auto", "bf16", "fp32"]
 CacheMode = Literal["auto", "off", "required"]
 
-DEFAULT_LR: dict[str, float] = {"late-lora": 5e-4, "lora": 5e-4, "full": 5e-6}
+DEFAULT_LR: dict[str, float] = {"late-lora": 5e-4, "late-full": 1e-5, "lora": 5e-4, "full": 5e-6}
 """Learning rates for models of a billion parameters and more, by method; small models need larger ones."""
 
 NEAR_ZERO = 0.05
@@ -44,10 +44,10 @@ class Recipe:
     held-out documents of its own keeps them, unless this is 0."""
 
     method: Method = "late-lora"
-    """late-lora: adapters in the last blocks; lora: adapters in every block, or in those that --blocks names; full: all
-    parameters."""
+    """late-lora: adapters in the last blocks; late-full: all parameters of the last blocks and of the final norm, while
+    embedding and head stay; lora: adapters in every block, or in those that --blocks names; full: all parameters."""
     late_blocks: int = 5
-    """Blocks, counted from the last, that get adapters (late-lora only)."""
+    """Blocks, counted from the last, that learn (late-lora and late-full)."""
     blocks: tuple[int, ...] = ()
     """Blocks that get adapters, counted from 0, such as 0 1 2 (lora only). Empty: all of them."""
     target_modules: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ class Recipe:
     """Adapters are scaled by alpha / rank. None: equal to the rank."""
 
     lr: float | None = None
-    """Learning rate of Adam, constant. None: 5e-4 for adapters, 5e-6 for all parameters."""
+    """Learning rate of Adam, constant. None: 5e-4 for adapters, 1e-5 for late-full, 5e-6 for full."""
     weight_decay: float = 0.0
     """Decoupled weight decay (AdamW); near-zero loss wants none."""
     clip: float | None = None
@@ -138,6 +138,16 @@ class Recipe:
             ("model", bool(self.model), "name a model folder, a hub id or builtin:tiny"),
             ("data", bool(self.data), "name a file, a folder, a hub data set or builtin:fiction"),
         ]
+
+    @property
+    def adapters(self) -> bool:
+        """Whether adapters learn, and none of the model's own weights."""
+        return self.method in ("late-lora", "lora")
+
+    @property
+    def late(self) -> bool:
+        """Whether only the last ``late_blocks`` learn."""
+        return self.method in ("late-lora", "late-full")
 
     @property
     def learning_rate(self) -> float:

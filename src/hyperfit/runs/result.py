@@ -8,6 +8,7 @@ from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hyperfit.errors import UserError
+from hyperfit.models.adapt import adapt, round_frozen
 from hyperfit.models.loading import UNREADABLE, load_model, quiet
 from hyperfit.recipes.recipe import NEAR_ZERO, Precision, Recipe
 from hyperfit.runs.directory import RunDir
@@ -50,7 +51,7 @@ def save_result(
             model.save_pretrained(str(folder), save_embedding_layers=False)
         else:
             tokenizer.save_pretrained(folder)
-            model.save_pretrained(folder)
+            whole(model, recipe).save_pretrained(folder)
     names = {
         name: Path(getattr(recipe, name)).name for name in ("model", "data") if Path(getattr(recipe, name)).exists()
     }
@@ -62,6 +63,18 @@ def save_result(
         settings="\n".join(f"| {name} | {value} |" for name, value in settings.items()),
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def whole(model: PreTrainedModel, recipe: Recipe) -> PreTrainedModel:
+    """The trained model in fp32; where only its last blocks learnt, with the base's own weights in all other places.
+
+    There training holds them rounded to bfloat16, or not at all (``--streaming``).
+    """
+    if recipe.method != "late-full":
+        return model
+    base = load_model(recipe.model, device=torch.device("cpu"), dtype=torch.float32)
+    base.load_state_dict({name: p for name, p in model.named_parameters() if p.requires_grad}, strict=False)
+    return base
 
 
 def parts_of(name: str) -> tuple[str, Path | None]:
@@ -85,15 +98,18 @@ def parts_of(name: str) -> tuple[str, Path | None]:
 def load_any(name: str, *, device: torch.device, precision: Precision = "fp32") -> PreTrainedModel | PeftModel:
     """The hyperfitted model of a run, a base model with an adapter on it, or any causal LM, frozen, ready to evaluate.
 
-    precision: fp32, or bf16 for use under autocast as in training: a base model in bf16 with its adapter in fp32,
-    or a model trained whole in fp32.
+    precision: fp32, or bf16 for use under autocast as in training: what was frozen in bf16, what has learnt (adapter,
+    last blocks or all) in fp32.
     """
     base, adapter = parts_of(name)
     if adapter is not None and not (adapter / "adapter_model.safetensors").is_file():
         raise UserError(f"{adapter}: adapter_model.safetensors is missing; copy it there, or train again")
-    trained_whole = adapter is None and (Path(name) / "recipe.json").is_file()
-    dtype = torch.bfloat16 if precision == "bf16" and not trained_whole else torch.float32
+    trained = RunDir(Path(name)) if adapter is None and (Path(name) / "recipe.json").is_file() else None
+    dtype = torch.bfloat16 if precision == "bf16" and trained is None else torch.float32
     model = load_model(base, device=device, dtype=dtype)
+    if trained is not None and precision == "bf16":
+        adapt(model, trained.recipe)
+        round_frozen(model)
     if adapter is None:
         return model.requires_grad_(False)
     try:

@@ -60,9 +60,10 @@ def check(
     problems: list[str] = []
     if prefix_cache not in get_args(CacheMode):
         problems.append(f"--prefix-cache {prefix_cache}: give one of {', '.join(get_args(CacheMode))}")
-    if streaming and (recipe.method != "late-lora" or prefix_cache == "off"):
+    if streaming and (not recipe.late or prefix_cache == "off"):
         problems.append(
-            "--streaming: needs frozen blocks and their cache; give --method late-lora without --prefix-cache off"
+            "--streaming: needs frozen blocks and their cache; give --method late-lora or late-full, without "
+            "--prefix-cache off"
         )
     if streaming and processes > 1:
         problems.append("--streaming: trains in one process only; leave out accelerate's launcher, or --streaming")
@@ -78,7 +79,7 @@ def check(
         config = load_config(recipe.model)
         with collecting(problems):
             check_depth(recipe, config.num_hidden_layers)
-        if recipe.method != "full" and recipe.rank > config.hidden_size:
+        if recipe.adapters and recipe.rank > config.hidden_size:
             problems.append(f"--rank {recipe.rank}: more than the model's width; give at most {config.hidden_size}")
         if (limit := positions_of(config)) and recipe.length > limit:
             problems.append(f"--length {recipe.length}: {recipe.model} knows {limit} positions; give at most {limit}")
@@ -123,6 +124,22 @@ def check_same(recipe: Recipe, run: RunDir, corpus: Corpus, processes: int) -> N
         problems.append(f"--resume: the run was started with {before['processes']} processes, not {processes}")
     if problems:
         raise UserError(*problems)
+
+
+def check_learning(model: PreTrainedModel | PeftModel, rate: float) -> None:
+    """Raises UserError if a weight would learn in less than fp32.
+
+    AdamW moves a weight by about the learning rate in a step. bfloat16 has 8 significant bits: a step below 1/512 of
+    the weight is rounded away, step after step, and nothing is learnt.
+    """
+    learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if narrow := [name for name, p in learned.items() if torch.finfo(p.dtype).bits < 32]:
+        kind = str(learned[narrow[0]].dtype).removeprefix("torch.")
+        raise UserError(
+            f"{len(narrow)} of the {len(learned)} tensors that learn are held in {kind}, such as {narrow[0]}: steps of "
+            f"--lr {rate:g} would be rounded away, and most weights would never move; hold in fp32 what learns "
+            "(model.float()), and let autocast (--precision bf16) compute in bfloat16"
+        )
 
 
 def environment(checked: CheckedRecipe, model: PreTrainedModel | PeftModel, processes: int) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from hyperfit.runs.directory import ENDED, RunDir
 from hyperfit.runs.files import writing
 from hyperfit.runs.result import save_result
 from hyperfit.training import probes
-from hyperfit.training.checks import CheckedRecipe, check, environment
+from hyperfit.training.checks import CheckedRecipe, check, check_learning, environment
 from hyperfit.training.interrupts import stop_requests, terminable
 from hyperfit.training.loss import SequenceLoss
 from hyperfit.training.setup import set_up
@@ -103,8 +103,9 @@ def train(
     return run
 
 
-def adam(model: torch.nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """AdamW over what learns, with the recipe's rate and decay."""
+def adam(model: PreTrainedModel | PeftModel, recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW over what learns, with the recipe's rate and decay. Raises UserError if that is not held in fp32."""
+    check_learning(model, recipe.learning_rate)
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return torch.optim.AdamW(learned, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
 

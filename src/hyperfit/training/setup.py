@@ -12,7 +12,7 @@ from torch._dynamo.exc import BackendCompilerFailed
 from transformers import PreTrainedModel
 
 from hyperfit.errors import UserError
-from hyperfit.models.adapt import adapt
+from hyperfit.models.adapt import adapt, round_frozen
 from hyperfit.models.families import blocks_of, inner_model
 from hyperfit.models.loading import load_model
 from hyperfit.prefix.bypass import frozen_blocks, obstacle
@@ -40,13 +40,17 @@ def set_up(checked: CheckedRecipe, folder: Path, notify: Say) -> tuple[PreTraine
             batch_size=checked.batch_size,
             device=checked.device,
             precision=checked.precision,
+            late_fp32=not recipe.adapters,
             notify=notify,
         )
         notify(cache.describe())
         return compiled(lean(adapt(model, recipe).eval(), checked), checked, notify), cache
-    dtype = torch.bfloat16 if checked.precision == "bf16" and recipe.method != "full" else torch.float32
-    adapted = lean(adapt(load_model(recipe.model, device=checked.device, dtype=dtype), recipe).eval(), checked)
-    adapted = compiled(adapted, checked, notify)
+    # weights that learn start as they are in the file, not rounded
+    dtype = torch.bfloat16 if checked.precision == "bf16" and recipe.adapters else torch.float32
+    adapted = adapt(load_model(recipe.model, device=checked.device, dtype=dtype), recipe).eval()
+    if checked.precision == "bf16" and not recipe.adapters:
+        round_frozen(adapted)
+    adapted = compiled(lean(adapted, checked), checked, notify)
     if checked.prefix_cache == "off":
         return adapted, None
     try:

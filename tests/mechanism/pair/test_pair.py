@@ -8,7 +8,9 @@ import torch
 from hyperfit.errors import UserError
 from hyperfit.mechanism.pair.pair import Pair, load_pair
 from hyperfit.models.adapt import adapt
-from hyperfit.recipes.recipe import Recipe
+from hyperfit.recipes.recipe import Precision, Recipe
+from hyperfit.training.loop import train
+from small_runs import quiet, recipe_for
 from tiny_models import random_ids, save_tiny, tiny_model
 
 CPU = torch.device("cpu")
@@ -45,6 +47,21 @@ def test_whole_models_share_the_blocks_below_the_first_difference(part: str, sha
     base, tuned = tiny_model(tie_word_embeddings=False), tiny_model(tie_word_embeddings=False)
     next(tuned.get_submodule(part).parameters()).data.add_(0.01)
     assert Pair(base, tuned).shared_blocks == shared
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_run_of_whole_late_blocks_shares_those_below_and_their_memory(
+    world: tuple[str, str], tmp_path: Path, precision: Precision
+) -> None:
+    run = train(recipe_for(world, method="late-full", epochs=1), tmp_path / "run", notify=quiet)
+    pair = load_pair(world[0], str(run.path), device=CPU, precision=precision)
+    assert pair.base is not None
+    assert pair.shared_blocks == pair.depth - 2
+    for name, parameter in pair.base.named_parameters():
+        late = name.startswith(("model.norm.", "model.layers.4.", "model.layers.5."))
+        other = pair.tuned.get_parameter(name)
+        assert (other.data_ptr() == parameter.data_ptr()) == (not late)
+        assert other.dtype == (torch.float32 if late else parameter.dtype)
 
 
 def test_the_same_model_twice_shares_everything() -> None:

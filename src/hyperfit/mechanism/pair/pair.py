@@ -91,4 +91,15 @@ def load_pair(base: str, tuned: str, *, device: torch.device, precision: Precisi
             f"--tuned {tuned}: not made from {base}: {said}; give the model that it was trained from as --base"
         )
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    return Pair(load_model(base, device=device, dtype=dtype), load_any(tuned, device=device, precision=precision))
+    pair = Pair(load_model(base, device=device, dtype=dtype), load_any(tuned, device=device, precision=precision))
+    hold_once(pair)
+    return pair
+
+
+def hold_once(pair: Pair) -> None:
+    """Let both sides have one copy of each parameter that is equal in them, as all below the late blocks may be."""
+    others = dict(pair.base.named_parameters()) if pair.base is not None else {}
+    for name, parameter in pair.tuned.named_parameters():
+        other = others.get(name)
+        if other is not None and other.dtype == parameter.dtype and torch.equal(other, parameter):
+            parameter.data = other.data

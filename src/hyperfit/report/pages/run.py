@@ -104,9 +104,10 @@ def estimate_of(evaluation: dict[str, Any], *path: str) -> Estimate:
 def facts(recipe: Recipe, environment: dict[str, Any]) -> dict[str, str]:
     """Model, data and method in a few words each."""
     depth, blocks, learned = environment["blocks"], environment["adapted_blocks"], environment["trainable_parameters"]
-    own = environment["parameters"] - (0 if recipe.method == "full" else learned)
+    own = environment["parameters"] - (learned if recipe.adapters else 0)
     method = {
         "late-lora": f"Late-Stage LoRA of rank {recipe.rank} in the last {len(blocks)} of {depth} blocks",
+        "late-full": f"all parameters of the last {len(blocks)} of {depth} blocks and of the final norm",
         "lora": f"LoRA of rank {recipe.rank} in all {depth} blocks",
         "full": "all parameters",
     }[recipe.method]

@@ -6,40 +6,50 @@ from matplotlib.ticker import LogLocator
 
 from hyperfit.report.plots.panels import Found, Paint, arms, curve, level, panels, value
 
-LOOKS = {"rank": ("o", "-"), "parameters": ("s", "--"), "time": ("^", ":")}
-"""What is equal → marker and dashes."""
+LOOKS = {
+    ("last", "rank"): ("o", "-", "adapters, equal rank"),
+    ("last", "parameters"): ("s", "--", "adapters, equal parameters"),
+    ("last", "time"): ("^", ":", "adapters, equal time"),
+    ("late-full", "rank"): ("D", "-", "all parameters"),
+    ("late-full", "time"): ("v", ":", "all parameters, equal time"),
+}
+"""What learns in the last blocks and what is equal → marker, dashes and name of its curve."""
 
 
 def placement_panels(found: Found, paint: Paint) -> Figure:
     """TTR, training loss and time by the number of last blocks, and TTR by place."""
     figure, axes = panels(2, 2)
-    colours = dict(zip(LOOKS, (paint.second, paint.first, paint.ink), strict=True))
-    for equal in LOOKS:
-        swept = sweep(found, equal)
+    colours = dict(zip(LOOKS, (paint.second, paint.second, paint.second, paint.ink, paint.ink), strict=True))
+    for (place, equal), (marker, dashes, name) in LOOKS.items():
+        swept = sweep(found, equal, place)
         counts = [len(arm["blocks"]) for arm in swept]
         known = [arm["measures"]["ttr"] for arm in swept]
-        look: Found = dict(zip(("marker", "linestyle"), LOOKS[equal], strict=True)) | {"color": colours[equal]}
-        curve(axes[0], counts, known, elinewidth=0.8, label=f"equal {equal}", **look)
+        look: Found = {"marker": marker, "linestyle": dashes, "color": colours[place, equal]}
+        curve(axes[0], counts, known, elinewidth=0.8, label=name, **look)
         axes[2].plot(counts, [arm["train_loss"] for arm in swept], **look)
         axes[3].plot(counts, [arm["seconds"] for arm in swept], **look)
     places(found, axes[1], paint)
     level(axes[0], value(found["base"]["ttr"]), "base", paint.first)
     axes[0].set(title="Type–token ratio by number of last blocks", ylim=(0, 1))
-    legend(axes[0])
-    axes[2].set(title="Training loss at the end, nats per token", yscale="log", xlabel="last blocks with adapters")
+    lines, names = axes[0].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower center", ncols=3)
+    axes[2].set(title="Training loss at the end, nats per token", yscale="log", xlabel="last blocks that learn")
     axes[2].yaxis.set_major_formatter("{x:g}")
     axes[2].yaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
     axes[2].yaxis.set_minor_formatter("{x:g}")
-    axes[3].set(title="Seconds of training", ylim=(0, None), xlabel="last blocks with adapters")
+    axes[3].set(title="Seconds of training", ylim=(0, None), xlabel="last blocks that learn")
     for panel in (axes[0], axes[2], axes[3]):
         panel.set_xticks(range(1, found["depth"] + 1, max(1, -(-found["depth"] // 12))))
     return figure
 
 
-def sweep(found: Found, equal: str) -> list[Found]:
-    """The arms in last blocks with so much equal, the reference among them, by their number; without diverged ones."""
-    reference = found["arms"][0]
-    swept = [arm for arm in found["arms"] if arm["place"] == "last" and (arm["equal"] == equal or arm is reference)]
+def sweep(found: Found, equal: str, place: str = "last") -> list[Found]:
+    """The arms in last blocks with so much equal, the reference among them, by their number; without diverged ones.
+
+    place: last for adapters; late-full for all parameters, of the whole model where they are those of all blocks.
+    """
+    reference, alike = found["arms"][0], (place,) if place == "last" else (place, "full")
+    swept = [arm for arm in found["arms"] if arm["place"] in alike and (arm["equal"] == equal or arm is reference)]
     return sorted((arm for arm in swept if arm["measures"]), key=lambda arm: len(arm["blocks"]))
 
 
@@ -47,7 +57,7 @@ def places(found: Found, axes: Axes, paint: Paint) -> None:
     """Bars of the ratio by place, at equal rank and at equal time, which for the reference are one."""
     late, depth = found["late"], found["depth"]
     reference = found["arms"][0]
-    kinds = [("first", late), ("middle", late), ("last", late), ("last", depth), ("full", depth)]
+    kinds = [("first", late), ("middle", late), ("last", late), ("last", depth), ("late-full", late), ("full", depth)]
     kinds = list(dict.fromkeys(kinds))
     for offset, equal, colour in ((-0.2, "rank", paint.second), (0.2, "time", paint.ink)):
         at, known = [], []
@@ -69,7 +79,11 @@ def places(found: Found, axes: Axes, paint: Paint) -> None:
             yerr=arms(known),
             error_kw={"elinewidth": 0.9, "ecolor": paint.ink},
         )
-    names = {("last", depth): f"all {depth}", ("full", depth): "all para-\nmeters"}
+    names = {
+        ("last", depth): f"all {depth}",
+        ("late-full", late): f"last {late}\nwhole",
+        ("full", depth): "whole\nmodel",
+    }
     axes.set_xticks(range(len(kinds)), [names.get(kind, f"{kind[0]} {kind[1]}") for kind in kinds])
     level(axes, value(found["base"]["ttr"]), "base", paint.first)
     axes.set(title="Type–token ratio by place", ylim=(0, 1))

@@ -58,7 +58,7 @@ def placement_tables(found: Found) -> list[Sheet]:
 
 def compared(arm: Found, found: Found) -> bool:
     """Whether an arm belongs into the table of places: not the numbers of blocks between late and all."""
-    return arm["place"] != "last" or len(arm["blocks"]) in (found["late"], found["depth"])
+    return arm["place"] not in ("last", "late-full") or len(arm["blocks"]) in (found["late"], found["depth"])
 
 
 def kind_of(arm: Found, late: int, depth: int) -> str:
@@ -73,7 +73,11 @@ def kind_of(arm: Found, late: int, depth: int) -> str:
 def named(arm: Found, depth: int) -> str:
     """An arm as a row is called."""
     count = len(arm["blocks"])
-    where = "all parameters" if arm["place"] == "full" else f"LoRA, {arm['place']} {count}"
+    where = f"LoRA, {arm['place']} {count}"
     if arm["place"] == "last" and count == depth:
         where = f"LoRA, all {count}"
+    if arm["place"] == "late-full":
+        where = f"all parameters of the last {count}"
+    if arm["place"] == "full":
+        where = "all parameters"
     return where + SUFFIX[arm["equal"]] + (" (diverged)" if arm["reason"] == "nan" else "")

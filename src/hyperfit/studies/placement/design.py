@@ -1,4 +1,4 @@
-"""Where to adapt: the trainings that are held against each other, as recipes."""
+"""Where to adapt, and how many blocks must learn: the trainings that are held against each other, as recipes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -6,11 +6,12 @@ from typing import Literal
 
 from hyperfit.recipes.recipe import DEFAULT_LR, Recipe
 
-Place = Literal["last", "first", "middle", "full"]
-"""Which blocks get adapters; full: no adapters, all parameters are trained."""
+Place = Literal["last", "first", "middle", "late-full", "full"]
+"""Which blocks get adapters; late-full: no adapters, all parameters of the last blocks and of the final norm are
+trained; full: all parameters, those of embedding and head too."""
 Equal = Literal["rank", "parameters", "time"]
-"""What a trial has in common with the reference: the rank of its adapters, the number of its parameters, or the rank
-and the seconds of training."""
+"""What a trial has in common with the reference: the recipe (rank of adapters, epochs, goal), the number of its
+parameters, or the recipe and the seconds of training."""
 
 LATE = 5
 """Blocks of the reference where the run says nothing of late blocks: those of Li et al. (2026)."""
@@ -52,43 +53,45 @@ class Design:
     """Numbers of last blocks. Empty: 1 to all."""
     adapter_lr: float | None = None
     full_lr: float | None = None
-    """Learning rates. None: the run's if it was trained like that, else the default of training."""
+    """Learning rates; ``full_lr`` is that of all blocks. None: the run's if it was trained like that, else the default
+    of training."""
 
     @property
     def late(self) -> int:
         """Last blocks of the reference: the run's."""
-        return min(self.recipe.late_blocks if self.recipe.method == "late-lora" else LATE, self.depth)
+        return min(self.recipe.late_blocks if self.recipe.late else LATE, self.depth)
 
     @property
     def reference(self) -> PlacementTrial:
-        """Adapters in the late blocks, at the run's rank."""
+        """The late blocks, trained whole if the run trained them so, else by adapters of the run's rank."""
+        if self.recipe.method == "late-full":
+            return self.whole(self.late)
         return self.adapters("last", range(self.depth - self.late, self.depth))
 
     def trials(self) -> Iterator[tuple[PlacementTrial, ...]]:
         """Place by place, the reference first: the trial at equal rank and, where that differs, at equal parameters.
 
-        None has equal parameters that would need a rank above the model's width, or a small one that cannot be divided.
-        The controls have as many blocks as the reference, hence as many parameters; where the reference takes all
-        blocks there are none.
+        None has equal parameters that would need a rank above the model's width, or a small one that cannot be divided,
+        or where the reference has no adapters. The controls have as many blocks as the reference, and adapters; where
+        the reference takes all blocks there are none, and where it takes all but one the first are the middle. Blocks
+        trained whole come in the same numbers as those with adapters, up to all parameters of the model.
         """
         yield (self.reference,)
-        for count in sorted({*(self.depths or range(1, self.depth + 1)), self.depth} - {self.late}):
-            blocks = range(self.depth - count, self.depth)
-            same = self.adapters("last", blocks, "parameters")
-            close = abs(same.recipe.rank * count / (self.recipe.rank * self.late) - 1) <= CLOSE
-            yield self.adapters("last", blocks), *([same] if close and same.recipe.rank != self.recipe.rank else [])
+        counts = sorted({*(self.depths or range(1, self.depth + 1)), self.late, self.depth})
+        for count in counts:
+            trial = self.adapters("last", range(self.depth - count, self.depth))
+            if trial != self.reference:
+                yield trial, *self.of_equal_parameters(count)
         if self.late < self.depth:
             start = (self.depth - self.late) // 2
             yield (self.adapters("first", range(self.late)),)
-            yield (self.adapters("middle", range(start, start + self.late)),)
-        yield (
-            PlacementTrial(
-                place="full",
-                blocks=tuple(range(self.depth)),
-                equal="rank",
-                recipe=replace(self.plain, method="full", lr=self.rate("full", self.full_lr)),
-            ),
-        )
+            if start:
+                yield (self.adapters("middle", range(start, start + self.late)),)
+        for count in counts:
+            if count < self.depth and self.whole(count) != self.reference:
+                yield (self.whole(count),)
+        everything = replace(self.plain, method="full", lr=self.full_rate(self.depth))
+        yield (PlacementTrial(place="full", blocks=tuple(range(self.depth)), equal="rank", recipe=everything),)
 
     def adapters(self, place: Place, blocks: range, equal: Equal = "rank") -> PlacementTrial:
         """Adapters in some blocks.
@@ -99,10 +102,21 @@ class Design:
         rank = self.recipe.rank
         if equal == "parameters":
             rank = min(max(1, round(rank * self.late / len(blocks))), self.width)
-        recipe = replace(
-            self.plain, method="lora", blocks=tuple(blocks), rank=rank, lr=self.rate("lora", self.adapter_lr)
-        )
+        rate = self.adapter_lr or (self.recipe.learning_rate if self.recipe.adapters else DEFAULT_LR["lora"])
+        recipe = replace(self.plain, method="lora", blocks=tuple(blocks), rank=rank, lr=rate)
         return PlacementTrial(place=place, blocks=tuple(blocks), equal=equal, recipe=recipe)
+
+    def of_equal_parameters(self, count: int) -> list[PlacementTrial]:
+        """Adapters in the last ``count`` blocks with the reference's number of parameters, if there can be such."""
+        same = self.adapters("last", range(self.depth - count, self.depth), "parameters")
+        close = abs(same.recipe.rank * count / (self.recipe.rank * self.late) - 1) <= CLOSE
+        return [same] if close and same.recipe.rank != self.recipe.rank and self.reference.recipe.adapters else []
+
+    def whole(self, count: int) -> PlacementTrial:
+        """All parameters of the last ``count`` blocks and of the final norm."""
+        blocks = tuple(range(self.depth - count, self.depth))
+        recipe = replace(self.plain, method="late-full", late_blocks=count, lr=self.full_rate(count))
+        return PlacementTrial(place="late-full", blocks=blocks, equal="rank", recipe=recipe)
 
     @property
     def plain(self) -> Recipe:
@@ -120,9 +134,15 @@ class Design:
             keep_every=0,
         )
 
-    def rate(self, method: Literal["lora", "full"], wanted: float | None) -> float:
-        """The learning rate of a method."""
-        if wanted is not None:
-            return wanted
-        alike = (self.recipe.method == "full") == (method == "full")
-        return self.recipe.learning_rate if alike else DEFAULT_LR[method]
+    def full_rate(self, count: int) -> float:
+        """The learning rate for all parameters of ``count`` blocks: the fewer they are, the larger, in proportion.
+
+        A step of Adam moves every weight by about the rate, whatever its gradient, and what ``count`` blocks do to the
+        logits by moving so adds up to about count * rate. So the first steps change the model as much at every number
+        of blocks. A model of 30 blocks and 135 million parameters, with rates sought by hand, agrees: 1e-4 for all,
+        1.5e-4 to 2e-4 for 20, 4e-4 for 10.
+        """
+        rate, at = self.full_lr or DEFAULT_LR["full"], self.depth
+        if self.full_lr is None and not self.recipe.adapters:
+            rate, at = self.recipe.learning_rate, self.late if self.recipe.method == "late-full" else self.depth
+        return min(1.0, rate * (at / count))

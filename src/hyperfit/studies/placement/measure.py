@@ -1,4 +1,4 @@
-"""Study: where to adapt? The last blocks, from one to all, against the first, the middle, and all parameters."""
+"""Study: where to adapt, how many blocks? The last ones by adapters and whole, the first, the middle, everything."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -20,6 +20,14 @@ from hyperfit.recipes.recipe import NEAR_ZERO
 from hyperfit.runs.json_values import json_values
 from hyperfit.studies.grid import Trained
 from hyperfit.studies.placement.design import Equal, Place, PlacementTrial
+
+CURVES: tuple[tuple[str, tuple[Place, ...]], ...] = (
+    ("with adapters", ("last",)),
+    ("with all their parameters", ("late-full", "full")),
+)
+"""What learns in the last blocks → its trials, of rising numbers of blocks; the last of the second is the model."""
+TIMES: tuple[Equal, ...] = ("rank", "time")
+"""Without a limit of time, and at equal time."""
 
 ByText = dict[str, NDArray[np.float64]]
 """Measure → float64[texts]."""
@@ -83,12 +91,19 @@ class Placement:
         """The finding in numbers."""
         reference = self.arms[0]
         if not reference.measures:
-            return f"Training the last {self.late} blocks diverged: no verdict; give a smaller --adapter-lr."
-        told = [f"Adapters in the last {self.late} of {self.depth} blocks: {_told(reference)}"]
+            flag = "--full-lr" if reference.rank is None else "--adapter-lr"
+            return f"Training the last {self.late} blocks diverged: no verdict; give a smaller {flag}."
+        whole = reference.rank is None
+        told = [
+            f"{'All parameters of' if whole else 'Adapters in'} the last {self.late} of {self.depth} blocks: "
+            f"{_told(reference)}"
+        ]
         places: tuple[tuple[str, Place, int | None], ...] = (
-            (f"in the first {self.late}", "first", None),
-            (f"in the middle {self.late}", "middle", None),
-            ("in all blocks", "last", self.depth),
+            (f"adapters in the last {self.late}", "last", self.late),
+            (f"{'adapters ' if whole else ''}in the first {self.late}", "first", None),
+            (f"{'adapters ' if whole else ''}in the middle {self.late}", "middle", None),
+            (f"{'adapters ' if whole else ''}in all blocks", "last", self.depth),
+            (f"all parameters of the last {self.late}", "late-full", self.late),
             ("all parameters without adapters", "full", None),
         )
         for words, place, blocks in places:
@@ -106,33 +121,59 @@ class Placement:
         reached = sum(trial.train_loss <= NEAR_ZERO for trial in trials)
         return (
             f" {reached} of the {len(trials)} trainings without a limit of time came to near-zero loss ({NEAR_ZERO})."
+            f"{self._fewest()}"
         )
+
+    def _fewest(self) -> str:
+        """The smallest numbers of last blocks with which training came to near-zero loss."""
+        said = []
+        for words, where in CURVES:
+            counts = {e: [len(t.blocks) for t in self._swept(where, e) if t.train_loss <= NEAR_ZERO] for e in TIMES}
+            if counts["rank"]:
+                timed = f" ({min(counts['time'])} at equal time)" if counts["time"] else " (none at equal time)"
+                said.append(f"{min(counts['rank'])} {words}{timed}")
+        return f" The fewest last blocks with which it did: {', '.join(said)}." if said else ""
+
+    def _swept(self, where: tuple[Place, ...], equal: Equal) -> list[Measured]:
+        """The trials in those places with so much equal, the reference among them, without those that diverged."""
+        return [
+            trial
+            for trial in self.arms
+            if trial.place in where and (trial.equal == equal or trial is self.arms[0]) and trial.measures
+        ]
 
     def _saving(self) -> str:
         """How many parameters the reference saves."""
-        everywhere = self.find("last", "rank", self.depth)
+        whole = self.arms[0].rank is None
+        everywhere = self.find("full", "rank") if whole else self.find("last", "rank", self.depth)
         if everywhere is None or self.late == self.depth:
             return ""
         saved = 1 - self.arms[0].parameters / everywhere.parameters
-        return f" The last {self.late} train {saved:.1%} fewer parameters than adapters in all blocks."
+        all_of_it = "the whole model has" if whole else "adapters in all blocks"
+        return f" The last {self.late} train {saved:.1%} fewer parameters than {all_of_it}."
 
     def _best(self) -> str:
         """The number of last blocks with the highest ratio, whatever is equal."""
         kinds: tuple[Equal, ...] = ("rank", "parameters", "time")
-        best = []
-        for equal in kinds:
-            swept = [
-                trial
-                for trial in self.arms
-                if trial.place == "last" and (trial.equal == equal or trial is self.arms[0])
-            ]
-            top = max((trial for trial in swept if trial.measures), key=lambda trial: trial.measures["ttr"].value)
-            off = top.ttr_difference
-            apart = (
-                "" if off is None or top is self.arms[0] else f", {off.value:+.3f} [{off.low:+.3f}, {off.high:+.3f}]"
-            )
-            best.append(f"{len(top.blocks)} at equal {equal} ({top.measures['ttr'].value:.3f}{apart})")
-        return f" Of the numbers of last blocks that were tried, the ratio is highest for {', '.join(best)}."
+        said = []
+        for words, where in CURVES:
+            best = []
+            for equal in kinds:
+                swept = self._swept(where, equal)
+                if not swept:
+                    continue
+                top = max(swept, key=lambda trial: trial.measures["ttr"].value)
+                off = top.ttr_difference
+                apart = (
+                    ""
+                    if off is None or top is self.arms[0]
+                    else f", {off.value:+.3f} [{off.low:+.3f}, {off.high:+.3f}]"
+                )
+                of = "epochs" if equal == "rank" and top.rank is None else equal
+                best.append(f"{len(top.blocks)} at equal {of} ({top.measures['ttr'].value:.3f}{apart})")
+            if best:
+                said.append(f"{words} for {', '.join(best)}")
+        return f" Of the numbers of last blocks that were tried, the ratio is highest {'; '.join(said)}."
 
 
 def _told(trial: Measured) -> str:
@@ -186,7 +227,7 @@ def outcome(trained: Trained[PlacementTrial], values: ByText | None, against: By
         place=trial.place,
         equal=trial.equal,
         blocks=trial.blocks,
-        rank=None if trial.place == "full" else trial.recipe.rank,
+        rank=trial.recipe.rank if trial.recipe.adapters else None,
         parameters=trained.parameters,
         epochs=trained.epochs,
         reason=trained.reason,

@@ -14,7 +14,7 @@ from hyperfit.studies.placement.train import train_trials
 
 
 def placements(of: StudyInputs, settings: MechanismSettings) -> Result:
-    """Study 5 of Li et al. (2026): the run's recipe with adapters elsewhere, or without any."""
+    """Study 5 of Li et al. (2026): the run's recipe with adapters elsewhere, or with blocks that learn whole."""
     of.let_go()
     design = design_of(of, settings)
     try:
@@ -33,7 +33,7 @@ def design_of(of: StudyInputs, settings: MechanismSettings) -> Design:
     assert of.models.run is not None
     recipe, processes = of.models.run.recipe, of.models.run.environment["processes"]
     config = load_config(of.models.base)
-    if recipe.method != "full" and settings.full_lr is None:
+    if recipe.adapters and settings.full_lr is None:
         say(f"all parameters are trained at {DEFAULT_LR['full']:g}, too small for a small model; --full-lr sets it")
     return Design(
         recipe=replace(recipe, device=str(of.device), accumulate=recipe.accumulate * processes),
