@@ -16,6 +16,7 @@ from hyperfit.metrics.by_model.coherence import tokens_and_start
 from hyperfit.metrics.copying.training_index import TrainingIndex
 from hyperfit.metrics.score import copies, score
 from hyperfit.metrics.text.diversity import TTR_WINDOW
+from hyperfit.metrics.text.words import NO_LEXICON, lexicon_of
 from hyperfit.models.loading import load_tokenizer
 
 COLUMNS = ("context", "continuation", "reference", "model", "decoding")
@@ -70,9 +71,18 @@ def evaluate_texts(settings: ExternalTexts) -> dict[str, Any]:
     training = tokenize(documents, tokenizer, None) if settings.training else None
     index = TrainingIndex(training) if training is not None else None
     written = {name: [text for _, text in rows] for name, rows in strings.items()}
+    contexts = {name: [context for context, _ in rows] for name, rows in strings.items()}
+    human = [*written.get(HUMAN, []), *(text for rows in contexts.values() for text in rows)]
+    lexicon = lexicon_of((document.text for document in documents), human)
+    if lexicon is None:
+        say(NO_LEXICON)
+    scores = score(texts, training, written, index, contexts, lexicon)
     results: dict[str, Any] = {
-        "settings": {name: value and str(value) for name, value in asdict(settings).items()},
-        "conditions": {name: one.summary() for name, one in score(texts, training, written, index).items()},
+        "settings": {
+            **{name: value and str(value) for name, value in asdict(settings).items()},
+            "lexicon": lexicon and lexicon.language,
+        },
+        "conditions": {name: one.summary() for name, one in scores.items()},
     }
     if training is not None and index is not None:
         names = [document.origin.rpartition("/")[2] for document in documents]
