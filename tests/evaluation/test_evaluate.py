@@ -435,6 +435,10 @@ def test_conditions_comparisons_settings_and_samples(folder: Path, run: RunDir) 
     assert change != 0
     assert conditions["hyperfitted/greedy+blocked"]["most_overlap"] <= K
     assert results["settings"]["blocked"] == ["nucleus", "greedy"]
+    assert results["settings"]["lexicon"] == "en"
+    words = results["comparisons"]["hyperfitted/greedy - base/greedy"]["word_share"]
+    assert 0 < words["n"] <= min(conditions[f"{model}/greedy"]["word_share"]["n"] for model in ("hyperfitted", "base"))
+    assert conditions["human"]["word_share"] == {"value": 1, "low": 1, "high": 1, "n": TEXTS}
     assert json.loads((run.path / "evaluation.json").read_text()) == json.loads(json.dumps(results))
 
     written = [

@@ -13,6 +13,7 @@ from hyperfit.metrics.by_model.coherence import coherence
 from hyperfit.metrics.by_model.mauve import mauve
 from hyperfit.metrics.copying.training_index import TrainingIndex
 from hyperfit.metrics.score import copies, score
+from hyperfit.metrics.text.words import Lexicon
 from tiny_models import save_tiny
 
 
@@ -40,6 +41,15 @@ def test_scores_by_hand() -> None:
     assert summary["ttr"] == {"value": None, "low": None, "high": None, "n": 0}
     assert summary["ttr_by_position"] == []
     assert not {"longest_overlap", "dataset_bleu"} & set(score({"a": [[1]]}, None, {"a": ["x"]})["a"].per_text)
+
+
+def test_words_stand_among_the_scores_where_there_is_a_lexicon() -> None:
+    lexicon = Lexicon("en", frozenset({"a", "boat"}))
+    texts, strings = {"a": [[1], [2]]}, {"a": [" boat baot Ida, a", "at rowed."]}
+    of = score(texts, None, strings, contexts={"a": ["Ida rowed a", "The bo"]}, lexicon=lexicon)["a"]
+    assert of.per_text["word_share"] == pytest.approx([2 / 3, 0])
+    assert of.summary()["word_share"]["n"] == 2
+    assert "word_share" not in score(texts, None, strings)["a"].per_text
 
 
 def test_positions_by_hand() -> None:

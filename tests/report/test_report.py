@@ -21,7 +21,7 @@ from hyperfit.report.plots.training import loss_panel, ttr_panel
 from hyperfit.report.tables.exports import escaped, numbers, to_csv, to_latex
 from hyperfit.report.tables.measures import MEMORISATION, ratio
 from hyperfit.report.tables.papers import more_tables, paper_tables
-from hyperfit.report.tables.table import terminal_sheets
+from hyperfit.report.tables.table import Row, Sheet, parts, terminal_sheets
 from hyperfit.report.texts.repetition import repeated_spans, split
 from hyperfit.report.texts.samples import copied, examples, terminal_copies, terminal_texts
 from hyperfit.runs.directory import RunDir
@@ -293,7 +293,8 @@ def test_headings_speak_of_the_thresholds_that_are_measured() -> None:
 
 def test_terminal_tables_hold_every_number_in_100_columns() -> None:
     results = evaluation()
-    results["conditions"]["hyperfitted/greedy"] |= {"loop_share": about(0.3), "self_bleu": about(12.3, 4)}
+    more = {"loop_share": about(0.3), "self_bleu": about(12.3, 4), "word_share": about(0.977)}
+    results["conditions"]["hyperfitted/greedy"] |= more
     shown = printed(terminal_sheets(paper_tables(results)), 100)
     assert all(len(line) <= 100 for line in shown.splitlines())
     assert "…" not in shown
@@ -302,6 +303,22 @@ def test_terminal_tables_hold_every_number_in_100_columns() -> None:
             assert cell.value in shown
             assert cell.interval in shown
         assert all(row.source in shown for row in sheet.rows)
+    assert shown.count("Table 1. Diversity and perplexity, continued") == 1
+
+
+def test_a_wide_table_comes_in_parts_that_hold_it_whole() -> None:
+    (sheet, *_) = paper_tables(evaluation())
+    wide = Sheet("wide", "Wide", [Row(row.name, row.cells * 3, row.source) for row in sheet.rows], sheet.measures * 3)
+    pieces = parts(wide)
+    assert len(pieces) == -(-len(wide.measures) // 6) > 1
+    assert all(len(piece.measures) <= 6 for piece in pieces)
+    assert [len(piece.measures) for piece in parts(sheet)] == [len(sheet.measures)]
+    assert tuple(measure for piece in pieces for measure in piece.measures) == wide.measures
+    for name in {row.name for row in wide.rows}:
+        whole, *pieces_of_it = (
+            [row.cells for row in one.rows if row.name == name and not row.source] for one in (wide, *pieces)
+        )
+        assert whole == [[cell for (cells,) in pieces_of_it for cell in cells]]
 
 
 # Exports

@@ -21,6 +21,7 @@ import hyperfit.training.loop as training
 from hyperfit.errors import UserError
 from hyperfit.mechanism.pair.continuations import Continuing
 from hyperfit.metrics.text.diversity import type_token_ratio
+from hyperfit.metrics.text.words import Lexicon
 from hyperfit.models.loading import load_model, load_tokenizer
 from hyperfit.recipes.recipe import DEFAULT_LR, Recipe
 from hyperfit.report.plots.panels import IN_FILE
@@ -360,6 +361,7 @@ def measure(done: list[Trained], world: tuple[str, str]) -> Placement:
         texts_of(world),
         Continuing(context=8),
         depth=BLOCKS,
+        lexicon=Lexicon("en", frozenset({"a", "i"})),
     )
 
 

@@ -25,6 +25,7 @@ from hyperfit.metrics.predictions.sharpness import Sharpness, sharpness_of
 from hyperfit.metrics.predictions.written import head_inputs, predict_written
 from hyperfit.metrics.score import ALL_SHARES, copies, score
 from hyperfit.metrics.text.diversity import TTR_WINDOW
+from hyperfit.metrics.text.words import NO_LEXICON, lexicon_of
 from hyperfit.models.devices import autocast
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import write_json
@@ -74,10 +75,18 @@ def evaluate(run: RunDir, settings: EvaluationSettings) -> dict[str, Any]:
         say(f"{len(checked.texts.ids)} contexts: no more of {settings.total} tokens are there")
     if settings.total - settings.context < TTR_WINDOW:
         say(f"continuations of {settings.total - settings.context} tokens have no TTR, which takes {TTR_WINDOW}")
+
+    def decode(ids: Sequence[int]) -> str:
+        return str(checked.tokenizer.decode(list(ids), skip_special_tokens=True))
+
     observed = observe(run, checked, settings, conditions)
     strings = {name: checked.texts.strings(checked.tokenizer, rows) for name, rows in observed.texts.items()}
     index = TrainingIndex(checked.training)
-    scores = score(observed.texts, checked.training, strings, index)
+    contexts = checked.texts.context_strings(checked.tokenizer)
+    lexicon = lexicon_of(map(decode, checked.training), contexts)
+    if lexicon is None:
+        say(NO_LEXICON)
+    scores = score(observed.texts, checked.training, strings, index, dict.fromkeys(strings, contexts), lexicon)
     values = {name: dict(found.per_text) for name, found in scores.items()}
     found = {name: found.summary() for name, found in scores.items()}
     for name, counts in observed.blocks.items():
@@ -104,11 +113,8 @@ def evaluate(run: RunDir, settings: EvaluationSettings) -> dict[str, Any]:
         "precision": checked.precision,
         "attention": observed.attention,
         "largest_batches": observed.largest,
+        "lexicon": lexicon and lexicon.language,
     }
-
-    def decode(ids: Sequence[int]) -> str:
-        return str(checked.tokenizer.decode(list(ids), skip_special_tokens=True))
-
     results = {
         "settings": {**dataclasses.asdict(settings), **resolved},
         "conditions": found,

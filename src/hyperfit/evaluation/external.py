@@ -20,6 +20,7 @@ from hyperfit.metrics.copying.training_index import TrainingIndex
 from hyperfit.metrics.estimate import estimate
 from hyperfit.metrics.score import copies, score
 from hyperfit.metrics.text.diversity import TTR_WINDOW
+from hyperfit.metrics.text.words import NO_LEXICON, Lexicon, lexicon_of
 from hyperfit.models.devices import pick_device, pick_precision
 from hyperfit.models.loading import load_tokenizer
 from hyperfit.recipes.recipe import Precision
@@ -75,7 +76,13 @@ def evaluate_texts(settings: ExternalTexts) -> dict[str, Any]:
     training = tokenize(documents, tokenizer, None) if settings.training else None
     index = TrainingIndex(training) if training is not None else None
     written = {name: [text for _, text in rows] for name, rows in strings.items()}
-    found = {name: one.summary() for name, one in score(texts, training, written, index).items()}
+    contexts = {name: [context for context, _ in rows] for name, rows in strings.items()}
+    human = [*written.get(HUMAN, []), *(text for rows in contexts.values() for text in rows)]
+    lexicon = lexicon_of((document.text for document in documents), human)
+    if lexicon is None:
+        say(NO_LEXICON)
+    scores = score(texts, training, written, index, contexts, lexicon)
+    found = {name: one.summary() for name, one in scores.items()}
     if settings.mauve is not None:
         for name in (name for name in strings if name != HUMAN):
             own = own_references(checked.lines, name)
@@ -93,7 +100,7 @@ def evaluate_texts(settings: ExternalTexts) -> dict[str, Any]:
         )
         for name, values in judged.items():
             found[name]["coherence"] = estimate(values).to_dict()
-    results: dict[str, Any] = {"settings": plain_settings(settings, checked), "conditions": found}
+    results: dict[str, Any] = {"settings": plain_settings(settings, checked, lexicon), "conditions": found}
     if training is not None and index is not None:
         names = [document.origin.rpartition("/")[2] for document in documents]
         results["copies"] = copies(
@@ -141,9 +148,10 @@ def check_texts(settings: ExternalTexts) -> CheckedTexts:
     return CheckedTexts(lines=lines, tokenizer=tokenizer, documents=documents, device=device, precision=precision)
 
 
-def plain_settings(settings: ExternalTexts, checked: CheckedTexts) -> dict[str, Any]:
+def plain_settings(settings: ExternalTexts, checked: CheckedTexts, lexicon: Lexicon | None) -> dict[str, Any]:
     """The settings as JSON holds them; device and precision only where a model has read the texts."""
     plain = {name: value and str(value) for name, value in asdict(settings).items()}
+    plain["lexicon"] = lexicon and lexicon.language
     if settings.mauve is None and settings.coherence is None:
         return {name: value for name, value in plain.items() if name not in ("device", "precision")}
     return {**plain, "device": str(checked.device), "precision": checked.precision}

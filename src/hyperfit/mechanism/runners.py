@@ -55,7 +55,9 @@ def continuing(settings: MechanismSettings) -> Continuing:
 def temperature(of: StudyInputs, settings: MechanismSettings) -> Result:
     """Study 1 of Li et al. (2026): the base model at equal entropy."""
     with progress("temperature", 8 * len(of.texts)) as advance:
-        found = entropy_matching(of.pair, of.tokenizer, of.texts, continuing(settings), advance=advance)
+        found = entropy_matching(
+            of.pair, of.tokenizer, of.texts, continuing(settings), lexicon=of.lexicon, advance=advance
+        )
     curve = entropy_by_temperature(of.pair, of.texts, TEMPERATURES, skip=settings.context)
     return {**found.to_dict(), "curve": {str(at): entropy for at, entropy in curve.items()}}
 
@@ -73,7 +75,9 @@ def bias(of: StudyInputs, settings: MechanismSettings) -> Result:
     curves = 2 + sum(count <= vocabulary for count in settings.promoted)
     runs = 2 + curves * sum(alpha != 0 for alpha in settings.alphas)
     with progress("bias", runs * len(of.texts)) as advance:
-        found = bias_injection(of.pair, of.tokenizer, of.texts, continuing(settings), injection, advance=advance)
+        found = bias_injection(
+            of.pair, of.tokenizer, of.texts, continuing(settings), injection, lexicon=of.lexicon, advance=advance
+        )
     return found.to_dict()
 
 

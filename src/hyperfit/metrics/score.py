@@ -17,6 +17,7 @@ from hyperfit.metrics.text.by_text import SHARES, TEXT_MEASURES
 from hyperfit.metrics.text.diversity import ttr_curve
 from hyperfit.metrics.text.pooled import compression, distinct_ngrams
 from hyperfit.metrics.text.self_bleu import self_bleu
+from hyperfit.metrics.text.words import Lexicon, word_share
 
 ALL_SHARES = SHARES | {"long_overlap_share"}
 """Measures that are 0 or 1 for each text."""
@@ -67,22 +68,31 @@ def score(
     training: Texts | None,
     strings: Mapping[str, Sequence[str]],
     index: TrainingIndex | None = None,
+    contexts: Mapping[str, Sequence[str]] | None = None,
+    lexicon: Lexicon | None = None,
 ) -> dict[str, Scores]:
     """Condition → scores of its texts.
 
     texts: token ids by condition, without their contexts. training: sequences that texts may have been
     copied from; None leaves the measures of memorisation out. strings: the same texts decoded, for
-    compression. index: of ``training``, if it is there already.
+    compression and words. index: of ``training``, if it is there already. contexts: decoded, of each text; None: none.
+    lexicon: what counts as a word; None leaves the share of words out.
     """
     copying: dict[str, dict[str, list[float]]] = {name: {} for name in texts}
     counted: dict[str, BleuCounts] = {}
     if training is not None:
         copying = memorisation(texts, index or TrainingIndex(training))
         counted = dataset_counts(texts, training)
+    words: dict[str, dict[str, list[float]]] = {name: {} for name in texts}
+    if lexicon is not None:
+        for name, rows in strings.items():
+            pairs = zip(rows, contexts[name] if contexts else [""] * len(rows), strict=True)
+            words[name] = {"word_share": [word_share(text, lexicon, context) for text, context in pairs]}
     return {
         name: Scores(
             {
                 **{measure: [of(tokens) for tokens in rows] for measure, of in TEXT_MEASURES.items()},
+                **words[name],
                 "self_bleu": self_bleu(rows).tolist(),
                 **copying[name],
                 **({"dataset_bleu": counted[name].per_text().tolist()} if counted else {}),

@@ -13,9 +13,10 @@ from transformers import PreTrainedTokenizerBase
 
 from hyperfit.errors import UserError
 from hyperfit.mechanism.bias.static_bias import MOST_POSITIONS, By, Centre, Promotion, StaticBias, promotion
-from hyperfit.mechanism.pair.continuations import Continuing, continued, diversity, diversity_by_text
+from hyperfit.mechanism.pair.continuations import Continuing, continued, diversity, diversity_by_text, words_after
 from hyperfit.mechanism.pair.pair import Pair
 from hyperfit.metrics.estimate import LEVEL, RESAMPLES, Estimate, estimate
+from hyperfit.metrics.text.words import Lexicon
 from hyperfit.runs.json_values import json_values
 
 
@@ -113,20 +114,23 @@ def bias_injection(
     settings: Continuing | None = None,
     injection: Injection | None = None,
     *,
+    lexicon: Lexicon | None = None,
     advance: Callable[[int], None] = lambda done: None,
 ) -> BiasInjection:
     """Inject the promoted tokens' mean shift, and two controls, into greedy decoding of the base model.
 
     Ranks and shifts come from int64[texts, length] behind each context. Source: study 2 of Li et al. (2026): K = 500,
     alpha from .01 to .5, Spearman's ρ of alpha with quality -.94; that the shift is 0 for other tokens is inferred. The
-    controls, other K and alphas of 0 and below go beyond it. advance: called with the number of texts written, once
-    for each alpha of each curve but 0, which is written once for all, and once for the tuned model.
+    controls, other K and alphas of 0 and below go beyond it. lexicon: what counts as a word; None leaves their
+    share undefined. advance: called with the number of texts written, once for each alpha of each curve but 0, which
+    is written once for all, and once for the tuned model.
     """
     settings, injection = settings or Continuing(), injection or Injection()
     seen = promotion(
         pair, texts, skip=settings.context, centre=injection.centre, most_positions=injection.most_positions
     )
-    plainly = diversity_by_text(continued(pair, "base", tokenizer, texts, settings, advance=advance))
+    words = words_after(tokenizer, texts[:, : settings.context], lexicon)
+    plainly = diversity_by_text(continued(pair, "base", tokenizer, texts, settings, advance=advance), words)
     curves = {}
     for name, (tokens, shifts) in biases(seen, injection).items():
         values = {}
@@ -136,12 +140,12 @@ def bias_injection(
                 continue
             bias = StaticBias(tokens, shifts, alpha)
             written = continued(pair, "base", tokenizer, texts, settings, processors=[bias], advance=advance)
-            values[alpha] = diversity_by_text(written)
+            values[alpha] = diversity_by_text(written, words)
         curves[name] = curve(len(tokens), values)
     return BiasInjection(
         settings=injection,
         curves=curves,
-        hyperfitted=diversity(continued(pair, "tuned", tokenizer, texts, settings, advance=advance)),
+        hyperfitted=diversity(continued(pair, "tuned", tokenizer, texts, settings, advance=advance), words),
         promoted=[str(tokenizer.decode([token])) for token in seen.promoted(20, injection.by).tolist()],
         positions=seen.n,
     )

@@ -1,7 +1,8 @@
-"""What one side of a pair writes after the starts of human texts, and how varied it is."""
+"""What one side of a pair writes after the starts of human texts, how varied it is, and whether of words."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from hyperfit.generation.generate import continue_contexts
 from hyperfit.mechanism.pair.pair import Pair, Side
 from hyperfit.metrics.estimate import Estimate, estimate
 from hyperfit.metrics.text.diversity import ngram_repetition, type_token_ratio
+from hyperfit.metrics.text.words import Lexicon, word_shares
 
 SAMPLING = "nucleus:top_p=1,temperature=1,top_k=0"
 """Plain sampling: every token with the model's own probability."""
@@ -77,11 +79,21 @@ MEASURES: dict[str, Callable[[Sequence[int]], float]] = {
 """Diversity of a text; see hyperfit.metrics.text.diversity."""
 
 
-def diversity_by_text(texts: Texts) -> dict[str, NDArray[np.float64]]:
-    """Each of MEASURES → float64[texts]; NaN where a text is too short for it."""
-    return {name: np.array([measure(text) for text in texts], np.float64) for name, measure in MEASURES.items()}
+WordShares = Callable[[Texts], Sequence[float]]
+"""The share of words of each text; see hyperfit.metrics.text.words."""
 
 
-def diversity(texts: Texts) -> dict[str, Estimate]:
-    """Each of MEASURES as a mean over texts."""
-    return {name: estimate(values) for name, values in diversity_by_text(texts).items()}
+def words_after(tokenizer: PreTrainedTokenizerBase, contexts: Tensor, lexicon: Lexicon | None) -> WordShares:
+    """How the share of words is taken of texts that continue int64[texts, context]; NaN without a lexicon."""
+    return partial(word_shares, tokenizer, contexts.tolist(), lexicon=lexicon)
+
+
+def diversity_by_text(texts: Texts, words: WordShares) -> dict[str, NDArray[np.float64]]:
+    """Each of MEASURES, and ``word_share`` → float64[texts]; NaN where a text is too short for it."""
+    found = {name: np.array([measure(text) for text in texts], np.float64) for name, measure in MEASURES.items()}
+    return found | {"word_share": np.array(words(texts), np.float64)}
+
+
+def diversity(texts: Texts, words: WordShares) -> dict[str, Estimate]:
+    """Each of the same as a mean over texts."""
+    return {name: estimate(values) for name, values in diversity_by_text(texts, words).items()}

@@ -14,6 +14,7 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from hyperfit.console import say
 from hyperfit.data.corpus import choose, starts
 from hyperfit.data.sources import read_documents
 from hyperfit.errors import UserError, collecting
@@ -22,6 +23,7 @@ from hyperfit.evaluation.settings import EvaluationSettings
 from hyperfit.generation.citations.of_run import trained_on
 from hyperfit.mechanism.pair.pair import Pair, load_pair
 from hyperfit.mechanism.settings import MechanismSettings
+from hyperfit.metrics.text.words import NO_LEXICON, Lexicon, lexicon_of
 from hyperfit.models.builtin.folders import model_folder
 from hyperfit.models.devices import autocast, pick_device, pick_precision
 from hyperfit.models.families import positions_of
@@ -99,6 +101,22 @@ class StudyInputs:
     def pair(self) -> Pair:
         """Both models, loaded when they are first asked for."""
         return load_pair(self.models.base, self.models.tuned, device=self.device, precision=self.precision)
+
+    @cached_property
+    def training(self) -> list[list[int]] | None:
+        """The sequences the run was trained on; None without a run."""
+        return trained_on(self.models.run, self.tokenizer) if self.models.run else None
+
+    @cached_property
+    def lexicon(self) -> Lexicon | None:
+        """What counts as a word: of the language of the texts, and those of the training data, if it is known."""
+        human, training = (
+            self.tokenizer.batch_decode(rows, skip_special_tokens=True) for rows in (self.texts, self.training or [])
+        )
+        found = lexicon_of(training, human)
+        if found is None:
+            say(NO_LEXICON)
+        return found
 
     def let_go(self) -> None:
         """Hold the pair no longer; who asks for it has it loaded again."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import LogitsProcessor, PreTrainedTokenizerBase
 
-from hyperfit.mechanism.pair.continuations import SAMPLING, Continuing, Texts, continued, diversity
+from hyperfit.mechanism.pair.continuations import SAMPLING, Continuing, Texts, continued, diversity, words_after
 from hyperfit.mechanism.pair.pair import Pair
 from hyperfit.mechanism.pair.predictions import last_states, logits_of, pair_predictions, positions_at_once, predictions
 from hyperfit.mechanism.temperature.temperature import (
@@ -23,6 +23,7 @@ from hyperfit.mechanism.temperature.temperature import (
     match_mean,
 )
 from hyperfit.metrics.estimate import Estimate, estimate
+from hyperfit.metrics.text.words import Lexicon
 from hyperfit.runs.json_values import json_values
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -96,19 +97,22 @@ def entropy_matching(
     texts: Tensor,
     settings: Continuing | None = None,
     *,
+    lexicon: Lexicon | None = None,
     advance: Callable[[int], None] = lambda done: None,
 ) -> EntropyMatching:
     """Match the base model's entropy to the tuned one's on int64[texts, length], and write texts at that temperature.
 
     Predictions are those of the tokens after each context. Source: study 1 of Li et al. (2026), who report T* of about
-    .59 for TinyLlama; one temperature for each position and the divergences go beyond it. advance: called with the
-    number of texts written; eight conditions.
+    .59 for TinyLlama; one temperature for each position and the divergences go beyond it. lexicon: what
+    counts as a word; None leaves their share undefined. advance: called with the number of texts written; eight
+    conditions.
     """
     settings = settings or Continuing()
     one = matched_temperature(pair, texts, skip=settings.context)
     seen = compared(pair, texts, one.temperature, skip=settings.context)
     written = write(pair, tokenizer, texts, settings, one, advance)
     plainly = written["base/greedy"]
+    words = words_after(tokenizer, texts[:, : settings.context], lexicon)
     colder = (written["base/greedy at T*"], written["base/greedy, T for each"])
     return EntropyMatching(
         one=one,
@@ -121,7 +125,7 @@ def entropy_matching(
         identical=all(other == plainly for other in colder),
         texts=len(plainly),
         tokens=sum(map(len, plainly)),
-        diversity={name: diversity(rows) for name, rows in written.items()},
+        diversity={name: diversity(rows, words) for name, rows in written.items()},
     )
 
 

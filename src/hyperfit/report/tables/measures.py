@@ -55,6 +55,13 @@ TTR = Measure(
     f"Type–token ratio: different tokens / tokens in the last {TTR_WINDOW} of a continuation; above 0 to 1, where 1 "
     "means that no token comes twice. Undefined for shorter continuations.",
 )
+WORDS = Measure(
+    "word_share",
+    "words, %",
+    PERCENT,
+    "Share of a continuation's words that are words: of a lexicon of the language, the training data or the context; 0 "
+    "to 100 %. Human text misses some for new names.",
+)
 DIVERSITY = (
     TTR,
     Measure(

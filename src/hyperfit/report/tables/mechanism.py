@@ -29,6 +29,14 @@ ROWS: dict[Study, tuple[Row, ...]] = {
         ("TTR, base", ".400", ".315", ("diversity", "base/greedy", "ttr")),
         ("TTR, base at T*", ".397", "–", ("diversity", "base/greedy at T*", "ttr")),
         ("TTR, hyperfitted (paper: all parameters)", ".684", "–", ("diversity", "hyperfitted/greedy", "ttr")),
+        *(
+            (f"words that are words, {name}", "–", "–", ("diversity", condition, "word_share"))
+            for name, condition in (
+                ("base", "base/greedy"),
+                ("base at T*", "base/greedy at T*"),
+                ("hyperfitted", "hyperfitted/greedy"),
+            )
+        ),
         ("bigram repetition, base", ".592", ".662", ("diversity", "base/greedy", "bigram_repetition")),
         ("bigram repetition, base at T*", ".604", "–", ("diversity", "base/greedy at T*", "bigram_repetition")),
         ("bigram repetition, hyperfitted", ".140", "–", ("diversity", "hyperfitted/greedy", "bigram_repetition")),
@@ -39,6 +47,15 @@ ROWS: dict[Study, tuple[Row, ...]] = {
         ("Spearman's ρ of α: paper with quality, here with TTR", "−.94", "–", ("curves", "promoted 500", "spearman")),
         ("TTR at α = .01", ".409", "–", ("curves", "promoted 500", "diversity", "0.01", "ttr")),
         ("TTR at α = .5", ".215", "–", ("curves", "promoted 500", "diversity", "0.5", "ttr")),
+        *(
+            (
+                f"words that are words at α = {name}",
+                "–",
+                "–",
+                ("curves", "promoted 500", "diversity", alpha, "word_share"),
+            )
+            for name, alpha in ((".01", "0.01"), (".5", "0.5"))
+        ),
         (
             "bigram repetition at α = .01",
             ".609",
@@ -91,7 +108,8 @@ WARNINGS: dict[Study, str] = {
         "before, so that it depends on the machine. The paper counts 78.3 % fewer trained parameters for adapters in "
         "the last 5 of 22 blocks, which is 1 − 5/23 and takes the embedding for a layer; by adapters it is 77.3 %. Its "
         "rank and learning rates are not known here. A higher ratio is not a better text: words that are none raise it "
-        "too; the perplexity stands beside it, and hyperfit generate writes with every training in placement/."
+        "too; the share of words and the perplexity stand beside it, and hyperfit generate writes with every training "
+        "in placement/."
     ),
 }
 

@@ -16,6 +16,7 @@ from hyperfit.report.tables.measures import (
     PERPLEXITY,
     SHARPNESS,
     TTR,
+    WORDS,
     Measure,
     signed,
 )
@@ -25,6 +26,7 @@ from hyperfit.report.tables.table import Cell, Row, Sheet, cell
 BY_KEY = {one.key: one for one in (*DIVERSITY, *LOOPS, *LIKENESS, *MEMORISATION)}
 TABLE_1 = (
     TTR,
+    WORDS,
     PERPLEXITY,
     *(BY_KEY[key] for key in ("bigram_repetition", "trigram_repetition", "loop_share", "self_bleu")),
 )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hyperfit.report.tables.measures import AGREEMENT, DIVERSITY, PERPLEXITY, SHARPNESS, Measure, number
+from hyperfit.report.tables.measures import AGREEMENT, DIVERSITY, PERPLEXITY, SHARPNESS, TTR, WORDS, Measure, number
 from hyperfit.report.tables.papers import published_rows
 from hyperfit.report.tables.published import PUBLISHED
 from hyperfit.report.tables.table import Row, Sheet, cell
@@ -11,7 +11,9 @@ Found = dict[str, Any]
 """The study's part of mechanism.json."""
 
 MEASURES: tuple[Measure, ...] = (
-    *(one for one in DIVERSITY if one.key in ("ttr", "bigram_repetition", "trigram_repetition")),
+    TTR,
+    WORDS,
+    *(one for one in DIVERSITY if one.key in ("bigram_repetition", "trigram_repetition")),
     *(one for one in AGREEMENT if one.key == "top1_agreement_with_base"),
     *(one for one in SHARPNESS if one.key == "entropy"),
     PERPLEXITY,
@@ -44,7 +46,7 @@ def placement_tables(found: Found) -> list[Sheet]:
     ):
         rows.append(Row(name, [cell(measures, measure) for measure in MEASURES]))
         rows += published_rows(known, kind, MEASURES)
-    trained = (*(one for one in MEASURES if one.key == "ttr"), *TRAINING)
+    trained = (TTR, WORDS, *TRAINING)
     return [
         Sheet("placement", "Where to adapt", rows, MEASURES),
         Sheet(

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, pairwise
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -17,6 +18,8 @@ UNKNOWN = Estimate(math.nan, math.nan, math.nan, 0)
 NAME_WIDTH, NARROW = 20, 14
 """Characters of a row's name above which the terminal breaks it, and that of wide tables."""
 
+MOST_COLUMNS = 6
+"""Measures that fit beside each other into 100 columns of the terminal; a table of more comes in parts."""
 LONG_HEADING = 13
 """Characters of a heading above which the terminal breaks it at its spaces: an interval takes as many."""
 
@@ -107,11 +110,32 @@ def interval(known: Estimate, show: Show) -> str:
 def terminal_sheets(sheets: Sequence[Sheet]) -> Table:
     """Tables, one below the other; readable from 100 columns on."""
     stack = Table.grid()
-    for place, sheet in enumerate(sheets):
+    for place, part in enumerate(chain.from_iterable(map(parts, sheets))):
         if place:
             stack.add_row()
-        stack.add_row(terminal_sheet(sheet))
+        stack.add_row(terminal_sheet(part))
     return stack
+
+
+def parts(sheet: Sheet) -> list[Sheet]:
+    """The table, in parts of about as many measures if it has more than MOST_COLUMNS; without rows that are empty."""
+    count = -(-len(sheet.measures) // MOST_COLUMNS)
+    if count < 2:
+        return [sheet]
+    ends = [-(-len(sheet.measures) * part // count) for part in range(count + 1)]
+    return [
+        Sheet(
+            sheet.name,
+            sheet.title + (", continued" if start else ""),
+            [
+                Row(row.name, row.cells[start:end], row.source)
+                for row in sheet.rows
+                if not row.source or any(cell.value for cell in row.cells[start:end])
+            ],
+            sheet.measures[start:end],
+        )
+        for start, end in pairwise(ends)
+    ]
 
 
 def terminal_sheet(sheet: Sheet) -> Table:

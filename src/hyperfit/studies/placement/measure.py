@@ -12,10 +12,11 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from hyperfit.generation.generate import continue_contexts
-from hyperfit.mechanism.pair.continuations import Continuing, diversity_by_text
+from hyperfit.mechanism.pair.continuations import Continuing, diversity_by_text, words_after
 from hyperfit.mechanism.pair.predictions import Model, alone, predictions
 from hyperfit.mechanism.temperature.temperature import entropy_and_slope
 from hyperfit.metrics.estimate import Estimate, estimate, paired_difference
+from hyperfit.metrics.text.words import Lexicon
 from hyperfit.recipes.recipe import NEAR_ZERO
 from hyperfit.runs.json_values import json_values
 from hyperfit.studies.grid import Trained
@@ -56,8 +57,8 @@ class Measured:
     seconds: float
     """Of training, with filling the prefix cache, without looks between epochs."""
     measures: dict[str, Estimate]
-    """Means over texts. Of greedy texts: ttr, bigram_repetition, trigram_repetition. Of predictions on human text:
-    entropy (nats), perplexity, top1_agreement_with_base. Empty if it diverged."""
+    """Means over texts. Of greedy texts: ttr, bigram_repetition, trigram_repetition, word_share. Of predictions on
+    human text: entropy (nats), perplexity, top1_agreement_with_base. Empty if it diverged."""
     ttr_difference: Estimate | None
     """TTR minus the reference's, text by text; None if either diverged."""
 
@@ -191,30 +192,33 @@ def placement(
     settings: Continuing,
     *,
     depth: int,
+    lexicon: Lexicon | None = None,
     advance: Callable[[int], None] = lambda done: None,
 ) -> Placement:
     """Measure the base model and what each trial ended with on int64[texts, length], human text.
 
-    trained: the reference first. load: a model by name, to evaluate. advance: called with 1 after each model. Source:
+    trained: the reference first. load: a model by name, to evaluate. lexicon: what counts as a word; None
+    leaves their share undefined. advance: called with 1 after each model. Source:
     study 5 of Li et al. (2026) and their table of TinyLlama and Qwen2.5, which have the last 5 blocks and all; the
     other places, and what is held equal, go beyond it.
     """
     reference = trained[0].trial
-    base, choices = measured(load(reference.recipe.model), tokenizer, texts, settings)
+    base, choices = measured(load(reference.recipe.model), tokenizer, texts, settings, lexicon)
     advance(1)
     known: dict[str, ByText] = {}
     for one in trained:
         name = str(one.run.path)
         if name not in known and not one.diverged:
-            values, chosen = measured(load(name), tokenizer, texts, settings)
+            values, chosen = measured(load(name), tokenizer, texts, settings, lexicon)
             known[name] = {**values, "top1_agreement_with_base": (chosen == choices).double().mean(1).numpy()}
         advance(1)
+    words = words_after(tokenizer, texts[:, : settings.context], lexicon)
     against = known.get(str(trained[0].run.path))
     return Placement(
         depth=depth,
         late=len(reference.blocks),
         base=estimates({**base, "top1_agreement_with_base": np.ones(len(texts))}),
-        human=estimates(diversity_by_text(texts[:, settings.context :].tolist())),
+        human=estimates(diversity_by_text(texts[:, settings.context :].tolist(), words)),
         arms=[outcome(one, known.get(str(one.run.path)), against) for one in trained],
     )
 
@@ -239,7 +243,11 @@ def outcome(trained: Trained[PlacementTrial], values: ByText | None, against: By
 
 
 def measured(
-    model: Model, tokenizer: PreTrainedTokenizerBase, texts: Tensor, settings: Continuing
+    model: Model,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Tensor,
+    settings: Continuing,
+    lexicon: Lexicon | None = None,
 ) -> tuple[ByText, Tensor]:
     """Each measure, and the model's likeliest tokens [texts, positions], on int64[texts, length]."""
     rows: list[Tensor] = []
@@ -258,7 +266,7 @@ def measured(
         batch_size=settings.batch_size,
     )
     return {
-        **diversity_by_text(written),
+        **diversity_by_text(written, words_after(tokenizer, texts[:, : settings.context], lexicon)),
         "entropy": entropies.mean(1).numpy(),
         "loss": losses.mean(1).numpy(),
     }, choices

@@ -24,7 +24,9 @@ def placements(of: StudyInputs, settings: MechanismSettings) -> Result:
         raise
     with of.autocast(), progress("placement", 1 + len(trained)) as advance:
         how = continuing(settings)
-        found = placement(trained, of.load, of.tokenizer, of.texts, how, depth=design.depth, advance=advance)
+        found = placement(
+            trained, of.load, of.tokenizer, of.texts, how, depth=design.depth, lexicon=of.lexicon, advance=advance
+        )
     return found.to_dict()
 
 
