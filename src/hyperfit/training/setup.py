@@ -40,6 +40,7 @@ def set_up(checked: CheckedRecipe, folder: Path, notify: Say) -> tuple[PreTraine
             batch_size=checked.batch_size,
             device=checked.device,
             precision=checked.precision,
+            limit=checked.cache_limit,
             notify=notify,
         )
         notify(cache.describe())
@@ -93,7 +94,13 @@ def cached(
         raise UserError(reason)
     for _ in range(2):
         cache = cache_prefix(
-            model, sequences, folder, batch_size=checked.batch_size, precision=checked.precision, notify=notify
+            model,
+            sequences,
+            folder,
+            batch_size=checked.batch_size,
+            precision=checked.precision,
+            limit=checked.cache_limit,
+            notify=notify,
         )
         if exact(model, cache, checked.corpus.train[: checked.batch_size].to(checked.device), checked):
             notify(cache.describe())
