@@ -31,28 +31,38 @@ def open_or_fill(
     size: bytes it will take. fill(file): write the states, return the rest of ``about``. limit: bytes of all caches in
     the folder; others go for a new one as ``make_room`` says. right: a last look at a cache that was found. Several
     processes may call this at once; one fills, the others wait. Inside the block no other process removes the cache;
-    who holds its file then (``States`` does) keeps it from being evicted later. Raises UserError if the folder cannot
-    be written to or the disk has no room.
+    who holds its file then (``States`` does) keeps it from being evicted later. In a folder that cannot be written to
+    (another user's, a read-only disk) there can be no lock, and one that is there is used without. Raises UserError if
+    one is to be filled where nothing can be written, or the disk has no room.
     """
     path = folder / name_of(key)
     with ExitStack() as stack:
+        locked: OSError | None = None
         try:
             stack.enter_context(one_at_a_time(folder, path.name, notify))
         except OSError as error:
-            raise UserError(
-                f"--cache-dir {folder}: cannot be written to ({error.strerror}); name another folder, or give "
-                "--prefix-cache off"
-            ) from error
+            locked = error
         entry, fault = usable(path, key, right)
         if entry is not None:
             with suppress(OSError):  # another user's
                 os.utime(path / ABOUT)
             yield entry, True
             return
+        try:
+            if locked is not None:
+                raise locked
+            remove(path)
+            remove(part_of(path))
+            part_of(path).mkdir()  # a lock file of ours may lie in a folder that is no longer ours to write in
+            part_of(path).rmdir()
+        except OSError as error:
+            found = "" if fault is None else f", and the cache that is there cannot be used: {fault}"
+            raise UserError(
+                f"--cache-dir {folder}: cannot be written to ({error.strerror}){found}; name another folder, or give "
+                "--prefix-cache off"
+            ) from error
         if fault is not None:
             notify(f"prefix cache {path}: {fault}; made anew")
-            remove(path)
-        remove(part_of(path))
         make_room(folder, size, limit, notify)
         with writing(path) as aside:
             aside.mkdir()
@@ -71,7 +81,10 @@ def usable(path: Path, key: dict[str, Any], right: Callable[[Entry], bool]) -> t
     if not path.exists():
         return None, None
     entry = read_entry(path)
-    fault = "it cannot be read" if entry is None else entry.fault(key)
+    try:
+        fault = "it cannot be read" if entry is None else entry.fault(key)
+    except OSError as error:  # not ours to read, or removed meanwhile by a process that may
+        fault = f"it cannot be read ({error.strerror})"
     if entry is not None and fault is None and not right(entry):
-        fault = "not what the model computes"
+        fault = "it is not what the model computes"
     return (None, fault) if fault else (entry, None)

@@ -1,6 +1,7 @@
 """The model of a checked recipe, ready to train: loaded or streamed, adapted, its prefix cached, the cache checked."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,8 @@ def cached(
             notify(cache.describe())
             return cache
         cache.detach()
-        remove(cache.entry.path)
+        with suppress(OSError):  # a folder that is not ours to write in
+            remove(cache.entry.path)
         if not cache.reused:
             break
     raise UserError("with it, loss and gradients of the first batch are not bit for bit those of the whole model")
