@@ -20,6 +20,7 @@ from hyperfit.models.families import blocks_of, inner_model
 from hyperfit.prefix import store
 from hyperfit.prefix.bypass import obstacle
 from hyperfit.prefix.cache import PrefixCache, cache_prefix
+from hyperfit.prefix.sizes import readable
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.training.loop import train
 from small_runs import assert_same, events, recipe_for, weights
@@ -134,7 +135,7 @@ def test_the_need_is_said_first_and_a_full_disk_is_named(tmp_path: Path, monkeyp
     said: list[str] = []
     cached(tmp_path / "caches", said=said)
     size = SEQUENCES.numel() * 32 * 4
-    assert said[0].startswith(f"prefix cache: needs {store.readable(size)}")
+    assert said[0].startswith(f"prefix cache: needs {readable(size)}")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: namedtuple("Usage", "free")(size - 1))
     with pytest.raises(
         UserError, match=r"--cache-dir .*the prefix cache needs .*hyperfit cache clear.*--prefix-cache off"
@@ -144,9 +145,9 @@ def test_the_need_is_said_first_and_a_full_disk_is_named(tmp_path: Path, monkeyp
 
 
 def test_sizes_for_people() -> None:
-    assert store.readable(2000 * 256 * 4096 * 2) == "4.2 GB"
-    assert store.readable(1_500_000) == "1.5 MB"
-    assert store.readable(12_288) == "12.3 KB"
+    assert readable(2000 * 256 * 4096 * 2) == "4.2 GB"
+    assert readable(1_500_000) == "1.5 MB"
+    assert readable(12_288) == "12.3 KB"
 
 
 def test_a_fill_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

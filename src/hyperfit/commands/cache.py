@@ -10,6 +10,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg, subcommand
 
 from hyperfit.commands.output import Json
+from hyperfit.errors import UserError, collecting
 
 RUNS_CACHE = Path("runs/.prefix-cache")
 
@@ -25,7 +26,8 @@ class CacheList:
 
     def run(self) -> None:
         """Print a line a cache."""
-        from hyperfit.prefix.store import entries, readable
+        from hyperfit.prefix.sizes import readable
+        from hyperfit.prefix.store import entries
 
         found = entries(self.cache_dir)
         if self.json:
@@ -55,22 +57,42 @@ class CacheList:
 
 @dataclass(frozen=True, kw_only=True)
 class CacheClear:
-    """Remove prefix caches, and what interrupted fills have left. A run that is reading one goes on undisturbed."""
+    """Remove prefix caches, and what interrupted fills have left. A run that is reading one goes on undisturbed.
+
+    Without names and flags, all. With --older-than or --max-size, what either asks for, but none that a run is reading.
+    """
 
     names: Annotated[Positional[tuple[str, ...]], arg(metavar="[NAME ...]")] = ()
-    """Those to remove, as hyperfit cache list names them; without a name, all."""
+    """Those to remove, as hyperfit cache list names them."""
+    older_than: str | None = None
+    """Remove those that have not been used for so long: minutes, hours or days, such as 90m, 12h or 7d."""
+    max_size: str | None = None
+    """Remove the least recently used until the rest takes no more: in KB, MB, GB or TB, such as 10GB."""
+    dry_run: bool = False
+    """Only say what would go."""
     cache_dir: Path = RUNS_CACHE
     """Folder of the caches: .prefix-cache beside the runs, or what --cache-dir named."""
 
     def run(self) -> None:
         """Remove, and say what has gone."""
-        from hyperfit.prefix.store import clear, readable
+        from hyperfit.prefix.eviction import clear
+        from hyperfit.prefix.sizes import age_from, readable, size_from
 
-        gone = clear(self.cache_dir, self.names)
-        for name, size in gone:
-            print(f"removed {name} ({readable(size)})")
+        problems: list[str] = []
+        age, size = None, None
+        if self.names and (self.older_than or self.max_size):
+            problems.append("--older-than, --max-size: choose among all caches; leave out the names, or these flags")
+        with collecting(problems):
+            age = None if self.older_than is None else age_from(self.older_than, "--older-than")
+        with collecting(problems):
+            size = None if self.max_size is None else size_from(self.max_size, "--max-size")
+        if problems:
+            raise UserError(*problems)
+        gone = clear(self.cache_dir, self.names, older_than=age, max_size=size, dry_run=self.dry_run)
+        for name, bytes_gone in gone:
+            print(f"{'would remove' if self.dry_run else 'removed'} {name} ({readable(bytes_gone)})")
         if not gone:
-            print(f"no prefix caches in {self.cache_dir}")
+            print(f"nothing to remove in {self.cache_dir}")
 
 
 @dataclass(frozen=True, kw_only=True)

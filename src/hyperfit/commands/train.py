@@ -8,6 +8,8 @@ from tyro.conf import Positional, arg
 
 from hyperfit.console import say
 from hyperfit.data.builtin import PREFIX
+from hyperfit.prefix.eviction import LIMIT
+from hyperfit.prefix.sizes import readable
 from hyperfit.recipes.recipe import CacheMode, Recipe
 
 PresetName = Literal[
@@ -39,6 +41,9 @@ class Train(Recipe):
     the model allows it; off; required: or fail."""
     cache_dir: Path | None = None
     """Folder of the prefix caches, shared by runs on the same model and data. None: .prefix-cache beside the run."""
+    cache_limit: str = readable(LIMIT)
+    """How much the prefix caches in that folder may take together, such as 20GB. Before a new one is filled, the least
+    recently used go that no run reads."""
     streaming: bool = False
     """Never hold the frozen blocks: read them from the disk one at a time to fill the prefix cache, then train with
     the late blocks alone in memory. For models that are too large for this machine."""
@@ -58,6 +63,7 @@ class Train(Recipe):
             resume=self.resume,
             prefix_cache=self.prefix_cache,
             cache_dir=self.cache_dir,
+            cache_limit=self.cache_limit,
             streaming=self.streaming,
         )
         say(f"next: hyperfit evaluate {run.path}")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -35,11 +36,13 @@ from hyperfit.prefix.bypass import (
     obstacle,
     parameters_of,
 )
+from hyperfit.prefix.eviction import LIMIT
+from hyperfit.prefix.fill import open_or_fill
 from hyperfit.prefix.rows import Rows
+from hyperfit.prefix.sizes import readable
 from hyperfit.prefix.states import States, bytes_of, type_name
-from hyperfit.prefix.store import Entry, open_or_fill, readable
+from hyperfit.prefix.store import Entry
 from hyperfit.recipes.recipe import Precision
-from hyperfit.runs.files import remove
 
 FORMAT = 1
 """Rises when the meaning of the file changes."""
@@ -93,6 +96,16 @@ class PrefixCache:
             body.register_forward_pre_hook(look_up, with_kwargs=True),
             body.register_forward_hook(forget, always_call=True),
         ]
+
+    def __enter__(self) -> "PrefixCache":
+        """The cache itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Detach it."""
+        self.detach()
 
     def detach(self) -> None:
         """The model computes everything again, and is as it was."""
@@ -172,13 +185,15 @@ def cache_prefix(
     *,
     batch_size: int = 8,
     precision: Precision = "fp32",
+    limit: int = LIMIT,
     notify: Say = say,
 ) -> PrefixCache:
     """Store what the frozen blocks make of int64[any, length] sequences, and attach it to the model.
 
     folder: where caches lie; one that is there for the same weights, sequences, depth, types and versions is used.
     batch_size: sequences of a forward pass; train with as many, for then rounding is the same. precision: bf16 where
-    training computes under bfloat16 autocast. Raises UserError if the model breaks a condition
+    training computes under bfloat16 autocast. limit: bytes that all caches of the folder may take; before a new one is
+    filled the least recently used go that no process reads. Raises UserError if the model breaks a condition
     (``hyperfit.prefix.bypass.obstacle``) or the disk has no room.
     """
     frozen = frozen_blocks(model)
@@ -193,7 +208,7 @@ def cache_prefix(
     def fill(states: States, bypass: Bypass, advance: Advance) -> None:
         plan.push(states, bypass, 0, frozen, advance)
 
-    return plan.open(Path(folder), tensors, fill, passes=1, notify=notify)
+    return plan.open(Path(folder), tensors, fill, passes=1, limit=limit, notify=notify)
 
 
 @dataclass(frozen=True)
@@ -249,14 +264,15 @@ class Plan:
         fill: Fill,
         *,
         passes: int,
+        limit: int,
         notify: Say,
         right: Callable[[States, Bypass], bool] = lambda states, bypass: True,
     ) -> PrefixCache:
         """The cache, found or filled, attached to the model.
 
         tensors: name and values of all frozen weights; buffers are added to them. fill: writes the states. passes: how
-        often it pushes all sequences through the model, for the bar. right: whether a cache that was found holds what
-        it should; one that does not is made anew.
+        often it pushes all sequences through the model, for the bar. limit: bytes of all caches in the folder. right:
+        whether a cache that was found holds what it should; one that does not is made anew.
         """
         key, bypass, batches = (
             self.key(digest(chain(tensors, buffers_of(below_the_cut(self.model, self.frozen)).items()))),
@@ -281,15 +297,19 @@ class Plan:
             }
 
         try:
-            entry, reused = open_or_fill(folder, key, self.size, write, notify)
-            if reused and not self.agrees(entry, bypass, right):
-                notify(f"prefix cache {entry.path}: not what the model computes; made anew")
-                remove(entry.path)
-                entry, reused = open_or_fill(folder, key, self.size, write, notify)
+            with open_or_fill(
+                folder,
+                key,
+                self.size,
+                write,
+                notify,
+                limit=limit,
+                right=lambda entry: self.agrees(entry, bypass, right),
+            ) as (entry, reused):
+                cache = PrefixCache(entry, self, bypass, reused=reused, notify=notify)
         except BaseException:
             bypass.remove()
             raise
-        cache = PrefixCache(entry, self, bypass, reused=reused, notify=notify)
         cache.attach()
         return cache
 

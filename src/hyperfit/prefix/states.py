@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hyperfit.prefix.locks import hold
+
 
 def type_name(dtype: torch.dtype) -> str:
     """An element type as files name it, such as bfloat16."""
@@ -23,12 +25,18 @@ def bytes_of(tensor: Tensor) -> memoryview:
 
 
 class States:
-    """dtype[rows, length, width] in a file of that many bytes. What has been read is not kept in memory."""
+    """dtype[rows, length, width] in a file of that many bytes. What has been read is not kept in memory.
 
-    def __init__(self, file: Path, shape: tuple[int, int, int], dtype: torch.dtype) -> None:
+    Until it is closed the file counts as in use (``hyperfit.prefix.locks``), and its cache is not evicted.
+    """
+
+    def __init__(
+        self, file: Path, shape: tuple[int, int, int], dtype: torch.dtype, *, access: int = os.O_RDONLY
+    ) -> None:
         self.shape, self.dtype = shape, dtype
         self.row_bytes = shape[1] * shape[2] * dtype.itemsize
-        self.handle = os.open(file, os.O_RDWR if os.access(file, os.W_OK) else os.O_RDONLY)
+        self.handle = os.open(file, access)
+        hold(self.handle)
         size = shape[0] * self.row_bytes
         # a private map: torch wants memory it could write to, and what it wrote would never reach the file
         self.map = mmap.mmap(self.handle, size, access=mmap.ACCESS_COPY)
@@ -39,7 +47,7 @@ class States:
         """A file for states that are still to be written."""
         with file.open("wb") as new:
             new.truncate(shape[0] * shape[1] * shape[2] * dtype.itemsize)
-        return cls(file, shape, dtype)
+        return cls(file, shape, dtype, access=os.O_RDWR)
 
     def read(self, rows: Sequence[int]) -> Tensor:
         """dtype[len(rows), length, width]: a copy, on the CPU."""

@@ -26,6 +26,7 @@ from hyperfit.models.families import blocks_of, family_of
 from hyperfit.models.loading import UNREADABLE, load_config
 from hyperfit.prefix.bypass import Bypass, below_the_cut, obstacle, parameters_of
 from hyperfit.prefix.cache import Plan, PrefixCache, Say
+from hyperfit.prefix.eviction import LIMIT
 from hyperfit.prefix.rows import Rows
 from hyperfit.prefix.states import States
 from hyperfit.recipes.recipe import Precision
@@ -103,6 +104,7 @@ def stream_prefix(
     device: torch.device,
     precision: Precision,
     late_fp32: bool = False,
+    limit: int = LIMIT,
     notify: Say = say,
 ) -> tuple[PreTrainedModel, PrefixCache]:
     """A causal LM of which only the last blocks, norm and head are in memory, with the cache that stands for the rest.
@@ -154,7 +156,7 @@ def stream_prefix(
     def right(states: States, bypass: Bypass) -> bool:
         return torch.equal(states.read(first), walk(bypass, lambda index: None))
 
-    cache = plan.open(folder, tensors, fill, passes=frozen, notify=notify, right=right)
+    cache = plan.open(folder, tensors, fill, passes=frozen, limit=limit, notify=notify, right=right)
     unneeded = {weight for weight in below if weight not in ground} | (set() if tied else set(embedding))
     load(model, [weight for weight in shards.keys if weight not in unneeded], shards, device)
     model.tie_weights()

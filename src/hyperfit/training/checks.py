@@ -16,6 +16,8 @@ from hyperfit.models.adapt import check_depth, learning
 from hyperfit.models.devices import autocast, device_name, pick_device, pick_precision
 from hyperfit.models.families import positions_of
 from hyperfit.models.loading import load_config, load_tokenizer
+from hyperfit.prefix.eviction import LIMIT
+from hyperfit.prefix.sizes import readable, size_from
 from hyperfit.recipes.recipe import CacheMode, Precision, Recipe
 from hyperfit.runs.directory import RunDir
 
@@ -31,6 +33,8 @@ class CheckedRecipe:
     precision: Precision
     """bf16 or fp32"""
     prefix_cache: CacheMode
+    cache_limit: int
+    """Bytes of all prefix caches in their folder."""
     streaming: bool
 
     @property
@@ -51,6 +55,7 @@ def check(
     processes: int = 1,
     *,
     prefix_cache: CacheMode = "auto",
+    cache_limit: str = readable(LIMIT),
     streaming: bool = False,
 ) -> CheckedRecipe:
     """Everything that can be wrong before the model's weights are read, reported together.
@@ -67,7 +72,9 @@ def check(
         )
     if streaming and processes > 1:
         problems.append("--streaming: trains in one process only; leave out accelerate's launcher, or --streaming")
-    device, tokenizer, corpus = torch.device("cpu"), None, None
+    device, tokenizer, corpus, limit = torch.device("cpu"), None, None, LIMIT
+    with collecting(problems):
+        limit = size_from(cache_limit, "--cache-limit")
     with collecting(problems):
         if not going_on:
             run.check_free()
@@ -81,8 +88,10 @@ def check(
             check_depth(recipe, config.num_hidden_layers)
         if recipe.adapters and recipe.rank > config.hidden_size:
             problems.append(f"--rank {recipe.rank}: more than the model's width; give at most {config.hidden_size}")
-        if (limit := positions_of(config)) and recipe.length > limit:
-            problems.append(f"--length {recipe.length}: {recipe.model} knows {limit} positions; give at most {limit}")
+        if (positions := positions_of(config)) and recipe.length > positions:
+            problems.append(
+                f"--length {recipe.length}: {recipe.model} knows {positions} positions; give at most {positions}"
+            )
         tokenizer = load_tokenizer(recipe.model)
     with collecting(problems):
         if tokenizer is not None:
@@ -94,7 +103,7 @@ def check(
     recipe = resolved(recipe, corpus, device)
     if going_on:
         check_same(recipe, run, corpus, processes)
-    return CheckedRecipe(recipe, tokenizer, corpus, device, recipe.precision, prefix_cache, streaming)
+    return CheckedRecipe(recipe, tokenizer, corpus, device, recipe.precision, prefix_cache, limit, streaming)
 
 
 def resolved(recipe: Recipe, corpus: Corpus, device: torch.device) -> Recipe:

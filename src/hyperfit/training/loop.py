@@ -18,6 +18,8 @@ from hyperfit.console import progress, say
 from hyperfit.errors import UserError
 from hyperfit.models.adapt import learning
 from hyperfit.prefix.cache import PrefixCache
+from hyperfit.prefix.eviction import LIMIT
+from hyperfit.prefix.sizes import readable
 from hyperfit.prefix.store import FOLDER
 from hyperfit.recipes.recipe import CacheMode, Recipe
 from hyperfit.runs.directory import ENDED, RunDir
@@ -40,6 +42,7 @@ def train(
     resume: bool = False,
     prefix_cache: CacheMode = "auto",
     cache_dir: Path | str | None = None,
+    cache_limit: str = readable(LIMIT),
     streaming: bool = False,
     notify: Say = say,
 ) -> RunDir:
@@ -49,11 +52,12 @@ def train(
     resumed run ends, on a CPU with as many threads, with the same weights, bit for bit, as one that was
     never stopped. prefix_cache: compute the frozen blocks once and read their output back; the weights come out the
     same, bit for bit. auto: where that can be done; off; required: or fail. cache_dir: where caches lie; None: in
-    ``.prefix-cache`` beside the run. streaming: never hold the frozen blocks; they are read from the disk one at
-    a time to fill the cache, and greedy probes are left out. Raises UserError for anything wrong with the input,
-    all at once, before the folder is made; and for a loss that becomes NaN. KeyboardInterrupt after Ctrl-C or
-    SIGTERM, with the run left resumable. Under ``accelerate launch`` the sequences of each update are shared among
-    the processes.
+    ``.prefix-cache`` beside the run. cache_limit: how much all of them may take, such as 20GB; before a new one is
+    filled the least recently used go that no run reads. streaming: never hold the frozen blocks; they are read
+    from the disk one at a time to fill the cache, and greedy probes are left out. Raises UserError for anything wrong
+    with the input, all at once, before the folder is made; and for a loss that becomes NaN. KeyboardInterrupt after
+    Ctrl-C or SIGTERM, with the run left resumable. Under ``accelerate launch`` the sequences of each update are shared
+    among the processes.
     """
     accelerator = Accelerator(mixed_precision="no", device_placement=False)
     main = accelerator.is_main_process
@@ -63,7 +67,14 @@ def train(
     many = accelerator.num_processes > 1
     device = str(accelerator.device) if many else recipe.device
     checked = check(
-        recipe, run, going_on, device, accelerator.num_processes, prefix_cache=prefix_cache, streaming=streaming
+        recipe,
+        run,
+        going_on,
+        device,
+        accelerator.num_processes,
+        prefix_cache=prefix_cache,
+        cache_limit=cache_limit,
+        streaming=streaming,
     )
     recipe = checked.recipe
     accelerator.wait_for_everyone()
@@ -90,7 +101,7 @@ def train(
     if main and not going_on:
         RunDir.create(run.path, recipe, now)
     accelerator.wait_for_everyone()
-    with stop_requests() as stop, run.locked() if main else nullcontext():
+    with stop_requests() as stop, prefix or nullcontext(), run.locked() if main else nullcontext():
         accelerator.wait_for_everyone()
         if going_on and has_ended(run, notify):  # by another process, while this one was loading the model
             return run

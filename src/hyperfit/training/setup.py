@@ -1,6 +1,7 @@
 """The model of a checked recipe, ready to train: loaded or streamed, adapted, its prefix cached, the cache checked."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def set_up(checked: CheckedRecipe, folder: Path, notify: Say) -> tuple[PreTraine
             device=checked.device,
             precision=checked.precision,
             late_fp32=not recipe.adapters,
+            limit=checked.cache_limit,
             notify=notify,
         )
         notify(cache.describe())
@@ -97,13 +99,20 @@ def cached(
         raise UserError(reason)
     for _ in range(2):
         cache = cache_prefix(
-            model, sequences, folder, batch_size=checked.batch_size, precision=checked.precision, notify=notify
+            model,
+            sequences,
+            folder,
+            batch_size=checked.batch_size,
+            precision=checked.precision,
+            limit=checked.cache_limit,
+            notify=notify,
         )
         if exact(model, cache, checked.corpus.train[: checked.batch_size].to(checked.device), checked):
             notify(cache.describe())
             return cache
         cache.detach()
-        remove(cache.entry.path)
+        with suppress(OSError):  # a folder that is not ours to write in
+            remove(cache.entry.path)
         if not cache.reused:
             break
     raise UserError("with it, loss and gradients of the first batch are not bit for bit those of the whole model")

@@ -1,0 +1,90 @@
+"""A prefix cache found on disk, or filled: by one process, while the others that want it wait."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from hyperfit.errors import UserError
+from hyperfit.prefix.eviction import LIMIT, make_room
+from hyperfit.prefix.locks import one_at_a_time
+from hyperfit.prefix.store import ABOUT, STATES, Entry, digest_of, name_of, read_entry
+from hyperfit.runs.files import part_of, remove, sha256, writing
+
+
+@contextmanager
+def open_or_fill(
+    folder: Path,
+    key: dict[str, Any],
+    size: int,
+    fill: Callable[[Path], dict[str, Any]],
+    notify: Callable[[str], None],
+    *,
+    limit: int = LIMIT,
+    right: Callable[[Entry], bool] = lambda entry: True,
+) -> Iterator[tuple[Entry, bool]]:
+    """Yield (the cache for ``key``, whether it was there already). A damaged or foreign one is made anew.
+
+    size: bytes it will take. fill(file): write the states, return the rest of ``about``. limit: bytes of all caches in
+    the folder; others go for a new one as ``make_room`` says. right: a last look at a cache that was found. Several
+    processes may call this at once; one fills, the others wait. Inside the block no other process removes the cache;
+    who holds its file then (``States`` does) keeps it from being evicted later. In a folder that cannot be written to
+    (another user's, a read-only disk) there can be no lock, and one that is there is used without. Raises UserError if
+    one is to be filled where nothing can be written, or the disk has no room.
+    """
+    path = folder / name_of(key)
+    with ExitStack() as stack:
+        locked: OSError | None = None
+        try:
+            stack.enter_context(one_at_a_time(folder, path.name, notify))
+        except OSError as error:
+            locked = error
+        entry, fault = usable(path, key, right)
+        if entry is not None:
+            with suppress(OSError):  # another user's
+                os.utime(path / ABOUT)
+            yield entry, True
+            return
+        try:
+            if locked is not None:
+                raise locked
+            remove(path)
+            remove(part_of(path))
+            part_of(path).mkdir()  # a lock file of ours may lie in a folder that is no longer ours to write in
+            part_of(path).rmdir()
+        except OSError as error:
+            found = "" if fault is None else f", and the cache that is there cannot be used: {fault}"
+            raise UserError(
+                f"--cache-dir {folder}: cannot be written to ({error.strerror}){found}; name another folder, or give "
+                "--prefix-cache off"
+            ) from error
+        if fault is not None:
+            notify(f"prefix cache {path}: {fault}; made anew")
+        make_room(folder, size, limit, notify)
+        with writing(path) as aside:
+            aside.mkdir()
+            rest = fill(aside / STATES)
+            states = {**rest.pop("states"), "bytes": size, "sha256": sha256(aside / STATES)}
+            about = {"key": key, "states": states, **rest, "created": round(time.time())}
+            about["digest"] = digest_of(about)
+            (aside / ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
+        made = read_entry(path)
+        assert made is not None
+        yield made, False
+
+
+def usable(path: Path, key: dict[str, Any], right: Callable[[Entry], bool]) -> tuple[Entry | None, str | None]:
+    """(the cache that lies there, None) if it can be used for ``key``, else (None, why not; None if there is none)."""
+    if not path.exists():
+        return None, None
+    entry = read_entry(path)
+    try:
+        fault = "it cannot be read" if entry is None else entry.fault(key)
+    except OSError as error:  # not ours to read, or removed meanwhile by a process that may
+        fault = f"it cannot be read ({error.strerror})"
+    if entry is not None and fault is None and not right(entry):
+        fault = "it is not what the model computes"
+    return (None, fault) if fault else (entry, None)
