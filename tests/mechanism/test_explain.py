@@ -124,6 +124,8 @@ def test_every_study_leaves_its_numbers_its_sentence_and_its_plots(run: Path) ->
     assert curve["1.0"] == pytest.approx(found["studies"]["temperature"]["base_entropy"]["value"], rel=1e-4)
     assert sorted(curve.values()) == list(curve.values())
     names = {f"{plot.name}.{kind}" for _, plot, _ in drawn(found) for kind in ("svg", "png")}
+    assert found["studies"]["placement"]["arms"][0]["name"] == run.name, "the run is the reference"
+    assert not (run / "placement" / "last-02-rank").exists()
     assert {"lens-text-1.svg", "lens-text-2.png", "placement.svg", "geometry-all.png"} <= names
     assert {file.name for file in (run / "plots").iterdir()} == names
 
@@ -265,17 +267,18 @@ def test_a_run_of_several_processes_is_held_against_equally_large_updates(run: P
     (copy / "environment.json").write_text(json.dumps({**environment, "processes": 3}))
     settings = dataclasses.replace(QUICK, studies=("placement",), full_lr=0.25)
     one, three = (design_of(check_inputs(model_pair(folder), settings), settings) for folder in (run, copy))
-    assert {arm.recipe.accumulate for place in one.arms() for arm in place} == {1}
-    assert {arm.recipe.accumulate for place in three.arms() for arm in place} == {3}
-    assert [arm.recipe.lr for arm in list(three.arms())[-1]] == [0.25]
+    assert {arm.recipe.accumulate for place in one.trials() for arm in place} == {1}
+    assert {arm.recipe.accumulate for place in three.trials() for arm in place} == {3}
+    assert [arm.recipe.lr for arm in list(three.trials())[-1]] == [0.25]
 
 
 def test_placement_trains_outside_of_the_autocast_in_which_it_is_measured(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Autocast keeps the casts of weights to the end of its block: a training inside would not see its updates."""
-    whole = Design.arms
-    monkeypatch.setattr(Design, "arms", lambda design: itertools.islice(whole(design), 1))
+    whole = Design.trials
+    monkeypatch.setattr(Design, "trials", lambda design: itertools.islice(whole(design), 1))
+    monkeypatch.setattr("hyperfit.studies.placement.study.find_done", lambda recipe, runs, here: None)
     settings = dataclasses.replace(QUICK, studies=("placement",), precision="bf16", full_lr=0.25)
     of = check_inputs(dataclasses.replace(model_pair(run), output=tmp_path), settings)
     before = of.pair

@@ -1,12 +1,16 @@
 """A grid of trainings: each in a folder of its own, taken up where it was left, and never done twice."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, dataclass, fields, replace
 from math import nan
 from pathlib import Path
 from statistics import median
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
 
 from hyperfit.errors import UserError
+from hyperfit.models.devices import device_name, pick_precision
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import ENDED, RunDir
 from hyperfit.runs.files import remove
@@ -14,6 +18,20 @@ from hyperfit.training.loop import train
 
 CACHE = ".prefix-cache"
 """Folder beside the arms; each place's cache goes when the place is done."""
+
+
+ONLY_LOOKS = (
+    "probe_every",
+    "greedy_every",
+    "probe_texts",
+    "validation_samples",
+    "checkpoint_every",
+    "keep_every",
+)
+"""Settings on which the trained weights do not depend."""
+OF_ADAPTERS = ("rank", "alpha", "target_modules")
+"""Settings that mean nothing where no adapters are trained."""
+DEFAULTS: dict[str, Any] = {one.name: one.default for one in fields(Recipe) if one.default is not MISSING}
 
 
 class Trial(Protocol):
@@ -69,8 +87,16 @@ class Trained(Generic[Kind]):
         return min(fit, self.epochs) if self.reason == "loss" else fit
 
 
-def train_trial(trial: Kind, folder: Path) -> Trained[Kind]:
-    """Train a trial, or go on with it, unless that is done. What lies there of another recipe, or damaged, goes."""
+def train_trial(
+    trial: Kind, folder: Path, elsewhere: Callable[[Recipe], RunDir | None] = lambda recipe: None
+) -> Trained[Kind]:
+    """Train a trial, or go on with it, unless that is done. What lies there of another recipe, or damaged, goes.
+
+    elsewhere: a run that was trained like that outside of the folder, if there is one (``find_done``); it
+    then is the trial, as it lies there.
+    """
+    if done := elsewhere(trial.recipe):
+        return trained_by(trial, done, found=True)
     path = folder / trial.name
     if path.exists() and not sound(RunDir(path), trial):
         remove(path)
@@ -83,6 +109,11 @@ def train_trial(trial: Kind, folder: Path) -> Trained[Kind]:
                 raise
     run = RunDir.open(path)
     run.discard_checkpoints()  # of a training that diverged
+    return trained_by(trial, run, found=ended)
+
+
+def trained_by(trial: Kind, run: RunDir, *, found: bool) -> Trained[Kind]:
+    """A trial with the run that is its training."""
     end, epochs = run.end or {}, run.events("epoch")[1:]
     return Trained(
         trial=trial,
@@ -93,7 +124,7 @@ def train_trial(trial: Kind, folder: Path) -> Trained[Kind]:
         train_loss=end.get("train_loss", nan),
         epoch_seconds=median(epoch["seconds"] for epoch in epochs) if epochs else 0.0,
         cache_seconds=(run.environment["prefix_cache"] or {}).get("seconds", 0.0),
-        found=ended,
+        found=found,
     )
 
 
@@ -110,3 +141,56 @@ def sound(run: RunDir, trial: Trial) -> bool:
         return same and whole
     except UserError:
         return False
+
+
+def find_done(recipe: Recipe, runs: Iterable[RunDir], here: Mapping[str, Any]) -> RunDir | None:
+    """The first of the runs that has come to its end and is what training the recipe here would give; None if none is.
+
+    Recipes agree if what trains is the same, however it is said and whatever was looked at on the way. here: what else
+    has to be the same, by its name in environment.json: ``machine``, and data_fingerprint if texts may have changed. A
+    run whose frozen blocks were computed at every
+    update has other times than a training with a prefix cache, and is none. Runs that are damaged are passed over.
+    """
+    return next((run for run in runs if _is(run, recipe, here)), None)
+
+
+def _is(run: RunDir, recipe: Recipe, here: Mapping[str, Any]) -> bool:
+    try:
+        if (run.end or {}).get("reason") not in ENDED or not any(run.result.glob("*.safetensors")):
+            return False
+        environment = run.environment
+        depth, frozen = environment["blocks"], min(environment["adapted_blocks"])
+        return (
+            what_trains(run.recipe, depth) == what_trains(recipe, depth)
+            and all(environment.get(name) == value for name, value in here.items())
+            and (frozen == 0 or environment["prefix_cache"] is not None)
+        )
+    except (UserError, KeyError, ValueError):
+        return False
+
+
+def machine(recipe: Recipe, device: torch.device) -> dict[str, Any]:
+    """What of this machine decides the numbers and times of a training in one process, as environment.json has it."""
+    return {
+        "device_name": device_name(device),
+        "precision": pick_precision(recipe.precision, device),
+        "threads": torch.get_num_threads(),
+        "processes": 1,
+    }
+
+
+def what_trains(recipe: Recipe, depth: int) -> Recipe:
+    """The recipe in one form for all that say the same of a model of ``depth`` blocks, without what only looks.
+
+    Device and precision are left out: environment.json has them.
+    """
+    alike = {name: DEFAULTS[name] for name in (*ONLY_LOOKS, "device", "precision")} | {"lr": recipe.learning_rate}
+    if recipe.adapters:
+        start = depth - recipe.late_blocks if recipe.late else 0
+        blocks = tuple(sorted(recipe.blocks)) or tuple(range(start, depth))
+        alike |= {"method": "lora", "blocks": blocks, "alpha": recipe.lora_alpha}
+    else:
+        alike |= {name: DEFAULTS[name] for name in OF_ADAPTERS}
+    if recipe.method != "late-full":
+        alike["late_blocks"] = DEFAULTS["late_blocks"]
+    return replace(recipe, **alike)

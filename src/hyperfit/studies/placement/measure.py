@@ -39,7 +39,7 @@ class Measured:
     """One trial and what came of it."""
 
     name: str
-    """Of its folder."""
+    """Of its folder; of the run's where that is the trial."""
     place: Place
     equal: Equal
     """What it has in common with the reference."""

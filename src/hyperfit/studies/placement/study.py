@@ -1,6 +1,7 @@
 """The study where to adapt, as ``explain`` runs it."""
 
 from dataclasses import replace
+from functools import partial
 
 from hyperfit.console import progress, say
 from hyperfit.mechanism.pair.inputs import StudyInputs
@@ -8,17 +9,26 @@ from hyperfit.mechanism.runners import Result, continuing
 from hyperfit.mechanism.settings import MechanismSettings
 from hyperfit.models.loading import load_config
 from hyperfit.recipes.recipe import DEFAULT_LR
+from hyperfit.studies.grid import find_done, machine
 from hyperfit.studies.placement.design import Design
 from hyperfit.studies.placement.measure import placement
 from hyperfit.studies.placement.train import train_trials
 
 
 def placements(of: StudyInputs, settings: MechanismSettings) -> Result:
-    """Study 5 of Li et al. (2026): the run's recipe with adapters elsewhere, or with blocks that learn whole."""
+    """Study 5 of Li et al. (2026): the run's recipe with adapters elsewhere, or with blocks that learn whole.
+
+    The run itself is one of the trainings where it was made as they are, and each epoch that it kept another.
+    """
     of.let_go()
-    design = design_of(of, settings)
+    design, run = design_of(of, settings), of.models.run
+    assert run is not None
+    runs = [run, *run.kept.values()]
+    here = machine(design.recipe, of.device)
     try:
-        trained = train_trials(design, of.models.output / "placement", notify=say)
+        trained = train_trials(
+            design, of.models.output / "placement", elsewhere=partial(find_done, runs=runs, here=here), notify=say
+        )
     except KeyboardInterrupt:
         say("interrupted; repeat the command to go on")
         raise

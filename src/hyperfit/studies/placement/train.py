@@ -4,27 +4,32 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from hyperfit.recipes.recipe import Recipe
+from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import remove
 from hyperfit.studies.grid import CACHE, Trained, train_trial
 from hyperfit.studies.placement.design import Design, PlacementTrial
 
 
 def train_trials(
-    design: Design, folder: Path, *, notify: Callable[[str], None] = lambda line: None
+    design: Design,
+    folder: Path,
+    *,
+    elsewhere: Callable[[Recipe], RunDir | None] = lambda recipe: None,
+    notify: Callable[[str], None] = lambda line: None,
 ) -> list[Trained[PlacementTrial]]:
     """Every trial of ``design``, the reference first.
 
     Those at equal time have the epochs that fit into the reference's seconds, at least one.
-    The reference is trained anew even if it is the run, so that all times are of one machine and hour. A trial that
-    lies in ``folder`` finished is not trained again, and one that was interrupted goes on. Raises UserError for what
-    training refuses, but not for a trial that diverges.
+    A trial that lies in ``folder`` finished, or that ``elsewhere`` finds by its recipe, is not trained again, and one
+    that was interrupted goes on. Raises UserError for what training refuses, but not for a trial that diverges.
     """
     done: list[Trained[PlacementTrial]] = []
     places = list(design.trials())
     notify(f"{sum(map(len, places))} trainings, and up to {len(places) - 1} more at equal time, in {folder}")
 
     def run(trial: PlacementTrial, place: int) -> Trained[PlacementTrial]:
-        trained = train_trial(trial, folder)
+        trained = train_trial(trial, folder, elsewhere)
         notify(
             f"place {place} of {len(places)}, {trial.name}: training loss {trained.train_loss:.3f} after "
             f"{trained.epochs} epochs, {trained.seconds:.0f} s{' (trained before)' if trained.found else ''}"
