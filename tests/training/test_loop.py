@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -19,11 +20,17 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from conftest import tiny_bpe
+from hyperfit.data.corpus import build_corpus
 from hyperfit.errors import UserError
-from hyperfit.models.loading import load_model
+from hyperfit.generation.generate import continue_contexts
+from hyperfit.metrics.copying.memorisation import longest_overlaps
+from hyperfit.metrics.copying.training_index import TrainingIndex
+from hyperfit.metrics.text.words import lexicon_of, word_shares
+from hyperfit.models.loading import load_model, load_tokenizer
 from hyperfit.recipes.recipe import Precision, Recipe
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import load_any, save_result
+from hyperfit.training.lines import copying_line, epoch_line
 from hyperfit.training.loop import adam, epoch_order, train
 from small_runs import assert_same, events, quiet, recipe_for, weights
 from tiny_models import cast, tiny_model
@@ -92,6 +99,53 @@ def test_stops_at_the_goal_and_says_so(world: tuple[str, str], tmp_path: Path) -
     assert all(row["train_loss"] is None or row["train_loss"] > 1.0 for row in rows[:-2])  # type: ignore[operator]
     assert last["val_loss"] is not None, "the last epoch is always probed"
     assert "near-zero loss (at most 1.0) reached" in said[-1]
+
+
+def test_probes_see_what_was_copied_and_the_index_is_built_once(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built, said = list[int](), list[str]()
+
+    class Counted(TrainingIndex):
+        def __init__(self, training: Any) -> None:
+            built.append(len(training))
+            super().__init__(training)
+
+    monkeypatch.setattr("hyperfit.training.checks.TrainingIndex", Counted)
+    recipe = recipe_for(world, epochs=3, greedy_every=1)
+    run = train(recipe, tmp_path / "run", notify=said.append)
+    tokenizer = load_tokenizer(world[0])
+    corpus = build_corpus(recipe, tokenizer)
+    assert built == [len(corpus.train)]
+    contexts = corpus.validation[:2, :15].tolist()
+    written = continue_contexts(load_any(str(run.path), device=torch.device("cpu")), tokenizer, contexts, new_tokens=49)
+    overlaps = longest_overlaps(written, corpus.train.tolist())
+    last = run.events("epoch")[-1]
+    assert last["longest_overlap"] == pytest.approx(overlaps.mean())
+    assert last["long_overlap_share"] == pytest.approx((overlaps > 10).mean())
+    lexicon = lexicon_of(tokenizer.batch_decode(corpus.train))
+    shares = [share for share in word_shares(tokenizer, contexts, written, lexicon) if not math.isnan(share)]
+    assert last["word_share"] == (pytest.approx(sum(shares) / len(shares), abs=1e-6) if shares else None)
+    assert {"longest_overlap", "long_overlap_share", "word_share"} <= run.events("epoch")[0].keys()
+    assert f"copied {overlaps.mean():.1f}  >10: {(overlaps > 10).mean():.0%}".replace("%", " %") in said[-3]
+    assert said[-1].endswith(copying_line(last, len(written)))
+
+
+def test_what_is_said_of_copies_by_hand() -> None:
+    def said(overlap: float | None, share: float | None) -> str:
+        return copying_line({"longest_overlap": overlap, "long_overlap_share": share}, 32)
+
+    assert said(None, None) == copying_line({}, 32) == ""
+    few = said(5.8, 0)
+    assert "5.8 tokens on average" in few
+    assert "more than 10 in 0 of 32 texts" in few
+    assert "--block-citations" not in few
+    for much in (said(5.81, 0), said(4, 1 / 32)):
+        assert "more samples, a smaller --lr or --block-citations when generating" in much
+    assert "more than 10 in 1 of 32" in said(4, 1 / 32)
+    event = {"epoch": 2, "train_loss": 0.5, "ttr": 0.6, "word_share": 0.97, "longest_overlap": 5.1}
+    line = epoch_line(event | {"long_overlap_share": 0.04}, 9, 1.0)
+    assert line == "epoch   2 of at most 9  train 0.500  TTR 0.600  words 97 %  copied 5.1  >10: 4 %  1.0 s"
 
 
 def test_says_when_the_goal_was_not_reached(world: tuple[str, str], tmp_path: Path) -> None:
@@ -181,6 +235,7 @@ def test_no_validation_without_held_out_texts(world: tuple[str, str], tmp_path: 
     run = train(recipe_for(world, heldout=0, epochs=1), tmp_path / "run", notify=quiet)
     assert run.events("epoch")[-1]["val_loss"] is None
     assert run.events("epoch")[-1]["ttr"] is None
+    assert run.events("epoch")[-1]["longest_overlap"] is None
 
 
 @pytest.mark.parametrize("late_updates", [1, 5, 7])

@@ -3,6 +3,7 @@
 import dataclasses
 import platform
 from dataclasses import dataclass
+from functools import cached_property, partial
 from importlib.metadata import version
 from typing import Any, get_args
 
@@ -12,6 +13,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hyperfit.data.corpus import Corpus, build_corpus, split_documents
 from hyperfit.errors import UserError, collecting
+from hyperfit.metrics.copying.training_index import TrainingIndex
+from hyperfit.metrics.text.words import Lexicon, lexicon_of
 from hyperfit.models.adapt import check_depth, learning
 from hyperfit.models.devices import autocast, device_name, pick_device, pick_precision
 from hyperfit.models.families import positions_of
@@ -41,6 +44,17 @@ class CheckedRecipe:
     def batch_size(self) -> int:
         """Sequences of every forward pass in training: the recipe's, or all there are."""
         return min(self.recipe.batch_size, len(self.corpus.train))
+
+    @cached_property
+    def index(self) -> TrainingIndex:
+        """Of the training sequences, to find what of a text stands there."""
+        return TrainingIndex(self.corpus.train.tolist())
+
+    @cached_property
+    def lexicon(self) -> Lexicon | None:
+        """What counts as a word; None where there is no lexicon of the texts' language."""
+        decode = partial(self.tokenizer.batch_decode, skip_special_tokens=True)
+        return lexicon_of(decode(self.corpus.train), decode(self.corpus.validation))
 
     def autocast(self) -> torch.autocast:
         """bfloat16 arithmetic where the checked has it."""

@@ -28,6 +28,7 @@ from hyperfit.runs.result import save_result
 from hyperfit.training import probes
 from hyperfit.training.checks import CheckedRecipe, check, check_learning, environment
 from hyperfit.training.interrupts import stop_requests, terminable
+from hyperfit.training.lines import copying_line, epoch_line
 from hyperfit.training.loss import SequenceLoss
 from hyperfit.training.setup import set_up
 from hyperfit.training.state import State
@@ -238,7 +239,7 @@ class Loop:
             if predictions:
                 found |= probes.predictions(model, checked.corpus, checked.batch_size)
             if greedy and not checked.streaming:
-                found |= probes.greedy_text(model, checked.tokenizer, checked.corpus, checked.recipe.probe_texts)
+                found |= probes.greedy_text(model, checked)
         return found
 
     def end_epoch(self, seconds: float) -> None:
@@ -278,7 +279,8 @@ class Loop:
     def finish(self) -> None:
         """Save the result, say plainly whether near-zero loss was reached, and let the checkpoints go."""
         state, goal = self.state, self.checked.recipe.stop_loss
-        loss = self.run.events("epoch")[-1]["train_loss"]
+        last = self.run.events("epoch")[-1]
+        loss = last["train_loss"]
         folder = self.run.path / self.kind
         with writing(folder) as aside:
             save_result(self.model, aside, self.checked.recipe, self.checked.tokenizer, loss)
@@ -289,7 +291,9 @@ class Loop:
             verdict = f"near-zero loss (at most {goal}) {'' if state.reason == 'loss' else 'NOT '}reached"
         if self.prefix is not None and not self.checked.streaming:
             self.notify(self.prefix.saving())
-        self.notify(f"{verdict}: training loss {loss:.3f} after {state.epoch} epochs; {folder}")
+        texts = min(self.checked.recipe.probe_texts, len(self.checked.corpus.validation))
+        told = f"{verdict}: training loss {loss:.3f} after {state.epoch} epochs; {folder}"
+        self.notify("; ".join(filter(None, (told, copying_line(last, texts)))))
 
     def check_weights(self) -> None:
         """Raises UserError if a trained weight is no longer finite: the last update may have done it unseen."""
@@ -327,10 +331,3 @@ def epoch_order(recipe: Recipe, epoch: int, count: int, processes: int) -> list[
     order = np.random.default_rng([recipe.seed, 3, epoch]).permutation(count).tolist()
     size = recipe.batch_size * recipe.accumulate * processes
     return [order[start : start + size] for start in range(0, count, size)]
-
-
-def epoch_line(event: dict[str, Any], epochs: int, seconds: float) -> str:
-    """An epoch in one line for people."""
-    names = {"train_loss": "train", "val_loss": "val", "entropy": "entropy", "ttr": "TTR"}
-    numbers = [f"{short} {event[name]:.3f}" for name, short in names.items() if event.get(name) is not None]
-    return f"epoch {event['epoch']:3} of at most {epochs}  {'  '.join(numbers)}  {seconds:.1f} s"

@@ -4,14 +4,20 @@ import math
 
 import numpy as np
 from peft import PeftModel
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from hyperfit.data.corpus import Corpus
 from hyperfit.generation.generate import continuation_text, continue_contexts
+from hyperfit.metrics.copying.memorisation import LONG_OVERLAP, longest_overlaps
+from hyperfit.metrics.estimate import estimate
 from hyperfit.metrics.predictions.sharpness import sharpness
 from hyperfit.metrics.text.diversity import TTR_WINDOW, type_token_ratio
+from hyperfit.metrics.text.words import word_shares
 from hyperfit.models.families import positions_of
+from hyperfit.training.checks import CheckedRecipe
 
+GREEDY = ("ttr", "word_share", "longest_overlap", "long_overlap_share")
+"""What greedy texts are measured by."""
 CONTEXT = 32
 """Tokens of held-out text that are continued."""
 
@@ -24,21 +30,28 @@ def predictions(model: PreTrainedModel | PeftModel, corpus: Corpus, batch_size: 
     return {"val_loss": round(float(seen.loss.mean()), 6), "entropy": round(float(seen.entropy.mean()), 6)}
 
 
-def greedy_text(
-    model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, corpus: Corpus, texts: int
-) -> dict[str, float | str | None]:
-    """``ttr``, the mean type-token ratio of 96 greedy tokens after the first ``texts`` contexts, and a ``sample``.
+def greedy_text(model: PreTrainedModel | PeftModel, checked: CheckedRecipe) -> dict[str, float | str | None]:
+    """Means over the texts of 96 greedy tokens after the first contexts, as many as the recipe says, and a ``sample``.
 
-    None and empty where nothing is held out.
+    ``ttr``, the type-token ratio; ``word_share``, the words that are words; ``longest_overlap``, tokens of the longest
+    run that also stands in a training sequence; ``long_overlap_share``, texts in which that is above LONG_OVERLAP.
+    None where undefined; all None, and the sample empty, where nothing is held out.
     """
+    corpus, tokenizer, texts = checked.corpus, checked.tokenizer, checked.recipe.probe_texts
     if not len(corpus.validation):
-        return {"ttr": None, "sample": ""}
+        return {**dict.fromkeys(GREEDY), "sample": ""}
     contexts = corpus.validation[:texts, : min(CONTEXT, corpus.validation.shape[1] - 1)].tolist()
     limit = positions_of(model.config) or CONTEXT + TTR_WINDOW
     new_tokens = min(TTR_WINDOW, limit - len(contexts[0]))
     written = continue_contexts(model, tokenizer, contexts, new_tokens=new_tokens, batch_size=texts)
-    ttr = float(np.mean([type_token_ratio(text) for text in written]))
+    overlaps = longest_overlaps(written, checked.index)
+    means = {
+        "ttr": np.mean([type_token_ratio(text) for text in written]),
+        "word_share": estimate(word_shares(tokenizer, contexts, written, checked.lexicon)).value,
+        "longest_overlap": overlaps.mean(),
+        "long_overlap_share": (overlaps > LONG_OVERLAP).mean(),
+    }
     return {
-        "ttr": None if math.isnan(ttr) else round(ttr, 6),
+        **{name: None if math.isnan(mean) else round(float(mean), 6) for name, mean in means.items()},
         "sample": continuation_text(tokenizer, contexts[0], written[0]),
     }

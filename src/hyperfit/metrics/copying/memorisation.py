@@ -10,6 +10,12 @@ from hyperfit.metrics.copying.training_index import Matches, TrainingIndex
 
 LONG_OVERLAP = 10
 """Tokens; a text that shares a longer run with the training data counts as copying."""
+PAPER_OVERLAP = 5.8
+"""Tokens of the longest run, mean over the texts of hyperfitted models: table 2 of Carlsson et al. (2025)."""
+PAPER_LONG_SHARE = 0.02
+"""Share of those texts, at most, whose longest run is above LONG_OVERLAP."""
+REMEDY = "more samples, a smaller --lr or --block-citations when generating"
+"""What lowers both."""
 LEAST_COPIED = 8
 """Tokens of the shortest run that is shown as copied."""
 MOST_NOVEL = 10
@@ -24,6 +30,14 @@ def longest_overlaps(texts: Sequences, training: Sequences | TrainingIndex) -> N
     0 for a text that shares no token. Exact. ``training`` may be an index that is there already.
     """
     return np.array([longest_run(match) for match in indexed(training).matches(texts)], np.int64)
+
+
+def copies_much(overlap: float, long_share: float) -> bool:
+    """Whether the mean of the longest runs, or the share of texts with a long one, is above the paper's.
+
+    Both as they were found, whatever their intervals: that of a few texts always reaches above.
+    """
+    return overlap > PAPER_OVERLAP or long_share > PAPER_LONG_SHARE
 
 
 def longest_run(matches: Matches) -> int:

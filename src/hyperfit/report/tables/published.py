@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from hyperfit.metrics.copying.memorisation import PAPER_LONG_SHARE, PAPER_OVERLAP
+
 CARLSSON = "Carlsson et al. 2025"
 LI = "Li et al. 2026"
 
@@ -46,7 +48,7 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
         Published(
             "hyperfitted/greedy",
             f"{CARLSSON}, table 2",
-            {**one(longest_overlap=5.8), "long_overlap_share": (0.0, 0.02)},
+            {**one(longest_overlap=PAPER_OVERLAP), "long_overlap_share": (0.0, PAPER_LONG_SHARE)},
         ),
         Published("hyperfitted/greedy − base/greedy", f"{CARLSSON}, about", one(dataset_bleu=1.0, longest_overlap=1.8)),
     ),
