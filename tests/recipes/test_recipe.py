@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import hyperfit
 from hyperfit.errors import UserError
 from hyperfit.recipes.presets import PRESETS, carlsson2025, li2026
-from hyperfit.recipes.recipe import DEFAULT_LR, Recipe
+from hyperfit.recipes.recipe import Recipe
 
 NAME = st.text(min_size=1, max_size=20)
 SHARE = st.floats(0, 0.9)
@@ -145,9 +145,9 @@ def test_all_bad_fields_are_named_at_once() -> None:
 
 
 def test_defaults_that_follow_from_other_fields() -> None:
-    for method, lr in DEFAULT_LR.items():
-        assert recipe(method=method).learning_rate == lr
-        assert recipe(method=method, lr=0.5).learning_rate == 0.5
+    assert recipe(lr=0.5).learning_rate == 0.5
+    with pytest.raises(ValueError, match="width"):
+        recipe().learning_rate  # noqa: B018
     assert recipe(rank=16).lora_alpha == 16
     assert recipe(rank=16, alpha=8.0).lora_alpha == 8
 

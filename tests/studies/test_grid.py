@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from hyperfit.recipes.recipe import DEFAULT_LR, Recipe
+from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import RunDir
 from hyperfit.studies.grid import ONLY_LOOKS, find_done, machine, train_trial, what_trains
 from hyperfit.studies.placement.design import Design
@@ -59,11 +59,11 @@ def test_a_recipe_with_one_other_setting_is_another_unless_that_only_looks(name:
 
 
 def test_one_training_in_several_words() -> None:
-    late = Recipe(model="m", data="d", late_blocks=2, rank=8)
-    by_name = Recipe(model="m", data="d", method="lora", blocks=(5, 4), rank=8, alpha=8.0, lr=DEFAULT_LR["lora"])
+    late = Recipe(model="m", data="d", late_blocks=2, rank=8, lr=1e-3)
+    by_name = Recipe(model="m", data="d", method="lora", blocks=(5, 4), rank=8, alpha=8.0, lr=1e-3)
     assert what_trains(late, 6) == what_trains(by_name, 6)
     assert what_trains(late, 7) != what_trains(by_name, 7)
-    everywhere = Recipe(model="m", data="d", method="lora", rank=8)
+    everywhere = Recipe(model="m", data="d", method="lora", rank=8, lr=1e-3)
     assert what_trains(everywhere, 2) == what_trains(late, 2)
     whole = Recipe(model="m", data="d", method="late-full", late_blocks=2, rank=8, alpha=3.0)
     assert what_trains(whole, 6) == what_trains(replace(whole, rank=4, target_modules=("q_proj",)), 6)

@@ -23,7 +23,8 @@ from hyperfit.mechanism.pair.continuations import Continuing
 from hyperfit.metrics.text.diversity import type_token_ratio
 from hyperfit.metrics.text.words import Lexicon
 from hyperfit.models.loading import load_model, load_tokenizer
-from hyperfit.recipes.recipe import DEFAULT_LR, Recipe
+from hyperfit.recipes.rates import default_rate
+from hyperfit.recipes.recipe import Recipe
 from hyperfit.report.plots.panels import IN_FILE
 from hyperfit.report.plots.placement import placement_panels, sweep
 from hyperfit.report.tables.placement import placement_tables
@@ -35,7 +36,7 @@ from hyperfit.studies.placement.measure import Placement, measured, placement
 from hyperfit.studies.placement.train import train_trials
 from hyperfit.training.loop import train
 from small_runs import assert_same, quiet, recipe_for
-from tiny_models import BLOCKS, save_tiny
+from tiny_models import BLOCKS, WIDTH, save_tiny
 
 CPU = torch.device("cpu")
 
@@ -121,12 +122,12 @@ def test_learning_rates_are_the_runs_where_it_trained_like_that() -> None:
 
     adapted = Recipe(model="m", data="d", lr=0.01)
     whole = Recipe(model="m", data="d", lr=0.02, method="full")
-    assert rates(design(recipe=adapted)) == (0.01, DEFAULT_LR["full"])
-    assert rates(design(recipe=whole)) == (DEFAULT_LR["lora"], 0.02)
+    assert rates(design(recipe=adapted)) == (0.01, default_rate("full", WIDTH))
+    assert rates(design(recipe=whole)) == (default_rate("lora", WIDTH), 0.02)
     assert rates(design(recipe=adapted, full_lr=0.5)) == (0.01, 0.5)
     assert rates(design(recipe=whole, full_lr=0.5, adapter_lr=0.3)) == (0.3, 0.5)
     late = Recipe(model="m", data="d", lr=0.03, method="late-full", late_blocks=2)
-    assert rates(design(recipe=late)) == (DEFAULT_LR["lora"], pytest.approx(0.01))
+    assert rates(design(recipe=late)) == (default_rate("lora", WIDTH), pytest.approx(0.01))
 
 
 @given(late=st.integers(1, 40), rate=st.floats(1e-7, 1e-2))

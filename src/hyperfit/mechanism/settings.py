@@ -54,11 +54,11 @@ class MechanismSettings:
     """placement: numbers of last blocks to train, in turn, by adapters and whole; always among them: all, and the run's
     --late-blocks, or 5 where it was not trained by late-lora or late-full. Empty: 1 to all."""
     adapter_lr: float | None = None
-    """placement: learning rate of adapters. None: the run's if it trained adapters, else 5e-4."""
+    """placement: learning rate of adapters. None: the run's if it trained adapters, else as of training."""
     full_lr: float | None = None
     """placement: learning rate where all parameters are trained; where those of the last n blocks are, it is larger,
-    in proportion to all blocks over n. None: that of the run if it was trained so, else 5e-6, which is too small for a
-    small model."""
+    in proportion to all blocks over n. None: that of the run if it was trained so, else as of
+    training."""
     batch_size: int = 32
     """Texts continued at once."""
     context_seed: int = 0

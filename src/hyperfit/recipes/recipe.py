@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from hyperfit.errors import UserError
 
@@ -11,9 +11,6 @@ Method = Literal["late-lora", "late-full", "lora", "full"]
 Chunking = Literal["start", "packed"]
 Precision = Literal["auto", "bf16", "fp32"]
 CacheMode = Literal["auto", "off", "required"]
-
-DEFAULT_LR: dict[str, float] = {"late-lora": 5e-4, "late-full": 1e-5, "lora": 5e-4, "full": 5e-6}
-"""Learning rates for models of a billion parameters and more, by method; small models need larger ones."""
 
 NEAR_ZERO = 0.05
 """Training loss, nats per token, at which a model counts as hyperfitted."""
@@ -58,7 +55,8 @@ class Recipe:
     """Adapters are scaled by alpha / rank. None: equal to the rank."""
 
     lr: float | None = None
-    """Learning rate of Adam, constant. None: 5e-4 for adapters, 1e-5 for late-full, 5e-6 for full."""
+    """Learning rate of Adam, constant. None: by method and model width, as ``hyperfit.recipes.rates`` says: for
+    full 1e-4 at a width of 576 and 7.9e-6 at 2,048, for late-full more, for adapters 1e-3 and 2.8e-4."""
     weight_decay: float = 0.0
     """Decoupled weight decay (AdamW); near-zero loss wants none."""
     clip: float | None = None
@@ -129,7 +127,7 @@ class Recipe:
             ("lr", self.lr is None or 0 < self.lr <= 1, "give a number above 0, at most 1"),
             ("weight_decay", math.isfinite(self.weight_decay) and self.weight_decay >= 0, "give 0 or more"),
             ("heldout", 0 <= self.heldout <= 0.9, "give a share from 0 to 0.9"),
-            ("method", self.method in DEFAULT_LR, f"give one of {', '.join(DEFAULT_LR)}"),
+            ("method", self.method in get_args(Method), f"give one of {', '.join(get_args(Method))}"),
             ("blocks", not self.blocks or self.method == "lora", "is for --method lora; leave it out"),
             ("blocks", all(block >= 0 for block in self.blocks), "blocks count from 0"),
             ("blocks", len(set(self.blocks)) == len(self.blocks), "name each block once"),
@@ -151,8 +149,10 @@ class Recipe:
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate in force: ``lr``, or the method's default."""
-        return DEFAULT_LR[self.method] if self.lr is None else self.lr
+        """The learning rate in force. Raises ValueError while ``lr`` is open: training fills it in, by the model."""
+        if self.lr is None:
+            raise ValueError("the learning rate follows from the model's width, and training fills it in")
+        return self.lr
 
     @property
     def lora_alpha(self) -> float:

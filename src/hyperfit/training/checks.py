@@ -21,6 +21,7 @@ from hyperfit.models.families import positions_of
 from hyperfit.models.loading import load_config, load_tokenizer
 from hyperfit.prefix.eviction import LIMIT
 from hyperfit.prefix.sizes import readable, size_from
+from hyperfit.recipes.rates import default_rate
 from hyperfit.recipes.recipe import CacheMode, Precision, Recipe
 from hyperfit.runs.directory import RunDir
 
@@ -114,17 +115,18 @@ def check(
             split_documents(recipe)  # the texts may have problems of their own
     if problems or tokenizer is None or corpus is None:
         raise UserError(*problems)
-    recipe = resolved(recipe, corpus, device)
+    recipe = resolved(recipe, config, corpus, device)
     if going_on:
         check_same(recipe, run, corpus, processes)
     return CheckedRecipe(recipe, tokenizer, corpus, device, recipe.precision, prefix_cache, limit, streaming)
 
 
-def resolved(recipe: Recipe, corpus: Corpus, device: torch.device) -> Recipe:
+def resolved(recipe: Recipe, config: Any, corpus: Corpus, device: torch.device) -> Recipe:
     """The recipe with nothing left to defaults that a later version or another machine could change."""
+    share = recipe.late_blocks / config.num_hidden_layers if recipe.method == "late-full" else 1.0
     return dataclasses.replace(
         recipe,
-        lr=recipe.learning_rate,
+        lr=default_rate(recipe.method, config.hidden_size, share) if recipe.lr is None else recipe.lr,
         alpha=recipe.lora_alpha,
         samples=len(corpus.train),
         device=str(device),

@@ -75,7 +75,7 @@ def page(run: RunDir, texts: int) -> str:
         probe_texts=recipe.probe_texts,
         ttr_window=TTR_WINDOW,
         settings={
-            "Recipe": recipe.to_dict() | {"lr": recipe.learning_rate, "alpha": recipe.lora_alpha},
+            "Recipe": recipe.to_dict() | {"alpha": recipe.lora_alpha},
             "Evaluation": evaluation.get("settings", {}),
             "Environment": run.environment,
         },

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from hyperfit.recipes.recipe import DEFAULT_LR, Recipe
+from hyperfit.recipes.rates import default_rate
+from hyperfit.recipes.recipe import Recipe
 
 Place = Literal["last", "first", "middle", "late-full", "full"]
 """Which blocks get adapters; late-full: no adapters, all parameters of the last blocks and of the final norm are
@@ -102,7 +103,8 @@ class Design:
         rank = self.recipe.rank
         if equal == "parameters":
             rank = min(max(1, round(rank * self.late / len(blocks))), self.width)
-        rate = self.adapter_lr or (self.recipe.learning_rate if self.recipe.adapters else DEFAULT_LR["lora"])
+        own = self.recipe.learning_rate if self.recipe.adapters else default_rate("lora", self.width)
+        rate = self.adapter_lr or own
         recipe = replace(self.plain, method="lora", blocks=tuple(blocks), rank=rank, lr=rate)
         return PlacementTrial(place=place, blocks=tuple(blocks), equal=equal, recipe=recipe)
 
@@ -142,7 +144,7 @@ class Design:
         of blocks. A model of 30 blocks and 135 million parameters, with rates sought by hand, agrees: 1e-4 for all,
         1.5e-4 to 2e-4 for 20, 4e-4 for 10.
         """
-        rate, at = self.full_lr or DEFAULT_LR["full"], self.depth
+        rate, at = self.full_lr or default_rate("full", self.width), self.depth
         if self.full_lr is None and not self.recipe.adapters:
             rate, at = self.recipe.learning_rate, self.late if self.recipe.method == "late-full" else self.depth
         return min(1.0, rate * (at / count))

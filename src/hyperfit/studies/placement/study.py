@@ -8,7 +8,6 @@ from hyperfit.mechanism.pair.inputs import StudyInputs
 from hyperfit.mechanism.runners import Result, continuing
 from hyperfit.mechanism.settings import MechanismSettings
 from hyperfit.models.loading import load_config
-from hyperfit.recipes.recipe import DEFAULT_LR
 from hyperfit.studies.grid import find_done, machine
 from hyperfit.studies.placement.design import Design
 from hyperfit.studies.placement.measure import placement
@@ -45,8 +44,6 @@ def design_of(of: StudyInputs, settings: MechanismSettings) -> Design:
     assert of.models.run is not None
     recipe, processes = of.models.run.recipe, of.models.run.environment["processes"]
     config = load_config(of.models.base)
-    if recipe.adapters and settings.full_lr is None:
-        say(f"all parameters are trained at {DEFAULT_LR['full']:g}, too small for a small model; --full-lr sets it")
     return Design(
         recipe=replace(recipe, device=str(of.device), accumulate=recipe.accumulate * processes),
         depth=config.num_hidden_layers,

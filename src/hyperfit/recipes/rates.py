@@ -1,0 +1,25 @@
+"""The learning rate of a recipe that names none: by what learns, and by the model's width."""
+
+WIDTH = 576
+"""Of SmolLM2-135M, on which the rates below were sought (LAB.md)."""
+FULL_RATE = 1e-4
+"""For all parameters at that width."""
+ADAPTER_RATE = 1e-3
+"""For adapters whose alpha is their rank, at that width."""
+
+
+def default_rate(method: str, width: int, learning: float = 1.0) -> float:
+    """The rate for ``method`` on a model of hidden size ``width``; ``learning`` is the share of its blocks that learn.
+
+    All parameters: FULL_RATE (WIDTH / width)². That runs through what was found at width 256 (5e-4) and 576 (1e-4), and
+    lies by what the authors of the method used at 2,048 (5e-6; it gives 7.9e-6) and at 4,096 (1e-6; 2.0e-6). With a
+    part of the blocks the rate rises as the share falls: a step of Adam moves each weight by about the rate, so what n
+    blocks do to the logits in a step adds up to n times the rate. Adapters: ADAPTER_RATE WIDTH / width, as their
+    product has one factor of that width that learns; 2.8e-4 at 2,048 and 1.4e-4 at 4,096, which is usual there.
+    Two significant digits.
+    """
+    if method in ("full", "late-full"):
+        rate = FULL_RATE * (WIDTH / width) ** 2 / learning
+    else:
+        rate = ADAPTER_RATE * WIDTH / width
+    return float(f"{min(rate, 1.0):.1e}")
