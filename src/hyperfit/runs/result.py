@@ -1,5 +1,6 @@
 """What a run leaves: an adapter or a model in Hugging Face format, with its card; and loading it again."""
 
+import json
 from pathlib import Path
 
 import torch
@@ -49,6 +50,7 @@ def save_result(
         if isinstance(model, PeftModel):
             model.peft_config["default"].base_model_name_or_path = recipe.model
             model.save_pretrained(str(folder), save_embedding_layers=False)
+            sort_modules(folder / "adapter_config.json")
         else:
             tokenizer.save_pretrained(folder)
             whole(model, recipe).save_pretrained(folder)
@@ -63,6 +65,13 @@ def save_result(
         settings="\n".join(f"| {name} | {value} |" for name, value in settings.items()),
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def sort_modules(file: Path) -> None:
+    """Write the names of adapted layers in order: PEFT holds them in a set, so that equal adapters gave other bytes."""
+    config = json.loads(file.read_text(encoding="utf-8"))
+    config["target_modules"] = sorted(config["target_modules"])
+    file.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
 
 
 def whole(model: PreTrainedModel, recipe: Recipe) -> PreTrainedModel:
