@@ -313,7 +313,7 @@ def test_the_loss_in_pieces_is_the_loss(family: str, monkeypatch: pytest.MonkeyP
     ids = random_ids(4, LENGTH, seed=5)
     for count, precision in ((None, "fp32"), (3, "fp32"), (1, "fp32"), (3, "bf16")):
         one, two = (tiny_model(family).requires_grad_(True) for _ in range(2))
-        monkeypatch.setattr(hyperfit.training.loss, "LOGITS_AT_ONCE", 7 * one.config.vocab_size)
+        monkeypatch.setattr(hyperfit.training.loss, "positions_at_once", lambda *given, learns: 7)
         with autocast(CPU, precision):
             logits = one(input_ids=ids, use_cache=False).logits[:count, :-1].float()
         expected = F.cross_entropy(logits.flatten(0, 1), ids[:count, 1:].flatten(), reduction="sum")
@@ -337,7 +337,7 @@ def test_the_loss_never_makes_more_logits_than_it_may(monkeypatch: pytest.Monkey
     sizes: list[int] = []
     head = model.get_output_embeddings()
     head.register_forward_hook(lambda module, given, logits: sizes.append(logits.numel()))
-    monkeypatch.setattr(hyperfit.training.loss, "LOGITS_AT_ONCE", 5 * model.config.vocab_size)
+    monkeypatch.setattr(hyperfit.training.loss, "positions_at_once", lambda *given, learns: 5)
     SequenceLoss(model, lambda: autocast(CPU, "fp32"))(random_ids(4, LENGTH))
     assert max(sizes) <= 5 * model.config.vocab_size
     assert sum(sizes) == 4 * (LENGTH - 1) * model.config.vocab_size

@@ -2,13 +2,49 @@
 
 import platform
 
+import psutil
 import torch
 
 from hyperfit.errors import UserError
 from hyperfit.recipes.recipe import Precision
 
-LOGITS_AT_ONCE = 2**22
-"""Most logits held at a time: 16 MB in fp32, which was also the quickest (LAB.md)."""
+CACHED_LOGITS = 2**22
+"""Logits that a chunk may hold however few positions it needs: 16 MB in fp32, the quickest of small vocabularies."""
+FROZEN_POSITIONS = 128
+"""In a chunk, for its products to outweigh reading a head that is frozen; see ``positions_at_once``."""
+LEARNING_POSITIONS = 2 * FROZEN_POSITIONS
+"""The same for a head that learns."""
+ACCELERATION = 16
+"""An accelerator's operations in the time of a byte, over those of a CPU's core: from data sheets, not measured."""
+LOGIT_BYTES = 16
+"""Of a logit, its logarithm, its gradient and a copy, in fp32."""
+LOGITS_SHARE = 1 / 16
+"""Of the device's memory, for the logits of a chunk."""
+
+
+def positions_at_once(vocabulary: int, device: torch.device, *, learns: bool = False) -> int:
+    """Positions whose logits are made together, at least 1, where a whole batch's would take too much memory.
+
+    learns: whether the head's gradient is taken too. With a frozen head of vocabulary x width weights a chunk makes two
+    products, the logits and the gradient of the states, and reads the weights for each. A head that learns has a third
+    product, which is written, read, and added to a sum that is read and written: 6 passes over memory for 3 products,
+    not 2 for 2. A product costs 2 operations a weight and position, a pass 4 bytes a weight, whatever vocabulary and
+    width. A core does about 6 operations in the time of a byte, so that with 128 positions of a frozen head, or 256 of
+    one that learns, memory takes about a tenth of the products' time (benchmarks/loss.py). More would gain little and
+    push the logits further out of the cache; while there are fewer than ``CACHED_LOGITS``, more cost nothing. The bound
+    is a share of all the device's memory and not of what is free at the moment: the number of positions sets the order
+    of additions, and the same command is to give the same bits.
+    """
+    worth = (LEARNING_POSITIONS if learns else FROZEN_POSITIONS) * (1 if device.type == "cpu" else ACCELERATION)
+    room = int(LOGITS_SHARE * memory_of(device) / LOGIT_BYTES)
+    return max(1, min(max(worth, CACHED_LOGITS // vocabulary), room // vocabulary))
+
+
+def memory_of(device: torch.device) -> int:
+    """Bytes of memory the device has, free or not."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return int(psutil.virtual_memory().total)
 
 
 def pick_device(name: str) -> torch.device:

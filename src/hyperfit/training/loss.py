@@ -10,7 +10,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from hyperfit.models.devices import LOGITS_AT_ONCE
+from hyperfit.models.devices import positions_at_once
 from hyperfit.models.families import family_of, head_of, inner_model
 
 
@@ -46,7 +46,13 @@ def head_weights(model: PreTrainedModel) -> list[nn.Parameter]:
 
 
 class _ChunkedLoss(torch.autograd.Function):
-    """Sums the loss over chunks of positions, and takes each chunk's gradients at once, so that its logits can go."""
+    """Sums the loss over chunks of positions, and takes each chunk's gradients at once, so that its logits can go.
+
+    The gradient of a position's hidden state comes from its own chunk alone. The loss and the gradient of a head that
+    learns are sums over chunks: another size of chunk adds in another order, and changes their last bits (as it may
+    those of the products, where a library picks its way by the number of rows). The size depends on vocabulary, device
+    and whether the head learns (``positions_at_once``), so that the same command gives the same bits.
+    """
 
     @staticmethod
     def forward(
@@ -59,10 +65,10 @@ class _ChunkedLoss(torch.autograd.Function):
         *weights: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """hidden: float[positions, width]. targets: int64[positions]. weights: parameters of ``head`` that learn."""
-        size = max(1, LOGITS_AT_ONCE // vocabulary)
+        size = positions_at_once(vocabulary, hidden.device, learns=bool(weights))
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         pieces: list[Tensor] = []
-        sums = [torch.zeros_like(weight) for weight in weights]
+        sums: list[Tensor] = []
         for piece, wanted in zip(hidden.split(size), targets.split(size), strict=True):
             leaf = piece.detach().requires_grad_()
             with torch.enable_grad():
@@ -72,8 +78,11 @@ class _ChunkedLoss(torch.autograd.Function):
             if any(ctx.needs_input_grad):
                 found = torch.autograd.grad(part, (leaf, *weights))
                 pieces.append(found[0])
-                for whole, gradient in zip(sums, found[1:], strict=True):
-                    whole += gradient
+                if sums:
+                    for whole, gradient in zip(sums, found[1:], strict=True):
+                        whole += gradient
+                else:
+                    sums = list(found[1:])
         ctx.save_for_backward(*([torch.cat(pieces)] if pieces else []), *sums)
         ctx.mark_non_differentiable(total)
         return total, total * share

@@ -70,7 +70,7 @@ def assert_alike(found: Predictions, expected: Predictions, rel: float = 2e-5) -
 @pytest.mark.parametrize("family", TINY)
 def test_pieces_of_ragged_texts_are_the_whole_logits(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model(family)
-    monkeypatch.setattr(module, "LOGITS_AT_ONCE", 7 * model.config.vocab_size)
+    monkeypatch.setattr(module, "positions_at_once", lambda *given: 7)
     assert_alike(predict(model, RAGGED, batch_size=3), slowly(model, RAGGED))
 
 
@@ -78,7 +78,7 @@ def test_no_more_logits_are_made_than_may_be_and_none_twice(monkeypatch: pytest.
     model = tiny_model("gemma2")
     sizes: list[int] = []
     model.get_output_embeddings().register_forward_hook(lambda layer, given, made: sizes.append(made.numel()))
-    monkeypatch.setattr(module, "LOGITS_AT_ONCE", 5 * VOCABULARY)
+    monkeypatch.setattr(module, "positions_at_once", lambda *given: 5)
     predict(model, TEXTS, skip=3, until=20)
     assert max(sizes) == 5 * VOCABULARY
     assert sum(sizes) == 5 * 17 * VOCABULARY

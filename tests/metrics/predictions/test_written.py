@@ -13,7 +13,7 @@ from hyperfit.generation.generate import SEARCHES, continue_contexts
 from hyperfit.metrics.predictions.predict import Model, Reader, predict, without_adapter
 from hyperfit.metrics.predictions.written import head_inputs, predict_written
 from hyperfit.models.loading import quiet
-from tiny_models import TINY, VOCABULARY, random_ids, tiny_model, tiny_tokenizer
+from tiny_models import TINY, random_ids, tiny_model, tiny_tokenizer
 
 CONTEXT, NEW = 6, 10
 CONTEXTS = random_ids(5, CONTEXT).tolist()
@@ -44,7 +44,7 @@ def check(model: Model | Reader, decoding: str = "greedy") -> None:
 
 @pytest.mark.parametrize("family", TINY)
 def test_of_every_family(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predictions, "LOGITS_AT_ONCE", 7 * VOCABULARY)
+    monkeypatch.setattr(predictions, "positions_at_once", lambda *given: 7)
     check(tiny_model(family))
 
 

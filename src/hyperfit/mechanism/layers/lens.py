@@ -16,7 +16,7 @@ from hyperfit.errors import UserError
 from hyperfit.mechanism.layers.capture import NORM, Captured, captured, norm_of
 from hyperfit.mechanism.pair.pair import SIDES, Pair, Side, differing
 from hyperfit.metrics.estimate import Estimate, estimate
-from hyperfit.models.devices import LOGITS_AT_ONCE
+from hyperfit.models.devices import positions_at_once
 from hyperfit.models.families import family_of, head_of, inner_model
 from hyperfit.models.loading import evaluating
 
@@ -195,7 +195,8 @@ def _expected(logs: Tensor, values: Tensor) -> Tensor:
 
 def _predictions(pair: Pair, states: Captured, point: str, *, once: bool) -> Iterator[tuple[Tensor, Tensor]]:
     """(base, tuned) float32[positions, vocabulary] log-probabilities, a bounded number of positions at a time."""
-    size = max(1, LOGITS_AT_ONCE // inner_model(pair.tuned).config.vocab_size)
+    inner = inner_model(pair.tuned)
+    size = positions_at_once(inner.config.vocab_size, inner.device)
     for start in range(0, states.texts, states.batch_size):
         rows = range(start, min(start + states.batch_size, states.texts))
         flat = {side: states.files[side, point].read(rows)[:, states.passed :].flatten(0, 1) for side in SIDES}

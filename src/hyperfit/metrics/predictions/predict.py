@@ -11,7 +11,7 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from hyperfit.models.devices import LOGITS_AT_ONCE
+from hyperfit.models.devices import positions_at_once
 from hyperfit.models.families import head_of, inner_model
 from hyperfit.models.loading import evaluating
 
@@ -57,7 +57,8 @@ class Reader:
     @property
     def at_once(self) -> int:
         """Positions whose logits may be held together."""
-        return max(1, LOGITS_AT_ONCE // int(inner_model(self.model).config.vocab_size))
+        inner = inner_model(self.model)
+        return positions_at_once(inner.config.vocab_size, inner.get_output_embeddings().weight.device)
 
 
 def without_adapter(model: PeftModel) -> Reader:
