@@ -331,8 +331,8 @@ def test_the_summary_by_hand() -> None:
         results["conditions"][name] |= {"loop_share": about(loops), "word_share": about(words)}
     assert summary(results) == [
         "82 % of the base model's greedy texts end in a loop, 4 % of the hyperfitted, 0 % of human ones; the "
-        "type–token ratio is .157, .612 and .735; words that are words are 97.0, 95.1 and 98.0 % of all; the longest run of "
-        "training data is 4.0, 5.8 and 3.9 tokens on average; perplexity on human text is 127 and 1,413.",
+        "type–token ratio is .157, .612 and .735; words that are words are 97.0, 95.1 and 98.0 % of all; the longest "
+        "run of training data is 4.0, 5.8 and 3.9 tokens on average; perplexity on human text is 127 and 1,413.",
         "Of the hyperfitted texts, 3.1 [1.1, 5.1] % hold a run of more than 10 tokens from the training data (Carlsson "
         "et al.: at most 2 %, and 5.8 tokens on average): more samples, a smaller --lr or --block-citations when "
         "generating would lower that.",
