@@ -124,7 +124,7 @@ def test_every_study_leaves_its_numbers_its_sentence_and_its_plots(run: Path) ->
     assert curve["1.0"] == pytest.approx(found["studies"]["temperature"]["base_entropy"]["value"], rel=1e-4)
     assert sorted(curve.values()) == list(curve.values())
     names = {f"{plot.name}.{kind}" for _, plot, _ in drawn(found) for kind in ("svg", "png")}
-    assert found["studies"]["placement"]["arms"][0]["name"] == run.name, "the run is the reference"
+    assert found["studies"]["placement"]["trials"][0]["name"] == run.name, "the run is the reference"
     assert not (run / "placement" / "last-02-rank").exists()
     assert {"lens-text-1.svg", "lens-text-2.png", "placement.svg", "geometry-all.png"} <= names
     assert {file.name for file in (run / "plots").iterdir()} == names
@@ -267,9 +267,9 @@ def test_a_run_of_several_processes_is_held_against_equally_large_updates(run: P
     (copy / "environment.json").write_text(json.dumps({**environment, "processes": 3}))
     settings = dataclasses.replace(QUICK, studies=("placement",), full_lr=0.25)
     one, three = (design_of(check_inputs(model_pair(folder), settings), settings) for folder in (run, copy))
-    assert {arm.recipe.accumulate for place in one.trials() for arm in place} == {1}
-    assert {arm.recipe.accumulate for place in three.trials() for arm in place} == {3}
-    assert [arm.recipe.lr for arm in list(three.trials())[-1]] == [0.25]
+    assert {trial.recipe.accumulate for place in one.trials() for trial in place} == {1}
+    assert {trial.recipe.accumulate for place in three.trials() for trial in place} == {3}
+    assert [trial.recipe.lr for trial in list(three.trials())[-1]] == [0.25]
 
 
 def test_placement_trains_outside_of_the_autocast_in_which_it_is_measured(
@@ -285,15 +285,15 @@ def test_placement_trains_outside_of_the_autocast_in_which_it_is_measured(
     found = ALL_RUNNERS["placement"](of, settings)
     assert "pair" not in vars(of), "both models are let go before others are trained"
     assert of.pair is not before
-    (arm,) = found["arms"]
-    assert arm["train_loss"] == held(run)["studies"]["placement"]["arms"][0]["train_loss"]
-    reference = held(run)["studies"]["placement"]["arms"][0]["measures"]["entropy"]["value"]
-    assert arm["measures"]["entropy"]["value"] != reference, "measured in bf16"
-    assert arm["measures"]["entropy"]["value"] == pytest.approx(reference, rel=0.02)
-    model = of.load(str(tmp_path / "placement" / arm["name"]))
+    (trial,) = found["trials"]
+    assert trial["train_loss"] == held(run)["studies"]["placement"]["trials"][0]["train_loss"]
+    reference = held(run)["studies"]["placement"]["trials"][0]["measures"]["entropy"]["value"]
+    assert trial["measures"]["entropy"]["value"] != reference, "measured in bf16"
+    assert trial["measures"]["entropy"]["value"] == pytest.approx(reference, rel=0.02)
+    model = of.load(str(tmp_path / "placement" / trial["name"]))
     with of.autocast():
         values, _ = measured(model, of.tokenizer, of.texts, continuing(settings))
-    assert arm["measures"]["entropy"]["value"] == float(values["entropy"].mean()), "and under autocast"
+    assert trial["measures"]["entropy"]["value"] == float(values["entropy"].mean()), "and under autocast"
 
 
 def test_text_of_the_models_is_escaped(run: Path, tmp_path: Path) -> None:

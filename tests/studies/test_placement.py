@@ -46,15 +46,15 @@ def design(**changes: object) -> Design:
     return Design(**{**settings, "depth": 6, "width": 32, **changes})  # type: ignore[arg-type]
 
 
-def arms_of(one: Design) -> list[PlacementTrial]:
-    return [arm for place in one.trials() for arm in place]
+def trials_of(one: Design) -> list[PlacementTrial]:
+    return [trial for place in one.trials() for trial in place]
 
 
 # Which trainings
 
 
-def test_the_arms_by_hand() -> None:
-    found = {arm.name: (arm.blocks, arm.recipe.rank) for arm in arms_of(design(depths=(1, 3)))}
+def test_the_trials_by_hand() -> None:
+    found = {trial.name: (trial.blocks, trial.recipe.rank) for trial in trials_of(design(depths=(1, 3)))}
     assert found == {
         "last-02-rank": ((4, 5), 8),
         "last-01-rank": ((5,), 8),
@@ -70,55 +70,55 @@ def test_the_arms_by_hand() -> None:
     }
     assert next(iter(found)) == "last-02-rank", "the reference comes first"
     wide = Recipe(model="m", data="d", rank=30, late_blocks=2)
-    ranks = {arm.name: arm.recipe.rank for arm in arms_of(design(recipe=wide)) if arm.equal == "parameters"}
+    ranks = {trial.name: trial.recipe.rank for trial in trials_of(design(recipe=wide)) if trial.equal == "parameters"}
     assert ranks == {
         "last-03-parameters": 20,
         "last-04-parameters": 15,
         "last-05-parameters": 12,
         "last-06-parameters": 10,
     }
-    assert {len(arm.blocks) for arm in arms_of(design()) if arm.place == "last"} == set(range(1, 7)), "1 to all"
-    assert {len(arm.blocks) for arm in arms_of(design()) if arm.place == "late-full"} == set(range(1, 6))
-    for arm in arms_of(design()):
-        assert arm.recipe.method == {"full": "full", "late-full": "late-full"}.get(arm.place, "lora")
-        assert arm.recipe.late_blocks == (len(arm.blocks) if arm.place == "late-full" else 5)
+    assert {len(trial.blocks) for trial in trials_of(design()) if trial.place == "last"} == set(range(1, 7)), "1 to all"
+    assert {len(trial.blocks) for trial in trials_of(design()) if trial.place == "late-full"} == set(range(1, 6))
+    for trial in trials_of(design()):
+        assert trial.recipe.method == {"full": "full", "late-full": "late-full"}.get(trial.place, "lora")
+        assert trial.recipe.late_blocks == (len(trial.blocks) if trial.place == "late-full" else 5)
 
 
 def test_around_a_run_of_whole_late_blocks_by_hand() -> None:
     """It is the reference; adapters in as many blocks are one of the others, and none has its number of parameters."""
     recipe = Recipe(model="m", data="d", rank=8, late_blocks=2, method="late-full", lr=0.3)
-    arms = arms_of(design(recipe=recipe, depths=(1, 3)))
-    assert [arm.name for arm in arms] == [
+    trials = trials_of(design(recipe=recipe, depths=(1, 3)))
+    assert [trial.name for trial in trials] == [
         *("late-full-02-rank", "last-01-rank", "last-02-rank", "last-03-rank", "last-06-rank"),
         *("first-02-rank", "middle-02-rank", "late-full-01-rank", "late-full-03-rank", "full-06-rank"),
     ]
-    assert (arms[0].recipe.method, arms[0].recipe.late_blocks, arms[0].recipe.lr) == ("late-full", 2, 0.3)
+    assert (trials[0].recipe.method, trials[0].recipe.late_blocks, trials[0].recipe.lr) == ("late-full", 2, 0.3)
 
 
 @given(depth=st.integers(1, 40), late=st.integers(1, 12), rank=st.integers(1, 64), width=st.integers(64, 128))
 def test_equal_parameters_are_equal_up_to_rounding_and_the_width(depth: int, late: int, rank: int, width: int) -> None:
     late = min(late, depth)
     recipe = Recipe(model="m", data="d", rank=rank, late_blocks=late, probe_every=1, keep_every=2)
-    arms = arms_of(design(recipe=recipe, depth=depth, width=width))
-    assert len({arm.name for arm in arms}) == len({arm.recipe for arm in arms}) == len(arms)
-    for arm in arms:
-        assert arm.recipe.blocks == (() if arm.place in ("full", "late-full") else arm.blocks)
-        assert set(arm.blocks) <= set(range(depth))
-        assert (arm.recipe.seed, arm.recipe.data, arm.recipe.lora_alpha) == (recipe.seed, recipe.data, rank)
-        assert arm.place == "full" or arm.recipe.rank <= width
-        if arm.equal == "parameters":
-            assert arm.recipe.rank * len(arm.blocks) == pytest.approx(rank * late, rel=0.05)
-        if arm.place in ("first", "middle"):
-            assert len(arm.blocks) == late
-    assert ("first" in {arm.place for arm in arms}) == (late < depth)
-    assert ("middle" in {arm.place for arm in arms}) == (late < depth - 1)
+    trials = trials_of(design(recipe=recipe, depth=depth, width=width))
+    assert len({trial.name for trial in trials}) == len({trial.recipe for trial in trials}) == len(trials)
+    for trial in trials:
+        assert trial.recipe.blocks == (() if trial.place in ("full", "late-full") else trial.blocks)
+        assert set(trial.blocks) <= set(range(depth))
+        assert (trial.recipe.seed, trial.recipe.data, trial.recipe.lora_alpha) == (recipe.seed, recipe.data, rank)
+        assert trial.place == "full" or trial.recipe.rank <= width
+        if trial.equal == "parameters":
+            assert trial.recipe.rank * len(trial.blocks) == pytest.approx(rank * late, rel=0.05)
+        if trial.place in ("first", "middle"):
+            assert len(trial.blocks) == late
+    assert ("first" in {trial.place for trial in trials}) == (late < depth)
+    assert ("middle" in {trial.place for trial in trials}) == (late < depth - 1)
 
 
 def test_learning_rates_are_the_runs_where_it_trained_like_that() -> None:
     def rates(one: Design) -> tuple[float | None, float | None]:
-        arms = arms_of(one)
-        assert len({arm.recipe.lr for arm in arms if arm.recipe.adapters}) == 1
-        return next(arm.recipe.lr for arm in arms if arm.recipe.adapters), arms[-1].recipe.lr
+        trials = trials_of(one)
+        assert len({trial.recipe.lr for trial in trials if trial.recipe.adapters}) == 1
+        return next(trial.recipe.lr for trial in trials if trial.recipe.adapters), trials[-1].recipe.lr
 
     adapted = Recipe(model="m", data="d", lr=0.01)
     whole = Recipe(model="m", data="d", lr=0.02, method="full")
@@ -199,7 +199,7 @@ def test_the_reference_is_the_run(run: RunDir, bench: tuple[Design, Path, list[T
     assert_same(run.path, bench[2][0].run.path)
 
 
-def test_each_arm_trains_its_blocks_and_no_cache_stays(bench: tuple[Design, Path, list[Trained]]) -> None:
+def test_each_trial_trains_its_blocks_and_no_cache_stays(bench: tuple[Design, Path, list[Trained]]) -> None:
     _, folder, done = bench
     for one in done:
         assert one.run.environment["adapted_blocks"] == list(one.trial.blocks)
@@ -247,7 +247,7 @@ def test_epochs_within_by_hand(bench: tuple[Design, Path, list[Trained]], second
 
 
 def marked(done: list[Trained], folder: Path) -> set[str]:
-    """Put a mark into every arm's folder; a folder that is made anew has none."""
+    """Put a mark into every trial's folder; a folder that is made anew has none."""
     names = {one.run.path.name for one in done}
     for name in names:
         (folder / name / "mark").touch()
@@ -309,7 +309,7 @@ def test_a_tie_is_no_epoch_less() -> None:
         assert one.epochs_within(one.seconds) == 3
 
 
-def test_an_arm_that_diverges_does_not_end_the_study(wide: tuple[str, str], tmp_path: Path) -> None:
+def test_a_trial_that_diverges_does_not_end_the_study(wide: tuple[str, str], tmp_path: Path) -> None:
     recipe = recipe_for(wide, epochs=2, probe_every=0)
     one = design(recipe=recipe, depth=BLOCKS, width=32, depths=(1,), full_lr=1.0)
     real = grid.train
@@ -322,17 +322,17 @@ def test_an_arm_that_diverges_does_not_end_the_study(wide: tuple[str, str], tmp_
         lost.append({"event": "end", "epoch": 0, "step": 1, "reason": "nan"})
         raise UserError("--lr 1.0: loss or weights became NaN")
 
-    arms = arms_of(one)
+    trials = trials_of(one)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(grid, "train", diverging)
-        patch.setattr(Design, "trials", lambda self: iter([(arms[0],), (arms[-1],)]))
+        patch.setattr(Design, "trials", lambda self: iter([(trials[0],), (trials[-1],)]))
         done = train_trials(one, tmp_path / "trials")
     assert [t.diverged for t in done] == [False, True], "and nothing of it is trained at equal time"
     lost = done[-1]
     assert math.isnan(lost.train_loss)
     found = measure(done, wide)
-    assert found.arms[-1].measures == {}
-    assert found.arms[-1].ttr_difference is None
+    assert found.trials[-1].measures == {}
+    assert found.trials[-1].ttr_difference is None
     assert found.find("full", "rank") is None
     told = found.to_dict()
     assert "all parameters without" not in told["sentence"]
@@ -380,27 +380,27 @@ def test_measures_are_those_of_a_plain_forward_pass(wide: tuple[str, str]) -> No
     assert values["ttr"] == pytest.approx([type_token_ratio(row) for row in written.tolist()])
 
 
-def test_every_arm_is_measured_on_the_same_texts(
+def test_every_trial_is_measured_on_the_same_texts(
     wide: tuple[str, str], bench: tuple[Design, Path, list[Trained]], found: Placement
 ) -> None:
-    assert [arm.name for arm in found.arms] == [t.run.path.name for t in bench[2]]
-    assert found.arms[0].ttr_difference is not None
-    assert found.arms[0].ttr_difference.value == 0
+    assert [trial.name for trial in found.trials] == [t.run.path.name for t in bench[2]]
+    assert found.trials[0].ttr_difference is not None
+    assert found.trials[0].ttr_difference.value == 0
     assert found.base["top1_agreement_with_base"].value == 1
-    reference = found.arms[0].measures["ttr"]
+    reference = found.trials[0].measures["ttr"]
     with torch.no_grad():
         base = load_any(wide[0], device=CPU)(input_ids=texts_of(wide)).logits[:, 7:-1].argmax(-1)
-    for arm, one in list(zip(found.arms, bench[2], strict=True))[1::4]:
+    for trial, one in list(zip(found.trials, bench[2], strict=True))[1::4]:
         model = load_any(str(one.run.path), device=CPU)
         values, _ = measured(model, load_tokenizer(wide[0]), texts_of(wide), Continuing(context=8))
-        assert arm.measures["ttr"].value == pytest.approx(np.mean(values["ttr"]))
-        assert arm.measures["perplexity"].value == pytest.approx(math.exp(np.mean(values["loss"])))
-        assert arm.ttr_difference is not None
-        assert arm.ttr_difference.value == pytest.approx(arm.measures["ttr"].value - reference.value)
+        assert trial.measures["ttr"].value == pytest.approx(np.mean(values["ttr"]))
+        assert trial.measures["perplexity"].value == pytest.approx(math.exp(np.mean(values["loss"])))
+        assert trial.ttr_difference is not None
+        assert trial.ttr_difference.value == pytest.approx(trial.measures["ttr"].value - reference.value)
         with torch.no_grad():
             same = model(input_ids=texts_of(wide)).logits[:, 7:-1].argmax(-1) == base
-        assert arm.measures["top1_agreement_with_base"].value == pytest.approx(float(same.double().mean()))
-    assert min(arm.measures["top1_agreement_with_base"].value for arm in found.arms) < 0.9
+        assert trial.measures["top1_agreement_with_base"].value == pytest.approx(float(same.double().mean()))
+    assert min(trial.measures["top1_agreement_with_base"].value for trial in found.trials) < 0.9
     told = found.to_dict()
     for part in (
         f"Adapters in the last 2 of {BLOCKS} blocks: ",
@@ -411,14 +411,14 @@ def test_every_arm_is_measured_on_the_same_texts(
         "; with all their parameters for ",
     ):
         assert part in told["sentence"]
-    top = max(sweep(told, "parameters"), key=lambda arm: arm["measures"]["ttr"]["value"])
+    top = max(sweep(told, "parameters"), key=lambda trial: trial["measures"]["ttr"]["value"])
     assert f"{len(top['blocks'])} at equal parameters (" in told["sentence"]
-    assert [len(arm["blocks"]) for arm in sweep(told, "rank")] == [1, 2, 6]
-    assert [len(arm["blocks"]) for arm in sweep(told, "parameters")] == [1, 2], "rank 4 · 2 / 6 is none"
-    assert [arm["name"] for arm in sweep(told, "rank", "late-full")] == [
+    assert [len(trial["blocks"]) for trial in sweep(told, "rank")] == [1, 2, 6]
+    assert [len(trial["blocks"]) for trial in sweep(told, "parameters")] == [1, 2], "rank 4 · 2 / 6 is none"
+    assert [trial["name"] for trial in sweep(told, "rank", "late-full")] == [
         *("late-full-01-rank", "late-full-02-rank", "full-06-rank"),
     ]
-    assert [len(arm["blocks"]) for arm in sweep(told, "time", "late-full")] == [1, 2, 6]
+    assert [len(trial["blocks"]) for trial in sweep(told, "time", "late-full")] == [1, 2, 6]
 
 
 def test_the_fewest_blocks_that_come_to_the_goal_by_hand(found: Placement) -> None:
@@ -426,14 +426,14 @@ def test_the_fewest_blocks_that_come_to_the_goal_by_hand(found: Placement) -> No
     losses = {"last-02-rank": 0.04, "last-06-rank": 0.05, "full-06-rank": 0.01, "last-01-time": 0.06}
     changed = [
         dataclasses.replace(
-            arm,
+            trial,
             train_loss=0.04
-            if (arm.place, arm.equal) == ("last", "time") and len(arm.blocks) == 6
-            else losses.get(arm.name, 1.0),
+            if (trial.place, trial.equal) == ("last", "time") and len(trial.blocks) == 6
+            else losses.get(trial.name, 1.0),
         )
-        for arm in found.arms
+        for trial in found.trials
     ]
-    told = dataclasses.replace(found, arms=changed).sentence()
+    told = dataclasses.replace(found, trials=changed).sentence()
     assert (
         " The fewest last blocks with which it did: 2 with adapters (2 at equal time), 6 with all their parameters "
         "(none at equal time)." in told
@@ -444,8 +444,8 @@ def test_the_fewest_blocks_that_come_to_the_goal_by_hand(found: Placement) -> No
 def test_around_whole_late_blocks_all_is_told_against_them(wide: tuple[str, str], tmp_path: Path) -> None:
     """The run's own kind is the reference, in the sentence, the curves and the table."""
     recipe = recipe_for(wide, method="late-full", epochs=1, lr=1e-3)
-    arms = arms_of(design(recipe=recipe, depth=BLOCKS, width=32, depths=(1,)))
-    picked = {arm.name: arm for arm in arms}
+    trials = trials_of(design(recipe=recipe, depth=BLOCKS, width=32, depths=(1,)))
+    picked = {trial.name: trial for trial in trials}
     names = ("late-full-02-rank", "last-02-rank", "first-02-rank", "full-06-rank")
     told = measure([grid.train_trial(picked[name], tmp_path) for name in names], wide).to_dict()
     for part in (
@@ -458,8 +458,10 @@ def test_around_whole_late_blocks_all_is_told_against_them(wide: tuple[str, str]
         "; with all their parameters for " in told["sentence"],
     ):
         assert part
-    assert [len(arm["blocks"]) for arm in sweep(told, "time", "late-full")] == [2], "the reference is in every curve"
-    assert [len(arm["blocks"]) for arm in sweep(told, "rank", "late-full")] == [2, 6]
+    assert [len(trial["blocks"]) for trial in sweep(told, "time", "late-full")] == [2], (
+        "the reference is in every curve"
+    )
+    assert [len(trial["blocks"]) for trial in sweep(told, "rank", "late-full")] == [2, 6]
     assert [row.name for row in placement_tables(told)[1].rows] == [
         *("all parameters of the last 2", "LoRA, last 2", "LoRA, first 2", "all parameters"),
     ]
@@ -468,13 +470,13 @@ def test_around_whole_late_blocks_all_is_told_against_them(wide: tuple[str, str]
 
 def test_what_learns_nothing_is_the_base(wide: tuple[str, str], tmp_path: Path) -> None:
     recipe = recipe_for(wide, epochs=1, lr=1e-30)
-    arms = arms_of(design(recipe=recipe, depth=BLOCKS, width=32, full_lr=1e-30))
-    found = measure([grid.train_trial(arm, tmp_path) for arm in (arms[0], arms[-1])], wide)
-    for arm in found.arms:
-        assert arm.measures == found.base | {"top1_agreement_with_base": arm.measures["top1_agreement_with_base"]}
-        assert arm.measures["top1_agreement_with_base"].value == 1
-        assert arm.ttr_difference is not None
-        assert arm.ttr_difference.value == 0
+    trials = trials_of(design(recipe=recipe, depth=BLOCKS, width=32, full_lr=1e-30))
+    found = measure([grid.train_trial(trial, tmp_path) for trial in (trials[0], trials[-1])], wide)
+    for trial in found.trials:
+        assert trial.measures == found.base | {"top1_agreement_with_base": trial.measures["top1_agreement_with_base"]}
+        assert trial.measures["top1_agreement_with_base"].value == 1
+        assert trial.ttr_difference is not None
+        assert trial.ttr_difference.value == 0
 
 
 def test_tables_stand_beside_the_paper(found: Placement) -> None:
@@ -487,4 +489,4 @@ def test_tables_stand_beside_the_paper(found: Placement) -> None:
         *("all parameters, equal time", "human"),
     ]
     assert [row.name for row in trainings.rows][:2] == ["LoRA, last 2", "LoRA, last 1"]
-    assert len(trainings.rows) == len(found.arms)
+    assert len(trainings.rows) == len(found.trials)

@@ -17,7 +17,7 @@ from hyperfit.runs.files import remove
 from hyperfit.training.loop import train
 
 CACHE = ".prefix-cache"
-"""Folder beside the arms; each place's cache goes when the place is done."""
+"""Folder beside the trials; each place's cache goes when the place is done."""
 
 
 ONLY_LOOKS = (

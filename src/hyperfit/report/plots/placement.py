@@ -22,12 +22,12 @@ def placement_panels(found: Found, paint: Paint) -> Figure:
     colours = dict(zip(LOOKS, (paint.second, paint.second, paint.second, paint.ink, paint.ink), strict=True))
     for (place, equal), (marker, dashes, name) in LOOKS.items():
         swept = sweep(found, equal, place)
-        counts = [len(arm["blocks"]) for arm in swept]
-        known = [arm["measures"]["ttr"] for arm in swept]
+        counts = [len(trial["blocks"]) for trial in swept]
+        known = [trial["measures"]["ttr"] for trial in swept]
         look: Found = {"marker": marker, "linestyle": dashes, "color": colours[place, equal]}
         curve(axes[0], counts, known, elinewidth=0.8, label=name, **look)
-        axes[2].plot(counts, [arm["train_loss"] for arm in swept], **look)
-        axes[3].plot(counts, [arm["seconds"] for arm in swept], **look)
+        axes[2].plot(counts, [trial["train_loss"] for trial in swept], **look)
+        axes[3].plot(counts, [trial["seconds"] for trial in swept], **look)
     places(found, axes[1], paint)
     level(axes[0], value(found["base"]["ttr"]), "base", paint.first)
     axes[0].set(title="Type–token ratio by number of last blocks", ylim=(0, 1))
@@ -44,29 +44,35 @@ def placement_panels(found: Found, paint: Paint) -> Figure:
 
 
 def sweep(found: Found, equal: str, place: str = "last") -> list[Found]:
-    """The arms in last blocks with so much equal, the reference among them, by their number; without diverged ones.
+    """The trials in last blocks with so much equal, the reference among them, by their number; without diverged ones.
 
     place: last for adapters; late-full for all parameters, of the whole model where they are those of all blocks.
     """
-    reference, alike = found["arms"][0], (place,) if place == "last" else (place, "full")
-    swept = [arm for arm in found["arms"] if arm["place"] in alike and (arm["equal"] == equal or arm is reference)]
-    return sorted((arm for arm in swept if arm["measures"]), key=lambda arm: len(arm["blocks"]))
+    reference, alike = found["trials"][0], (place,) if place == "last" else (place, "full")
+    swept = [
+        trial
+        for trial in found["trials"]
+        if trial["place"] in alike and (trial["equal"] == equal or trial is reference)
+    ]
+    return sorted((trial for trial in swept if trial["measures"]), key=lambda trial: len(trial["blocks"]))
 
 
 def places(found: Found, axes: Axes, paint: Paint) -> None:
     """Bars of the ratio by place, at equal rank and at equal time, which for the reference are one."""
     late, depth = found["late"], found["depth"]
-    reference = found["arms"][0]
+    reference = found["trials"][0]
     kinds = [("first", late), ("middle", late), ("last", late), ("last", depth), ("late-full", late), ("full", depth)]
     kinds = list(dict.fromkeys(kinds))
     for offset, equal, colour in ((-0.2, "rank", paint.second), (0.2, "time", paint.ink)):
         at, known = [], []
         for spot, kind in enumerate(kinds):
-            for arm in found["arms"]:
-                alike = (arm["place"], len(arm["blocks"])) == kind and (arm["equal"] == equal or arm is reference)
-                if alike and arm["measures"]:
+            for trial in found["trials"]:
+                alike = (trial["place"], len(trial["blocks"])) == kind and (
+                    trial["equal"] == equal or trial is reference
+                )
+                if alike and trial["measures"]:
                     at.append(spot + offset)
-                    known.append(arm["measures"]["ttr"])
+                    known.append(trial["measures"]["ttr"])
         if not at:
             continue
         axes.bar(

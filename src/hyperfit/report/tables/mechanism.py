@@ -101,7 +101,7 @@ WARNINGS: dict[Study, str] = {
     ),
     "intervention": "The paper shows no intervention.",
     "placement": (
-        "One seed for each arm, and one learning rate for all adapters: intervals are over texts, and say nothing of "
+        "One seed for each trial, and one learning rate for all adapters: intervals are over texts, and say nothing of "
         "another order of the data. At equal parameters the rank is divided among the blocks, where that is "
         "possible within the model's width and to 5 %; all parameters cannot be as few. At equal time a training has "
         "the epochs that fit into the seconds of the late blocks', one at least, fewer if it comes to near-zero loss "

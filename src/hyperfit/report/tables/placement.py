@@ -1,4 +1,4 @@
-"""Where to adapt, as tables: the second table of Li et al. (2026) for any model, and how each arm was trained."""
+"""Where to adapt, as tables: the second table of Li et al. (2026) for any model, and how each trial was trained."""
 
 from typing import Any
 
@@ -35,13 +35,17 @@ SUFFIX = {"rank": "", "parameters": ", equal parameters", "time": ", equal time"
 
 
 def placement_tables(found: Found) -> list[Sheet]:
-    """The places beside the paper's two models, and how each arm was trained. Diverged arms have no measures."""
+    """The places beside the paper's two models, and how each trial was trained. Diverged trials have no measures."""
     late, depth, known = found["late"], found["depth"], PUBLISHED["placement"]
-    arms = sorted(found["arms"], key=lambda arm: list(SUFFIX).index(arm["equal"]))
+    trials = sorted(found["trials"], key=lambda trial: list(SUFFIX).index(trial["equal"]))
     rows: list[Row] = []
     for name, kind, measures in (
         ("base", "base", found["base"]),
-        *((named(arm, depth), kind_of(arm, late, depth), arm["measures"]) for arm in arms if compared(arm, found)),
+        *(
+            (named(trial, depth), kind_of(trial, late, depth), trial["measures"])
+            for trial in trials
+            if compared(trial, found)
+        ),
         ("human", "", found["human"]),
     ):
         rows.append(Row(name, [cell(measures, measure) for measure in MEASURES]))
@@ -52,34 +56,37 @@ def placement_tables(found: Found) -> list[Sheet]:
         Sheet(
             "placement-training",
             "Every training",
-            [Row(named(arm, depth), [cell({**arm, **arm["measures"]}, one) for one in trained]) for arm in arms],
+            [
+                Row(named(trial, depth), [cell({**trial, **trial["measures"]}, one) for one in trained])
+                for trial in trials
+            ],
             trained,
         ),
     ]
 
 
-def compared(arm: Found, found: Found) -> bool:
-    """Whether an arm belongs into the table of places: not the numbers of blocks between late and all."""
-    return arm["place"] not in ("last", "late-full") or len(arm["blocks"]) in (found["late"], found["depth"])
+def compared(trial: Found, found: Found) -> bool:
+    """Whether a trial belongs into the table of places: not the numbers of blocks between late and all."""
+    return trial["place"] not in ("last", "late-full") or len(trial["blocks"]) in (found["late"], found["depth"])
 
 
-def kind_of(arm: Found, late: int, depth: int) -> str:
-    """The row of the paper's table that an arm is to be held against; "" for none."""
-    if arm["equal"] != "rank":
+def kind_of(trial: Found, late: int, depth: int) -> str:
+    """The row of the paper's table that a trial is to be held against; "" for none."""
+    if trial["equal"] != "rank":
         return ""
-    if arm["place"] == "last":
-        return "all blocks" if len(arm["blocks"]) == depth else "late blocks" if len(arm["blocks"]) == late else ""
-    return "all parameters" if arm["place"] == "full" else ""
+    if trial["place"] == "last":
+        return "all blocks" if len(trial["blocks"]) == depth else "late blocks" if len(trial["blocks"]) == late else ""
+    return "all parameters" if trial["place"] == "full" else ""
 
 
-def named(arm: Found, depth: int) -> str:
-    """An arm as a row is called."""
-    count = len(arm["blocks"])
-    where = f"LoRA, {arm['place']} {count}"
-    if arm["place"] == "last" and count == depth:
+def named(trial: Found, depth: int) -> str:
+    """A trial as a row is called."""
+    count = len(trial["blocks"])
+    where = f"LoRA, {trial['place']} {count}"
+    if trial["place"] == "last" and count == depth:
         where = f"LoRA, all {count}"
-    if arm["place"] == "late-full":
+    if trial["place"] == "late-full":
         where = f"all parameters of the last {count}"
-    if arm["place"] == "full":
+    if trial["place"] == "full":
         where = "all parameters"
-    return where + SUFFIX[arm["equal"]] + (" (diverged)" if arm["reason"] == "nan" else "")
+    return where + SUFFIX[trial["equal"]] + (" (diverged)" if trial["reason"] == "nan" else "")

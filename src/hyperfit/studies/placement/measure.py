@@ -72,7 +72,7 @@ class Placement:
     """Last blocks of the reference."""
     base: dict[str, Estimate]
     human: dict[str, Estimate]
-    arms: list[Measured]
+    trials: list[Measured]
     """The reference first."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -83,14 +83,14 @@ class Placement:
         """The trial of that kind, if it was trained and did not diverge."""
         found = (
             trial
-            for trial in self.arms
+            for trial in self.trials
             if (trial.place, trial.equal) == (place, equal) and len(trial.blocks) == (blocks or len(trial.blocks))
         )
         return next((trial for trial in found if trial.measures), None)
 
     def sentence(self) -> str:
         """The finding in numbers."""
-        reference = self.arms[0]
+        reference = self.trials[0]
         if not reference.measures:
             flag = "--full-lr" if reference.rank is None else "--adapter-lr"
             return f"Training the last {self.late} blocks diverged: no verdict; give a smaller {flag}."
@@ -118,7 +118,7 @@ class Placement:
 
     def _reached(self) -> str:
         """How many trainings came to near-zero loss; without it a model is not hyperfitted."""
-        trials = [trial for trial in self.arms if trial.equal != "time"]
+        trials = [trial for trial in self.trials if trial.equal != "time"]
         reached = sum(trial.train_loss <= NEAR_ZERO for trial in trials)
         return (
             f" {reached} of the {len(trials)} trainings without a limit of time came to near-zero loss ({NEAR_ZERO})."
@@ -139,17 +139,17 @@ class Placement:
         """The trials in those places with so much equal, the reference among them, without those that diverged."""
         return [
             trial
-            for trial in self.arms
-            if trial.place in where and (trial.equal == equal or trial is self.arms[0]) and trial.measures
+            for trial in self.trials
+            if trial.place in where and (trial.equal == equal or trial is self.trials[0]) and trial.measures
         ]
 
     def _saving(self) -> str:
         """How many parameters the reference saves."""
-        whole = self.arms[0].rank is None
+        whole = self.trials[0].rank is None
         everywhere = self.find("full", "rank") if whole else self.find("last", "rank", self.depth)
         if everywhere is None or self.late == self.depth:
             return ""
-        saved = 1 - self.arms[0].parameters / everywhere.parameters
+        saved = 1 - self.trials[0].parameters / everywhere.parameters
         all_of_it = "the whole model has" if whole else "adapters in all blocks"
         return f" The last {self.late} train {saved:.1%} fewer parameters than {all_of_it}."
 
@@ -167,7 +167,7 @@ class Placement:
                 off = top.ttr_difference
                 apart = (
                     ""
-                    if off is None or top is self.arms[0]
+                    if off is None or top is self.trials[0]
                     else f", {off.value:+.3f} [{off.low:+.3f}, {off.high:+.3f}]"
                 )
                 of = "epochs" if equal == "rank" and top.rank is None else equal
@@ -219,7 +219,7 @@ def placement(
         late=len(reference.blocks),
         base=estimates({**base, "top1_agreement_with_base": np.ones(len(texts))}),
         human=estimates(diversity_by_text(texts[:, settings.context :].tolist(), words)),
-        arms=[outcome(one, known.get(str(one.run.path)), against) for one in trained],
+        trials=[outcome(one, known.get(str(one.run.path)), against) for one in trained],
     )
 
 
