@@ -17,10 +17,11 @@ from rich.console import Console, RenderableType
 from hyperfit.errors import UserError
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.report.pages.run import write_report
-from hyperfit.report.plots.training import loss_panel, ttr_panel
+from hyperfit.report.plots.training import loss_panel, overlap_panel, ttr_panel
 from hyperfit.report.tables.exports import escaped, numbers, to_csv, to_latex
 from hyperfit.report.tables.measures import MEMORISATION, ratio
 from hyperfit.report.tables.papers import more_tables, paper_tables
+from hyperfit.report.tables.summary import summary
 from hyperfit.report.tables.table import Row, Sheet, parts, terminal_sheets
 from hyperfit.report.texts.repetition import repeated_spans, split
 from hyperfit.report.texts.samples import copied, examples, terminal_copies, terminal_texts
@@ -321,6 +322,45 @@ def test_a_wide_table_comes_in_parts_that_hold_it_whole() -> None:
         assert whole == [[cell for (cells,) in pieces_of_it for cell in cells]]
 
 
+# The summary
+
+
+def test_the_summary_by_hand() -> None:
+    results = evaluation()
+    for name, loops, words in (("base/greedy", 0.82, 0.97), ("hyperfitted/greedy", 0.04, 0.951), ("human", 0.0, 0.98)):
+        results["conditions"][name] |= {"loop_share": about(loops), "word_share": about(words)}
+    assert summary(results) == [
+        "82 % of the base model's greedy texts end in a loop, 4 % of the hyperfitted, 0 % of human ones; the "
+        "type–token ratio is .157, .612 and .735; words that are words are 97.0, 95.1 and 98.0 % of all; the longest "
+        "run of training data is 4.0, 5.8 and 3.9 tokens on average; perplexity on human text is 127 and 1,413.",
+        "Of the hyperfitted texts, 3.1 [1.1, 5.1] % hold a run of more than 10 tokens from the training data (Carlsson "
+        "et al.: at most 2 %, and 5.8 tokens on average): more samples, a smaller --lr or --block-citations when "
+        "generating would lower that.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("overlap", "share", "much"), [(5.8, 0.02, False), (5.81, 0.0, True), (3.0, 0.021, True), (math.nan, 0.0, False)]
+)
+def test_the_remedy_is_named_where_copying_is_above_the_papers(overlap: float, share: float, much: bool) -> None:
+    results = evaluation()
+    results["conditions"]["hyperfitted/greedy"] |= {
+        "longest_overlap": about(overlap),
+        "long_overlap_share": about(share),
+    }
+    assert ("--block-citations" in summary(results)[-1]) is much
+
+
+def test_a_summary_of_less() -> None:
+    assert summary({}) == summary({"conditions": {"texts": {"ttr": about(0.5)}, "human": {}}}) == []
+    both = {"base/greedy": {"ttr": about(0.2)}, "hyperfitted/greedy": {"ttr": about(math.nan)}}
+    assert summary({"conditions": both}) == [
+        "In greedy texts of the base model, in those of the hyperfitted one and in human ones, the type–token ratio is "
+        ".200, – and –."
+    ]
+    assert summary({"conditions": {name: {} for name in both}}) == []
+
+
 # Exports
 
 
@@ -387,11 +427,14 @@ def test_copies_are_marked_with_their_documents(make: Make) -> None:
 
 def test_equal_input_gives_equal_bytes_and_the_panels_share_no_id() -> None:
     events = curve([2.1, 0.6, 0.04])
-    panels = [loss_panel(events, 0.05), ttr_panel(events, 0.735)]
-    assert panels == [loss_panel(events, 0.05), ttr_panel(events, 0.735)]
+    events[-1] |= {"longest_overlap": 7.25}
+    panels = [loss_panel(events, 0.05), ttr_panel(events, 0.735), overlap_panel(events)]
+    assert panels == [loss_panel(events, 0.05), ttr_panel(events, 0.735), overlap_panel(events)]
     ids = [re.findall(r'\bid="([^"]+)"', panel) for panel in panels]
     assert all(len(set(one)) == len(one) for one in ids)
     assert not set(ids[0]) & set(ids[1])
+    assert not (set(ids[0]) | set(ids[1])) & set(ids[2])
+    assert "Carlsson et al. 5.8" in panels[2]
     for panel, own in zip(panels, ids, strict=True):
         assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', panel)) <= set(own)
 
@@ -408,7 +451,7 @@ def test_curves_of_what_was_not_measured() -> None:
     probeless = [{"event": "epoch", "epoch": 1, "train_loss": 2.0}, {"event": "epoch", "epoch": 2, "train_loss": 1.0}]
     assert ">training<" in loss_panel(probeless, None)
     assert ">validation<" not in loss_panel(probeless, None)
-    assert ttr_panel(probeless, 0.7) == ""
+    assert ttr_panel(probeless, 0.7) == overlap_panel(probeless) == ""
     assert "human" not in ttr_panel(curve([1.0]), math.nan)
 
 
@@ -522,6 +565,8 @@ def test_the_verdict_in_numbers(make: Make) -> None:
         "paired difference of +.455 [+.435, +.475] over 32 contexts; human text has .735 [.715, .755]."
     ) in seen
     assert "Of the hyperfitted texts, 3.1 [1.1, 5.1] % hold a run of more than 10 tokens" in seen
+    assert seen.index("Of the hyperfitted texts") < seen.index("Near-zero loss"), "copying is said first"
+    assert "--block-citations" in seen
     assert "no change is shown" not in seen
     assert "Late-Stage LoRA of rank 64 in the last 5 of 12 blocks: 1.58 million parameters learn" in seen
 

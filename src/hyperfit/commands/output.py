@@ -25,11 +25,13 @@ def show_results(run: "RunDir", *, as_json: bool, texts: int) -> None:
 
 
 def show_tables(results: dict[str, Any], *more: Any, as_json: bool) -> None:
-    """An evaluation as JSON with its tables, or as the papers' tables, copies, and what else is given."""
+    """An evaluation as JSON with its tables, or as two sentences, the papers' tables, copies, and what else comes."""
     from rich.console import Console
+    from rich.text import Text
 
     from hyperfit.report.tables.exports import to_json
     from hyperfit.report.tables.papers import all_tables, blocking_lines, terminal_tables
+    from hyperfit.report.tables.summary import summary
     from hyperfit.report.tables.table import terminal_sheets
     from hyperfit.report.texts.samples import terminal_copies
 
@@ -39,6 +41,7 @@ def show_tables(results: dict[str, Any], *more: Any, as_json: bool) -> None:
     console = Console(width=None if sys.stdout.isatty() else 100)
     with console.capture() as page:  # rich would end the process itself if the reader of a pipe has gone
         for shown in (
+            *([Text(" ".join(sentences) + "\n")] if (sentences := summary(results)) else []),
             terminal_sheets(terminal_tables(results)),
             *blocking_lines(results),
             terminal_copies(results),

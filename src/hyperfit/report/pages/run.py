@@ -15,10 +15,11 @@ from hyperfit.metrics.copying.memorisation import LEAST_COPIED
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.metrics.text.diversity import TTR_WINDOW
 from hyperfit.recipes.recipe import Recipe
-from hyperfit.report.plots.training import loss_panel, position_panel, ttr_panel
+from hyperfit.report.plots.training import loss_panel, overlap_panel, position_panel, ttr_panel
 from hyperfit.report.tables.exports import write_tables
-from hyperfit.report.tables.measures import number, ratio
+from hyperfit.report.tables.measures import ratio
 from hyperfit.report.tables.papers import all_tables, more_tables, paper_tables
+from hyperfit.report.tables.summary import summary
 from hyperfit.report.tables.table import interval
 from hyperfit.report.texts.repetition import LEAST
 from hyperfit.report.texts.samples import copied, examples
@@ -58,10 +59,12 @@ def page(run: RunDir, texts: int) -> str:
     return TEMPLATES.get_template("run.html.j2").render(
         model=Path(recipe.model).name if recipe.model.startswith(("/", ".", "~")) else recipe.model,
         facts=facts(recipe, run.environment),
+        summary=summary(evaluation),
         verdict=[training_verdict(recipe, run.end, epochs), *writing_verdict(evaluation, epochs)],
         evaluate=None if evaluation else f"hyperfit evaluate {shlex.quote(str(run.path))}",
         loss_panel=Markup(loss_panel(epochs, recipe.stop_loss)),
         ttr_panel=Markup(ttr_panel(epochs, human.value)),
+        overlap_panel=Markup(overlap_panel(epochs)),
         sheets=paper_tables(evaluation),
         more_sheets=more_tables(evaluation),
         position_panel=Markup(position_panel(evaluation.get("conditions", {}))),
@@ -173,7 +176,7 @@ def writing_verdict(evaluation: dict[str, Any], epochs: list[dict[str, Any]]) ->
     if math.isnan(base.value) or math.isnan(hyperfitted.value):
         return [f"The type–token ratio is undefined: no greedy texts of at least {TTR_WINDOW} tokens were evaluated."]
     change = estimate_of(evaluation, "comparisons", "hyperfitted/greedy - base/greedy", "ttr")
-    signed, percent = partial(ratio, sign="+"), number(1, 100)
+    signed = partial(ratio, sign="+")
     sentences = [
         f"Under greedy decoding, the type–token ratio is {with_interval(base)} for the base model and "
         f"{with_interval(hyperfitted)} for the hyperfitted one, a paired difference of {signed(change.value)} "
@@ -181,10 +184,6 @@ def writing_verdict(evaluation: dict[str, Any], epochs: list[dict[str, Any]]) ->
     ]
     if change.low <= 0 <= change.high:
         sentences.append("The interval of the difference holds zero, so no change is shown.")
-    copied = estimate_of(evaluation, "conditions", "hyperfitted/greedy", "long_overlap_share")
-    if not math.isnan(copied.value):
-        share = f"{percent(copied.value)} {interval(copied, percent)} %"
-        sentences.append(f"Of the hyperfitted texts, {share} hold a run of more than 10 tokens from the training data.")
     return sentences
 
 

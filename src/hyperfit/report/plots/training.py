@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from hyperfit.metrics.copying.memorisation import PAPER_OVERLAP
+
 PAINT = {
     "#010101": "currentColor",
     "#020202": "var(--rule)",
@@ -83,6 +85,19 @@ def ttr_panel(epochs: Sequence[dict[str, Any]], human: float | None) -> str:
         if human is not None and math.isfinite(human):
             level(axes, human, "--", f"human {human:.3f}".replace("0.", ".", 1))
         return svg(figure, "ttr", "Type-token ratio of greedy text by epoch")
+
+
+def overlap_panel(epochs: Sequence[dict[str, Any]]) -> str:
+    """Mean longest run of training data in greedy text by epoch, tokens, and the paper's; an <svg>, "" if unknown."""
+    measured = points(epochs, "longest_overlap")
+    if not measured:
+        return ""
+    with rc_context(STYLE):
+        figure, axes = panel()
+        curve(axes, measured, FIRST, "o", "greedy text")
+        axes.set_ylim(0, 1.15 * max(PAPER_OVERLAP, *(tokens for _, tokens in measured)))
+        level(axes, PAPER_OVERLAP, "--", f"Carlsson et al. {PAPER_OVERLAP:g}")
+        return svg(figure, "overlap", "Longest run of training data in greedy text by epoch")
 
 
 POSITIONS = {
