@@ -20,8 +20,11 @@ import hyperfit.studies.grid as grid
 import hyperfit.training.loop as training
 from hyperfit.errors import UserError
 from hyperfit.mechanism.pair.continuations import Continuing
+from hyperfit.metrics.copying.memorisation import longest_overlaps
+from hyperfit.metrics.copying.training_index import TrainingIndex
+from hyperfit.metrics.estimate import estimate, share_estimate
 from hyperfit.metrics.text.diversity import type_token_ratio
-from hyperfit.metrics.text.words import Lexicon
+from hyperfit.metrics.text.words import Lexicon, word_shares
 from hyperfit.models.loading import load_model, load_tokenizer
 from hyperfit.recipes.rates import default_rate
 from hyperfit.recipes.recipe import Recipe
@@ -363,6 +366,7 @@ def measure(done: list[Trained], world: tuple[str, str]) -> Placement:
         Continuing(context=8),
         depth=BLOCKS,
         lexicon=Lexicon("en", frozenset({"a", "i"})),
+        index=TrainingIndex(texts_of(world)[:1, 8:].tolist()),
     )
 
 
@@ -477,6 +481,23 @@ def test_what_learns_nothing_is_the_base(wide: tuple[str, str], tmp_path: Path) 
         assert trial.measures["top1_agreement_with_base"].value == 1
         assert trial.ttr_difference is not None
         assert trial.ttr_difference.value == 0
+
+
+def test_words_and_copies_stand_beside_the_ratio(found: Placement, wide: tuple[str, str]) -> None:
+    human = texts_of(wide)[:, 8:].tolist()
+    overlaps = longest_overlaps(human, human[:1])
+    assert found.human["longest_overlap"].value == pytest.approx(overlaps.mean())
+    assert overlaps[0] == len(human[0])
+    assert found.human["long_overlap_share"] == share_estimate((overlaps > 10).astype(float).tolist())
+    shares = word_shares(
+        load_tokenizer(wide[0]), texts_of(wide)[:, :8].tolist(), human, Lexicon("en", frozenset({"a", "i"}))
+    )
+    assert found.human["word_share"] == estimate(shares)
+    for measures in (found.base, *(arm.measures for arm in found.arms if arm.measures)):
+        assert {"word_share", "longest_overlap", "long_overlap_share"} <= measures.keys()
+    places, trainings = placement_tables(found.to_dict())
+    for sheet in (places, trainings):
+        assert {"ttr", "word_share", "longest_overlap"} <= {measure.key for measure in sheet.measures}
 
 
 def test_tables_stand_beside_the_paper(found: Placement) -> None:

@@ -108,8 +108,8 @@ WARNINGS: dict[Study, str] = {
         "before, so that it depends on the machine. The paper counts 78.3 % fewer trained parameters for adapters in "
         "the last 5 of 22 blocks, which is 1 − 5/23 and takes the embedding for a layer; by adapters it is 77.3 %. Its "
         "rank and learning rates are not known here. A higher ratio is not a better text: words that are none raise it "
-        "too; the share of words and the perplexity stand beside it, and hyperfit generate writes with every training "
-        "in placement/."
+        "too, and so do recited training texts; the share of words, the runs of training data and the perplexity stand "
+        "beside it, and hyperfit generate writes with every training in placement/."
     ),
 }
 

@@ -2,7 +2,17 @@
 
 from typing import Any
 
-from hyperfit.report.tables.measures import AGREEMENT, DIVERSITY, PERPLEXITY, SHARPNESS, TTR, WORDS, Measure, number
+from hyperfit.report.tables.measures import (
+    AGREEMENT,
+    DIVERSITY,
+    MEMORISATION,
+    PERPLEXITY,
+    SHARPNESS,
+    TTR,
+    WORDS,
+    Measure,
+    number,
+)
 from hyperfit.report.tables.papers import published_rows
 from hyperfit.report.tables.published import PUBLISHED
 from hyperfit.report.tables.table import Row, Sheet, cell
@@ -14,6 +24,7 @@ MEASURES: tuple[Measure, ...] = (
     TTR,
     WORDS,
     *(one for one in DIVERSITY if one.key in ("bigram_repetition", "trigram_repetition")),
+    *(one for one in MEMORISATION if one.key in ("longest_overlap", "long_overlap_share")),
     *(one for one in AGREEMENT if one.key == "top1_agreement_with_base"),
     *(one for one in SHARPNESS if one.key == "entropy"),
     PERPLEXITY,
@@ -50,7 +61,7 @@ def placement_tables(found: Found) -> list[Sheet]:
     ):
         rows.append(Row(name, [cell(measures, measure) for measure in MEASURES]))
         rows += published_rows(known, kind, MEASURES)
-    trained = (TTR, WORDS, *TRAINING)
+    trained = (TTR, WORDS, *(one for one in MEASURES if one.key == "longest_overlap"), *TRAINING)
     return [
         Sheet("placement", "Where to adapt", rows, MEASURES),
         Sheet(

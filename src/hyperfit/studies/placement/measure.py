@@ -12,10 +12,12 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from hyperfit.generation.generate import continue_contexts
-from hyperfit.mechanism.pair.continuations import Continuing, diversity_by_text, words_after
+from hyperfit.mechanism.pair.continuations import Continuing, Texts, diversity_by_text, words_after
 from hyperfit.mechanism.pair.predictions import Model, alone, predictions
 from hyperfit.mechanism.temperature.temperature import entropy_and_slope
-from hyperfit.metrics.estimate import Estimate, estimate, paired_difference
+from hyperfit.metrics.copying.training_index import TrainingIndex
+from hyperfit.metrics.estimate import Estimate, estimate, paired_difference, share_estimate
+from hyperfit.metrics.score import ALL_SHARES, memorisation
 from hyperfit.metrics.text.words import Lexicon
 from hyperfit.recipes.recipe import NEAR_ZERO
 from hyperfit.runs.json_values import json_values
@@ -57,8 +59,9 @@ class Measured:
     seconds: float
     """Of training, with filling the prefix cache, without looks between epochs."""
     measures: dict[str, Estimate]
-    """Means over texts. Of greedy texts: ttr, bigram_repetition, trigram_repetition, word_share. Of predictions on
-    human text: entropy (nats), perplexity, top1_agreement_with_base. Empty if it diverged."""
+    """Means over texts. Of greedy texts: ttr, bigram_repetition, trigram_repetition, word_share, longest_overlap
+    (tokens) with the training data, long_overlap_share. Of predictions on human text: entropy (nats), perplexity,
+    top1_agreement_with_base. Empty if it diverged."""
     ttr_difference: Estimate | None
     """TTR minus the reference's, text by text; None if either diverged."""
 
@@ -193,32 +196,33 @@ def placement(
     *,
     depth: int,
     lexicon: Lexicon | None = None,
+    index: TrainingIndex | None = None,
     advance: Callable[[int], None] = lambda done: None,
 ) -> Placement:
     """Measure the base model and what each trial ended with on int64[texts, length], human text.
 
-    trained: the reference first. load: a model by name, to evaluate. lexicon: what counts as a word; None
-    leaves their share undefined. advance: called with 1 after each model. Source:
-    study 5 of Li et al. (2026) and their table of TinyLlama and Qwen2.5, which have the last 5 blocks and all; the
-    other places, and what is held equal, go beyond it.
+    trained: the reference first. load: a model by name, to evaluate. lexicon: what counts as a word; None leaves
+    their share undefined. index: of the training data; None leaves out what was copied of it. advance: called with 1
+    after each model. Source: study 5 of Li et al. (2026) and their table of TinyLlama and Qwen2.5, which have the last
+    5 blocks and all; the other places, and what is held equal, go beyond it.
     """
     reference = trained[0].trial
-    base, choices = measured(load(reference.recipe.model), tokenizer, texts, settings, lexicon)
+    base, choices = measured(load(reference.recipe.model), tokenizer, texts, settings, lexicon, index)
     advance(1)
     known: dict[str, ByText] = {}
     for one in trained:
         name = str(one.run.path)
         if name not in known and not one.diverged:
-            values, chosen = measured(load(name), tokenizer, texts, settings, lexicon)
+            values, chosen = measured(load(name), tokenizer, texts, settings, lexicon, index)
             known[name] = {**values, "top1_agreement_with_base": (chosen == choices).double().mean(1).numpy()}
         advance(1)
-    words = words_after(tokenizer, texts[:, : settings.context], lexicon)
+    contexts, human = texts[:, : settings.context], texts[:, settings.context :].tolist()
     against = known.get(str(trained[0].run.path))
     return Placement(
         depth=depth,
         late=len(reference.blocks),
         base=estimates({**base, "top1_agreement_with_base": np.ones(len(texts))}),
-        human=estimates(diversity_by_text(texts[:, settings.context :].tolist(), words)),
+        human=estimates(text_measures(human, contexts, tokenizer, lexicon, index)),
         trials=[outcome(one, known.get(str(one.run.path)), against) for one in trained],
     )
 
@@ -248,6 +252,7 @@ def measured(
     texts: Tensor,
     settings: Continuing,
     lexicon: Lexicon | None = None,
+    index: TrainingIndex | None = None,
 ) -> tuple[ByText, Tensor]:
     """Each measure, and the model's likeliest tokens [texts, positions], on int64[texts, length]."""
     rows: list[Tensor] = []
@@ -258,21 +263,41 @@ def measured(
         entropy = entropy_and_slope(logits, 1.0)[0]
         rows.append(torch.stack([entropy, loss, logits.argmax(-1)]).double().cpu())
     entropies, losses, choices = torch.cat(rows, dim=1).unflatten(1, (len(texts), -1))
+    contexts = texts[:, : settings.context]
     written = continue_contexts(
         model,
         tokenizer,
-        texts[:, : settings.context].tolist(),
+        contexts.tolist(),
         new_tokens=settings.new_tokens or texts.shape[1] - settings.context,
         batch_size=settings.batch_size,
     )
     return {
-        **diversity_by_text(written, words_after(tokenizer, texts[:, : settings.context], lexicon)),
+        **text_measures(written, contexts, tokenizer, lexicon, index),
         "entropy": entropies.mean(1).numpy(),
         "loss": losses.mean(1).numpy(),
     }, choices
 
 
+def text_measures(
+    written: Texts,
+    contexts: Tensor,
+    tokenizer: PreTrainedTokenizerBase,
+    lexicon: Lexicon | None,
+    index: TrainingIndex | None,
+) -> ByText:
+    """Measures of texts that continue int64[texts, context]: diversity, words, and what stands in the training data."""
+    found = diversity_by_text(written, words_after(tokenizer, contexts, lexicon))
+    if index is None:
+        return found
+    (copied,) = memorisation({"": written}, index).values()
+    return found | {name: np.array(copied[name]) for name in ("longest_overlap", "long_overlap_share")}
+
+
 def estimates(values: ByText) -> dict[str, Estimate]:
-    """Means over texts; the loss as perplexity."""
-    means = {name: estimate(of_texts) for name, of_texts in values.items() if name != "loss"}
+    """Means over texts, and shares of them; the loss as perplexity."""
+    means = {
+        name: share_estimate(list(of_texts)) if name in ALL_SHARES else estimate(of_texts)
+        for name, of_texts in values.items()
+        if name != "loss"
+    }
     return means | ({"perplexity": estimate(values["loss"], math.exp)} if "loss" in values else {})

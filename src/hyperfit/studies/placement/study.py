@@ -7,6 +7,7 @@ from hyperfit.console import progress, say
 from hyperfit.mechanism.pair.inputs import StudyInputs
 from hyperfit.mechanism.runners import Result, continuing
 from hyperfit.mechanism.settings import MechanismSettings
+from hyperfit.metrics.copying.training_index import TrainingIndex
 from hyperfit.models.loading import load_config
 from hyperfit.studies.grid import find_done, machine
 from hyperfit.studies.placement.design import Design
@@ -34,7 +35,15 @@ def placements(of: StudyInputs, settings: MechanismSettings) -> Result:
     with of.autocast(), progress("placement", 1 + len(trained)) as advance:
         how = continuing(settings)
         found = placement(
-            trained, of.load, of.tokenizer, of.texts, how, depth=design.depth, lexicon=of.lexicon, advance=advance
+            trained,
+            of.load,
+            of.tokenizer,
+            of.texts,
+            how,
+            depth=design.depth,
+            lexicon=of.lexicon,
+            index=TrainingIndex(of.training or []),
+            advance=advance,
         )
     return found.to_dict()
 
