@@ -493,7 +493,7 @@ def test_words_and_copies_stand_beside_the_ratio(found: Placement, wide: tuple[s
         load_tokenizer(wide[0]), texts_of(wide)[:, :8].tolist(), human, Lexicon("en", frozenset({"a", "i"}))
     )
     assert found.human["word_share"] == estimate(shares)
-    for measures in (found.base, *(arm.measures for arm in found.arms if arm.measures)):
+    for measures in (found.base, *(trial.measures for trial in found.trials if trial.measures)):
         assert {"word_share", "longest_overlap", "long_overlap_share"} <= measures.keys()
     places, trainings = placement_tables(found.to_dict())
     for sheet in (places, trainings):
