@@ -6,7 +6,7 @@ from hyperfit.errors import UserError
 from hyperfit.evaluation.settings import EvaluationSettings
 from hyperfit.generation.settings import GenerationSettings
 from hyperfit.mechanism.settings import MechanismSettings
-from hyperfit.recipes.presets import carlsson2025, li2026, tiny, tiny_full
+from hyperfit.recipes.presets import carlsson2025, li2026, smollm2, tiny, tiny_full
 from hyperfit.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ __all__ = [
     "li2026",
     "load_any",
     "model_pair",
+    "smollm2",
     "tiny",
     "tiny_full",
     "train",
