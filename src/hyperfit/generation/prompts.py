@@ -20,7 +20,7 @@ from hyperfit.models.devices import autocast, pick_device, pick_precision
 from hyperfit.models.families import positions_of
 from hyperfit.models.loading import load_config, load_tokenizer
 from hyperfit.runs.directory import RunDir
-from hyperfit.runs.result import load_any, parts_of
+from hyperfit.runs.result import check_adapter, is_run, load_any, parts_of
 
 
 def continuations(request: GenerationSettings) -> Iterator[dict[str, Any]]:
@@ -38,8 +38,10 @@ def continuations(request: GenerationSettings) -> Iterator[dict[str, Any]]:
             documents, apart = read_documents(str(request.prompts), flag="--prompts")
             prompts += [document.text.strip() for document in (*documents, *apart)]
     with collecting(problems):
-        base, _ = parts_of(request.model)
+        base, adapter = parts_of(request.model)
         limit = positions_of(load_config(base))
+        with collecting(problems):
+            check_adapter(base, adapter)
         tokenizer = load_tokenizer(base)
         with collecting(problems):
             blockers = [blocker_of(request, tokenizer)] if request.block_citations else []
@@ -86,7 +88,7 @@ def continuations(request: GenerationSettings) -> Iterator[dict[str, Any]]:
 
 def blocker_of(request: GenerationSettings, tokenizer: PreTrainedTokenizerBase) -> CitationBlocker:
     """Forbids what would cite the run's training data. Raises UserError for a model that is no run."""
-    if not (Path(request.model) / "recipe.json").is_file():
+    if not is_run(request.model):
         raise UserError(
             f"--block-citations: {request.model} is no run of hyperfit, so what it was trained on is not known; give "
             "the folder of a run"

@@ -10,6 +10,7 @@ from hyperfit.errors import UserError
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import ENDED, RunDir
 from hyperfit.runs.files import remove
+from hyperfit.runs.result import same_base
 from hyperfit.training.loop import train
 
 CACHE = ".prefix-cache"
@@ -70,7 +71,10 @@ class Trained(Generic[Kind]):
 
 
 def train_trial(trial: Kind, folder: Path) -> Trained[Kind]:
-    """Train a trial, or go on with it, unless that is done. What lies there of another recipe, or damaged, goes."""
+    """Train a trial, or go on with it, unless that is done.
+
+    What lies there of another recipe or of other weights, or damaged, goes.
+    """
     path = folder / trial.name
     if path.exists() and not sound(RunDir(path), trial):
         remove(path)
@@ -103,10 +107,13 @@ def has_ended(run: RunDir) -> bool:
 
 
 def sound(run: RunDir, trial: Trial) -> bool:
-    """Whether a trial's recipe made what lies in the folder, and all of it can be read."""
+    """Whether a trial's recipe made what lies in the folder, of the same weights, and all of it can be read.
+
+    Raises UserError if the base model cannot be: then nothing is known, and nothing may go.
+    """
     try:
         same = run.recipe == trial.recipe and bool(run.environment)
         whole = (run.end or {}).get("reason") not in ENDED or any(run.result.glob("*.safetensors"))
-        return same and whole
     except UserError:
         return False
+    return same and whole and same_base(run)
