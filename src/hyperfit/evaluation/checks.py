@@ -19,6 +19,7 @@ from hyperfit.models.families import positions_of
 from hyperfit.models.loading import load_config, load_tokenizer
 from hyperfit.recipes.recipe import Precision
 from hyperfit.runs.directory import RunDir
+from hyperfit.runs.result import check_base
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ def check_evaluation(run: RunDir, settings: EvaluationSettings) -> CheckedEvalua
             problems.append(
                 f"--total {settings.total}: {run.recipe.model} knows {limit} positions; give at most {limit}"
             )
+        with collecting(problems):
+            check_base(run)
         tokenizer = load_tokenizer(run.recipe.model)
         training = trained_on(run, tokenizer)
         with collecting(problems):

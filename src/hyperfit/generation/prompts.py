@@ -21,7 +21,7 @@ from hyperfit.models.families import positions_of
 from hyperfit.models.loading import load_config, load_tokenizer
 from hyperfit.recipes.recipe import Precision
 from hyperfit.runs.directory import RunDir
-from hyperfit.runs.result import load_any, parts_of
+from hyperfit.runs.result import check_adapter, is_run, load_any, parts_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +93,10 @@ def check_prompts(settings: GenerationSettings) -> CheckedPrompts:
             documents, apart = read_documents(str(settings.prompts), flag="--prompts")
             prompts += [document.text.strip() for document in (*documents, *apart)]
     with collecting(problems):
-        base, _ = parts_of(settings.model)
+        base, adapter = parts_of(settings.model)
         limit = positions_of(load_config(base))
+        with collecting(problems):
+            check_adapter(base, adapter)
         tokenizer = load_tokenizer(base)
         with collecting(problems):
             blockers = [blocker_of(settings, tokenizer)] if settings.block_citations else []
@@ -121,7 +123,7 @@ def check_prompts(settings: GenerationSettings) -> CheckedPrompts:
 
 def blocker_of(settings: GenerationSettings, tokenizer: PreTrainedTokenizerBase) -> CitationBlocker:
     """Forbids what would cite the run's training data. Raises UserError for a model that is no run."""
-    if not (Path(settings.model) / "recipe.json").is_file():
+    if not is_run(settings.model):
         raise UserError(
             f"--block-citations: {settings.model} is no run of hyperfit, so what it was trained on is not known; give "
             "the folder of a run"

@@ -341,7 +341,11 @@ class Plan:
 
 
 def digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
-    """SHA-256 of names, types, shapes and values, hexadecimal."""
+    """SHA-256 of names, types, shapes and all values, hexadecimal.
+
+    Not ``hyperfit.models.weights.weights_fingerprint``, which looks at samples of a model's files: these tensors may
+    have been changed in memory, and any change of them changes the states.
+    """
     total = hashlib.sha256()
     for name, tensor in tensors:
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

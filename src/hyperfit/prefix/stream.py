@@ -1,7 +1,6 @@
 """Fill a prefix cache, and train above it, without ever holding the frozen blocks: one at a time, from the disk."""
 
 import ctypes
-import json
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,15 +14,13 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import WeightRenaming, rename_source_key
-from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
-from transformers.utils.hub import cached_file
 
 from hyperfit.console import Advance, say
 from hyperfit.errors import UserError
 from hyperfit.models.adapt import late_parameters
-from hyperfit.models.builtin.folders import model_folder
 from hyperfit.models.families import blocks_of, family_of
 from hyperfit.models.loading import UNREADABLE, load_config
+from hyperfit.models.weights import weight_files
 from hyperfit.prefix.bypass import Bypass, below_the_cut, obstacle, parameters_of
 from hyperfit.prefix.cache import Plan, PrefixCache, Say
 from hyperfit.prefix.eviction import LIMIT
@@ -57,18 +54,6 @@ class Shards:
         with safe_open(self.files[key], framework="pt") as file:
             tensor: Tensor = file.get_tensor(key)
             return tensor.to(dtype, copy=True)
-
-
-def weight_files(name: str) -> list[Path]:
-    """The safetensors files of a model: one, or the shards that its index names."""
-    where = model_folder(name)
-    try:
-        if single := cached_file(where, SAFE_WEIGHTS_NAME, _raise_exceptions_for_missing_entries=False):
-            return [Path(single)]
-        index = json.loads(Path(str(cached_file(where, SAFE_WEIGHTS_INDEX_NAME))).read_text(encoding="utf-8"))
-        return [Path(str(cached_file(where, shard))) for shard in sorted(set(index["weight_map"].values()))]
-    except UNREADABLE as error:
-        raise UserError(f"{name}: its safetensors files cannot be found ({error})") from error
 
 
 def keys_of(file: Path) -> list[str]:

@@ -83,7 +83,7 @@ class RunDir:
 
     @property
     def environment(self) -> dict[str, Any]:
-        """Versions, device, precision and data fingerprint at the start of the run. Raises UserError if damaged."""
+        """Versions, device, fingerprints of data and weights at the start of the run. Raises UserError if damaged."""
         found = self._json("environment.json")
         if not isinstance(found, dict) or not {"data_fingerprint", "processes"} <= found.keys():
             raise UserError(f"{self.path / 'environment.json'}: is not what hyperfit wrote; the run is damaged")

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from hyperfit.errors import UserError
 from hyperfit.models.adapt import adapt, round_frozen
 from hyperfit.models.loading import UNREADABLE, load_model, quiet
+from hyperfit.models.weights import weights_fingerprint
 from hyperfit.recipes.recipe import NEAR_ZERO, Precision, Recipe
 from hyperfit.runs.directory import RunDir
 
@@ -86,10 +87,15 @@ def whole(model: PreTrainedModel, recipe: Recipe) -> PreTrainedModel:
     return base
 
 
+def is_run(name: str) -> bool:
+    """Whether what a user names as a model is the folder of a run."""
+    return (Path(name) / "recipe.json").is_file()
+
+
 def parts_of(name: str) -> tuple[str, Path | None]:
     """(base model, adapter folder or None) of a run, an adapter folder, or any causal LM."""
     folder = Path(name)
-    if (folder / "recipe.json").is_file():
+    if is_run(name):
         run = RunDir.open(folder)
         result = run.result
         return (run.recipe.model, result) if result.name == "adapter" else (str(result), None)
@@ -104,16 +110,42 @@ def parts_of(name: str) -> tuple[str, Path | None]:
     return name, None
 
 
+def same_base(run: RunDir, base: str | None = None) -> bool:
+    """Whether a run's base model, or what is loaded in its place, has the weights it had when the run was started.
+
+    True for runs of versions that did not record them. Raises UserError if its files are damaged or gone.
+    """
+    known = run.environment.get("weights_fingerprint")
+    return known is None or known == weights_fingerprint(base or run.recipe.model)
+
+
+def check_base(run: RunDir, base: str | None = None) -> None:
+    """Raises UserError unless ``same_base``: an adapter on other weights, or a comparison with them, looks like any."""
+    if not same_base(run, base):
+        raise UserError(
+            f"{base or run.recipe.model}: its weights are not those that {run.path} was trained on; restore them, or "
+            "train again in a new --output"
+        )
+
+
+def check_adapter(base: str, adapter: Path | None) -> None:
+    """``check_base`` for what ``parts_of`` gives; an adapter that lies in no run says nothing of its base's weights."""
+    if adapter is not None and is_run(str(adapter.parent)):
+        check_base(RunDir.open(adapter.parent), base)
+
+
 def load_any(name: str, *, device: torch.device, precision: Precision = "fp32") -> PreTrainedModel | PeftModel:
     """The hyperfitted model of a run, a base model with an adapter on it, or any causal LM, frozen, ready to evaluate.
 
     precision: fp32, or bf16 for use under autocast as in training: what was frozen in bf16, what has learnt (adapter,
-    last blocks or all) in fp32.
+    last blocks or all) in fp32. Raises UserError for what cannot be loaded, and for a run's adapter whose base model
+    has changed since.
     """
     base, adapter = parts_of(name)
+    check_adapter(base, adapter)
     if adapter is not None and not (adapter / "adapter_model.safetensors").is_file():
         raise UserError(f"{adapter}: adapter_model.safetensors is missing; copy it there, or train again")
-    trained = RunDir(Path(name)) if adapter is None and (Path(name) / "recipe.json").is_file() else None
+    trained = RunDir(Path(name)) if adapter is None and is_run(name) else None
     dtype = torch.bfloat16 if precision == "bf16" and trained is None else torch.float32
     model = load_model(base, device=device, dtype=dtype)
     if trained is not None and precision == "bf16":

@@ -14,6 +14,7 @@ from hyperfit.models.devices import device_name, pick_precision
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import ENDED, RunDir
 from hyperfit.runs.files import remove
+from hyperfit.runs.result import same_base
 from hyperfit.training.loop import train
 
 CACHE = ".prefix-cache"
@@ -90,8 +91,9 @@ class Trained(Generic[Kind]):
 def train_trial(
     trial: Kind, folder: Path, elsewhere: Callable[[Recipe], RunDir | None] = lambda recipe: None
 ) -> Trained[Kind]:
-    """Train a trial, or go on with it, unless that is done. What lies there of another recipe, or damaged, goes.
+    """Train a trial, or go on with it, unless that is done.
 
+    What lies there of another recipe or of other weights, or damaged, goes.
     elsewhere: a run that was trained like that outside of the folder, if there is one (``find_done``); it
     then is the trial, as it lies there.
     """
@@ -134,13 +136,16 @@ def has_ended(run: RunDir) -> bool:
 
 
 def sound(run: RunDir, trial: Trial) -> bool:
-    """Whether a trial's recipe made what lies in the folder, and all of it can be read."""
+    """Whether a trial's recipe made what lies in the folder, of the same weights, and all of it can be read.
+
+    Raises UserError if the base model cannot be: then nothing is known, and nothing may go.
+    """
     try:
         same = run.recipe == trial.recipe and bool(run.environment)
         whole = (run.end or {}).get("reason") not in ENDED or any(run.result.glob("*.safetensors"))
-        return same and whole
     except UserError:
         return False
+    return same and whole and same_base(run)
 
 
 def find_done(recipe: Recipe, runs: Iterable[RunDir], here: Mapping[str, Any]) -> RunDir | None:
@@ -164,6 +169,7 @@ def _is(run: RunDir, recipe: Recipe, here: Mapping[str, Any]) -> bool:
             what_trains(run.recipe, depth) == what_trains(recipe, depth)
             and all(environment.get(name) == value for name, value in here.items())
             and (frozen == 0 or environment["prefix_cache"] is not None)
+            and same_base(run)
         )
     except (UserError, KeyError, ValueError):
         return False

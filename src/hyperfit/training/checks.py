@@ -19,6 +19,7 @@ from hyperfit.models.adapt import check_depth, learning
 from hyperfit.models.devices import autocast, device_name, pick_device, pick_precision
 from hyperfit.models.families import positions_of
 from hyperfit.models.loading import load_config, load_tokenizer
+from hyperfit.models.weights import weights_fingerprint
 from hyperfit.prefix.eviction import LIMIT
 from hyperfit.prefix.sizes import readable, size_from
 from hyperfit.recipes.rates import default_rate
@@ -145,6 +146,12 @@ def check_same(recipe: Recipe, run: RunDir, corpus: Corpus, processes: int) -> N
         )
     elif corpus.fingerprint != before["data_fingerprint"]:
         problems.append(f"--resume: the texts of {recipe.data} are not those this run was started with; restore them")
+    known = before.get("weights_fingerprint")  # runs of earlier versions do not say
+    if known is not None and now["model"] == then["model"] and weights_fingerprint(recipe.model) != known:
+        problems.append(
+            f"--resume: the weights of {recipe.model} are not those this run was started with; restore them, or start "
+            "another run in a new --output folder"
+        )
     if processes != before["processes"]:
         problems.append(f"--resume: the run was started with {before['processes']} processes, not {processes}")
     if problems:
@@ -168,7 +175,7 @@ def check_learning(model: PreTrainedModel | PeftModel, rate: float) -> None:
 
 
 def environment(checked: CheckedRecipe, model: PreTrainedModel | PeftModel, processes: int) -> dict[str, Any]:
-    """What else decides the numbers: versions, device, precision, threads, data."""
+    """What else decides the numbers: versions, device, precision, threads, data, the base model's weights."""
     packages = ("hyperfit", "torch", "transformers", "peft", "accelerate", "tokenizers")
     counted = learning(model)
     return {
@@ -181,6 +188,7 @@ def environment(checked: CheckedRecipe, model: PreTrainedModel | PeftModel, proc
         "threads": torch.get_num_threads(),
         "processes": processes,
         "data_fingerprint": checked.corpus.fingerprint,
+        "weights_fingerprint": weights_fingerprint(checked.recipe.model),
         "training_sequences": len(checked.corpus.train),
         "validation_sequences": len(checked.corpus.validation),
         "trainable_parameters": counted.trainable,

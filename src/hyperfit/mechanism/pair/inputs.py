@@ -24,14 +24,14 @@ from hyperfit.generation.citations.of_run import trained_on
 from hyperfit.mechanism.pair.pair import Pair, load_pair
 from hyperfit.mechanism.settings import MechanismSettings
 from hyperfit.metrics.text.words import NO_LEXICON, Lexicon, lexicon_of
-from hyperfit.models.builtin.folders import model_folder
 from hyperfit.models.devices import autocast, pick_device, pick_precision
 from hyperfit.models.families import positions_of
 from hyperfit.models.loading import load_config, load_tokenizer
+from hyperfit.models.weights import weights_fingerprint
 from hyperfit.recipes.recipe import Precision
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import sha256
-from hyperfit.runs.result import load_any, parts_of
+from hyperfit.runs.result import check_adapter, check_base, is_run, load_any, parts_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Models:
     @property
     def trained(self) -> RunDir | None:
         """The run behind the tuned model, also where it was named by --tuned."""
-        return self.run or (RunDir(Path(self.tuned)) if (Path(self.tuned) / "recipe.json").is_file() else None)
+        return self.run or (RunDir(Path(self.tuned)) if is_run(self.tuned) else None)
 
     @property
     def epochs(self) -> list[int]:
@@ -144,6 +144,9 @@ def check_inputs(models: Models, settings: MechanismSettings) -> StudyInputs:
     with collecting(problems):
         config = load_config(models.base)
         limit, depth = positions_of(config), config.num_hidden_layers
+        with collecting(problems):
+            if (run := models.trained) is not None and run.recipe.model == models.base:
+                check_base(run)
         problems += [
             f"--depths {count}: {models.base} has {depth} blocks; give 1 to {depth}"
             for count in settings.depths
@@ -168,7 +171,10 @@ def check_inputs(models: Models, settings: MechanismSettings) -> StudyInputs:
     for name in (None if models.run else models.tuned, settings.scorer):
         with collecting(problems):
             if name is not None and name != models.base:
-                load_config(parts_of(name)[0])
+                base, adapter = parts_of(name)
+                load_config(base)
+                if base != models.base:  # else checked above
+                    check_adapter(base, adapter)
     if problems or texts is None:
         raise UserError(*problems)
     precision = pick_precision(settings.precision, device, evaluating=True)
@@ -224,12 +230,9 @@ def other_texts(settings: MechanismSettings, tokenizer: PreTrainedTokenizerBase)
 
 
 def digest(name: str) -> str:
-    """A digest of a model's weights: of its files, or of its name and commit on the hub."""
+    """A fingerprint of a model's weights, with those of its adapter."""
     base, adapter = parts_of(name)
-    folder = Path(model_folder(base))
-    parts = [sha256(file) for file in sorted(folder.glob("*.safetensors"))] if folder.is_dir() else [base]
-    if not folder.is_dir():
-        parts.append(str(getattr(load_config(base), "_commit_hash", None)))
+    parts = [weights_fingerprint(base)]
     if adapter is not None:
         parts += [sha256(file) for file in sorted(adapter.glob("adapter_*"))]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
