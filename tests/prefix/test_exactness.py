@@ -352,6 +352,14 @@ def test_the_loss_of_no_sequence_is_nothing() -> None:
     assert all(p.grad is not None and not p.grad.any() for p in model.parameters())
 
 
+def test_gradients_can_be_taken_once() -> None:
+    """They are scaled where they lie: a second time would scale them again, and fails."""
+    _, part = SequenceLoss(tiny_model(), lambda: autocast(CPU, "fp32"))(random_ids(2, LENGTH))
+    (part * 2).backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        part.backward()
+
+
 def test_the_loss_without_gradients() -> None:
     model, ids = tiny_model(), random_ids(2, LENGTH)
     loss = SequenceLoss(model, lambda: autocast(CPU, "fp32"))

@@ -34,7 +34,7 @@ class SequenceLoss(nn.Module):
         with self.autocast():
             hidden = inner.base_model(input_ids=ids, use_cache=False)[0][:count, :-1].flatten(0, 1)
             targets = ids[:count, 1:].flatten()
-            apply: Any = _ChunkedLoss.apply
+            apply: Any = ChunkedLoss.apply
             total, part = apply(hidden, targets, share, head_of(inner), inner.config.vocab_size, *head_weights(inner))
         return total, part
 
@@ -45,7 +45,7 @@ def head_weights(model: PreTrainedModel) -> list[nn.Parameter]:
     return [parameter for parameter in head.parameters() if parameter.requires_grad]
 
 
-class _ChunkedLoss(torch.autograd.Function):
+class ChunkedLoss(torch.autograd.Function):
     """Sums the loss over chunks of positions, and takes each chunk's gradients at once, so that its logits can go.
 
     The gradient of a position's hidden state comes from its own chunk alone. The loss and the gradient of a head that
@@ -89,6 +89,6 @@ class _ChunkedLoss(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradients made in the forward pass."""
-        hidden, *weights = (gradient * outputs[1] for gradient in ctx.saved_tensors)
+        """The gradients made in the forward pass, scaled in place, as a head's is large: they can be taken once."""
+        hidden, *weights = (gradient.mul_(outputs[1]) for gradient in ctx.saved_tensors)
         return hidden, None, None, None, None, *weights
