@@ -51,8 +51,8 @@ class MechanismSettings:
     """A stronger model with the same vocabulary that says which leading tokens are acceptable. None: that is left
     out."""
     depths: tuple[int, ...] = ()
-    """placement: numbers of last blocks to train, in turn, by adapters and whole; always among them: all, and the run's
-    --late-blocks, or 5 where it was not trained by late-lora or late-full. Empty: 1 to all."""
+    """placement: numbers of last blocks to train, by adapters and whole, in turn; always among them: all, and those of
+    the run, or 5 where it was not trained by late-lora or late-full. Empty: 1 to all."""
     adapter_lr: float | None = None
     """placement: learning rate of adapters. None: the run's if it trained adapters, else as of training."""
     full_lr: float | None = None
