@@ -56,6 +56,8 @@ def entries(folder: Path) -> list[Entry]:
 
 def read_entry(path: Path) -> Entry | None:
     """The cache in a folder of its own, unchecked; None if there is none that can be read."""
+    if path.name != name_in(path):  # killed before it got its name
+        return None
     try:
         about = json.loads((path / ABOUT).read_text(encoding="utf-8"))
         complete = about.pop("digest") == digest_of(about) and (path / STATES).is_file()
