@@ -8,6 +8,8 @@ from typing import Any
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 END = "<|end|>"
+BUILTIN = ("tiny", "smollm2")
+"""Shapes that are a built-in model, with its own weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,10 +74,10 @@ SHAPES = {
 
 def config_of(name: str, width: int | None, positions: int) -> Any:
     """The config of a shape. width: None for the reduced one, 0 for the real one."""
-    if name == "tiny":
+    if name in BUILTIN:
         from hyperfit.models.loading import load_config
 
-        return load_config("builtin:tiny")
+        return load_config(f"builtin:{name}")
     shape = SHAPES[name]
     return shape.config(shape.reduced if width is None else width or shape.width, positions)
 
