@@ -190,7 +190,7 @@ def what_trains(recipe: Recipe, depth: int) -> Recipe:
 
     Device and precision are left out: environment.json has them.
     """
-    alike = {name: DEFAULTS[name] for name in (*ONLY_LOOKS, "device", "precision")} | {"lr": recipe.learning_rate}
+    alike = {name: DEFAULTS[name] for name in (*ONLY_LOOKS, "device", "precision")} | {"lr": recipe.lr}
     if recipe.adapters:
         start = depth - recipe.late_blocks if recipe.late else 0
         blocks = tuple(sorted(recipe.blocks)) or tuple(range(start, depth))

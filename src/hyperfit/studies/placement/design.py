@@ -103,8 +103,8 @@ class Design:
         rank = self.recipe.rank
         if equal == "parameters":
             rank = min(max(1, round(rank * self.late / len(blocks))), self.width)
-        own = self.recipe.learning_rate if self.recipe.adapters else default_rate("lora", self.width)
-        rate = self.adapter_lr or own
+        own = self.recipe.lr if self.recipe.adapters else None
+        rate = self.adapter_lr or own or default_rate("lora", self.width)
         recipe = replace(self.plain, method="lora", blocks=tuple(blocks), rank=rank, lr=rate)
         return PlacementTrial(place=place, blocks=tuple(blocks), equal=equal, recipe=recipe)
 
@@ -145,6 +145,6 @@ class Design:
         1.5e-4 to 2e-4 for 20, 4e-4 for 10.
         """
         rate, at = self.full_lr or default_rate("full", self.width), self.depth
-        if self.full_lr is None and not self.recipe.adapters:
-            rate, at = self.recipe.learning_rate, self.late if self.recipe.method == "late-full" else self.depth
+        if self.full_lr is None and not self.recipe.adapters and self.recipe.lr is not None:
+            rate, at = self.recipe.lr, self.late if self.recipe.method == "late-full" else self.depth
         return min(1.0, rate * (at / count))
