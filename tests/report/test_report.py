@@ -103,7 +103,9 @@ def make(tmp_path: Path) -> Make:
         **recipe: Any,
     ) -> RunDir:
         run = RunDir.create(
-            tmp_path / "run", Recipe(**{"model": "builtin:tiny", "data": "builtin:fiction", **recipe}), ENVIRONMENT
+            tmp_path / "run",
+            Recipe(**{"model": "builtin:tiny", "data": "builtin:fiction", "lr": 5e-4, **recipe}),
+            ENVIRONMENT,
         )
         for event in curve(list(losses)) if losses else []:
             run.append(event)
@@ -625,7 +627,7 @@ def test_a_run_that_has_just_begun(make: Make) -> None:
 
 
 def test_every_setting_stands_on_the_page(make: Make) -> None:
-    run = make(method="full", alpha=None)
+    run = make(method="full", lr=5e-6, alpha=None)
     seen = words_of(page(run))
     for name in run.recipe.to_dict():
         assert f"{name} " in seen
