@@ -16,7 +16,7 @@ class Generate(GenerationSettings):
     """Continue prompts with a hyperfitted model, an adapter, or any model."""
 
     model: Annotated[Positional[str], arg(metavar="MODEL")]
-    """A run, an adapter folder, a model folder, a hub id, or builtin:tiny."""
+    """A run, an adapter folder, a model folder, a hub id, builtin:smollm2 or builtin:tiny."""
     decoding: Annotated[str, arg(help=f"By name, or with other values, as in nucleus:top_p=0.95. {spellings()}.")] = (
         "greedy"
     )

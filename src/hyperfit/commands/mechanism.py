@@ -24,7 +24,7 @@ class Mechanism(MechanismSettings):
     run_folder: Annotated[Positional[Path | None], arg(name="run", metavar="[RUN]")] = None
     """A run made by hyperfit train; without one, give --base, --tuned, --contexts and --output."""
     base: str | None = None
-    """Model that the tuned one was made from: a folder, a hub id, or builtin:tiny."""
+    """Model that the tuned one was made from: a folder, a hub id, builtin:smollm2 or builtin:tiny."""
     tuned: str | None = None
     """Model made from it: a model folder, a hub id, an adapter folder, or a run."""
     studies: Annotated[tuple[Study, ...], arg(metavar="[STUDY ...]")] = UNASKED

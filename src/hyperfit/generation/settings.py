@@ -17,7 +17,7 @@ class GenerationSettings:
     """What to continue, with what, and how. Raises UserError naming every bad field."""
 
     model: str
-    """A run, an adapter folder, a model folder, a hub id, or builtin:tiny."""
+    """A run, an adapter folder, a model folder, a hub id, builtin:smollm2 or builtin:tiny."""
     prompt: tuple[str, ...] = ()
     """Texts to continue."""
     prompts: Path | None = None

@@ -57,8 +57,7 @@ class MechanismSettings:
     """placement: learning rate of adapters. None: the run's if it trained adapters, else as of training."""
     full_lr: float | None = None
     """placement: learning rate where all parameters are trained; where those of the last n blocks are, it is larger,
-    in proportion to all blocks over n. None: that of the run if it was trained so, else as of
-    training."""
+    in proportion to all blocks over n. None: that of the run if it was trained so, else as of training."""
     batch_size: int = 32
     """Texts continued at once."""
     context_seed: int = 0

@@ -24,7 +24,7 @@ class Recipe:
     """What to train, on what, how, and when to stop. Raises UserError naming every bad field."""
 
     model: str
-    """Model folder, hub id, or builtin:tiny."""
+    """Model folder, hub id, builtin:smollm2 or builtin:tiny."""
     data: str
     """Training texts: .txt, .jsonl, .csv or .parquet file, a folder of them, a hub data set
     (ORG/NAME[:CONFIG[:SPLIT]]), or builtin:fiction, builtin:news, builtin:wiki."""

@@ -153,8 +153,8 @@ def find_done(recipe: Recipe, runs: Iterable[RunDir], here: Mapping[str, Any]) -
 
     Recipes agree if what trains is the same, however it is said and whatever was looked at on the way. here: what else
     has to be the same, by its name in environment.json: ``machine``, and data_fingerprint if texts may have changed. A
-    run whose frozen blocks were computed at every
-    update has other times than a training with a prefix cache, and is none. Runs that are damaged are passed over.
+    run whose frozen blocks were computed at every update has other times than a training with a prefix cache, and is
+    none. Runs that are damaged are passed over.
     """
     return next((run for run in runs if _is(run, recipe, here)), None)
 

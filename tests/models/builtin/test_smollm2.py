@@ -53,7 +53,7 @@ def test_it_is_a_folder_like_any_other(smollm2: Path) -> None:
     config = load_config(module.NAME)
     assert (config.num_hidden_layers, config.hidden_size, config.vocab_size) == (LAYERS, 576, 49152)
     assert not hasattr(config, "quantization_config")
-    assert load_config(str(smollm2)).to_dict() == {**config.to_dict()}
+    assert load_config(str(smollm2)).to_dict() == config.to_dict()
     assert not (smollm2 / "pytorch_model.bin").exists()
 
 
@@ -67,7 +67,7 @@ def test_texts_survive_its_tokenizer(smollm2: Path) -> None:
 
 def test_it_knows_english(smollm2: Path) -> None:
     """A wrong order of rows or a wrong rotary base would cost nats."""
-    model, tokenizer = load_model(module.NAME, device=torch.device("cpu"), dtype=torch.float32), None
+    model = load_model(module.NAME, device=torch.device("cpu"), dtype=torch.float32)
     tokenizer = load_tokenizer(module.NAME)
     ids = tokenizer("The capital of France is Paris, and the capital of Germany is", return_tensors="pt")["input_ids"]
     with torch.no_grad():

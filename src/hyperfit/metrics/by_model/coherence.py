@@ -32,8 +32,8 @@ def coherence(
     NaN for a continuation without a token. exp(-mean) is the continuations' perplexity under the scorer.
     1/|x̂| Σ log p(x̂_i | x, x̂_<i): Su and Xu (2022), as the group of Li et al. (2026) uses it.
 
-    scorer: a folder, a hub id or builtin:tiny. Text i is contexts[i] + continuations[i], so a continuation begins
-    with its own space. Raises UserError if the scorer cannot be used or a text is too long for it.
+    scorer: a folder, a hub id, builtin:smollm2 or builtin:tiny. Text i is contexts[i] + continuations[i], so a
+    continuation begins with its own space. Raises UserError if the scorer cannot be used or a text is too long for it.
     """
     problems: list[str] = []
     where = torch.device("cpu")

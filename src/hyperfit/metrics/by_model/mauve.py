@@ -88,7 +88,8 @@ def mauve(
     there are, so compare only figures of equal n; mauve-text's authors advise some thousand. faiss notes on stderr
     that it would like 39 points a bin; at mauve-text's own 10 texts a bin it always does.
 
-    featuriser: a folder, a hub id or builtin:tiny; read in fp32. advance: called with the number of texts done.
+    featuriser: a folder, a hub id, builtin:smollm2 or builtin:tiny; read in fp32.
+    advance: called with the number of texts done.
     Raises UserError if mauve-text is not installed, or the featuriser cannot be used.
     """
     if paired and len(human) != len(written):
