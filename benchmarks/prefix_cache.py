@@ -8,13 +8,14 @@
 Contestants, each a process of its own that trains when it is its turn, one step at a time, so that whatever else
 the machine does falls on all of them alike:
 
-    all      plain torch and peft, adapters in every block
-    late     the same with layers_to_transform on the last blocks
-    trl      TRL's SFTTrainer with its defaults and the adapter of "late" (pip install trl==1.16.0; left out if absent)
-    lora     hyperfit train --method lora: adapters in every block
-    full     hyperfit train --method full
-    off      hyperfit train --prefix-cache off: adapters in the last blocks
-    cached   hyperfit train, the prefix cache filled anew
+    all        plain torch and peft, adapters in every block
+    late       the same with layers_to_transform on the last blocks
+    trl        TRL's SFTTrainer with its defaults and the adapter of "late" (pip install trl==1.16.0; left out if absent)
+    lora       hyperfit train --method lora: adapters in every block
+    full       hyperfit train --method full
+    off        hyperfit train --prefix-cache off: adapters in the last blocks
+    cached     hyperfit train, the prefix cache filled anew
+    late-full  the same with all parameters of the last blocks (--method late-full)
 
 Printed: seconds per step (median and range over steps), peak resident memory, ratios to "cached", what the ratio would
 be if only floating-point operations counted (prefix_counts.py), and how much of that was reached. The time of filling
@@ -73,6 +74,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--sequences", type=int, default=64, help="training sequences of 256 tokens")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--rank", type=int, default=64)
+    parser.add_argument("--late-blocks", type=int, default=5, help="that learn, counted from the last")
     parser.add_argument("--steps", type=int, default=12, help="of each contestant after one to warm up")
     parser.add_argument("--contestants", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS))
     parser.add_argument("--epochs", type=int, default=20, help="over which the fill is spread")
@@ -153,7 +155,7 @@ def report(settings: argparse.Namespace, found: dict[str, dict[str, Any]], weigh
     """Print and save; exit status 1 if the cache changed a weight."""
     steps_an_epoch = -(-settings.sequences // settings.batch_size)
     fill = found["cached"]["fill_seconds"] / (settings.epochs * steps_an_epoch)
-    allowed = counted(config_of(settings.shape, settings.width, 2 * LENGTH), settings.rank)
+    allowed = counted(config_of(settings.shape, settings.width, 2 * LENGTH), settings.rank, settings.late_blocks)
     rows = {}
     for name, numbers in found.items():
         ratios = [mine / cached for mine, cached in zip(numbers["seconds"], found["cached"]["seconds"], strict=True)]
@@ -174,13 +176,13 @@ def report(settings: argparse.Namespace, found: dict[str, dict[str, Any]], weigh
             "peak_gpu_mb": numbers["peak_gpu_mb"],
         }
     print(
-        f"{'':8}{'s a step':>10}{'range':>16}{'ratio':>8}{'range':>14}{'with fill':>11}{'counted':>9}{'reached':>9}"
+        f"{'':10}{'s a step':>10}{'range':>16}{'ratio':>8}{'range':>14}{'with fill':>11}{'counted':>9}{'reached':>9}"
         f"{'peak MB':>9}"
     )
     for name, row in rows.items():
         spread, ratios = f"{row['least']:.3f}-{row['most']:.3f}", f"{row['ratio_low']:.2f}-{row['ratio_high']:.2f}"
         print(
-            f"{name:8}{row['seconds']:10.3f}{spread:>16}{row['ratio']:8.2f}{ratios:>14}{row['ratio_with_fill']:11.2f}"
+            f"{name:10}{row['seconds']:10.3f}{spread:>16}{row['ratio']:8.2f}{ratios:>14}{row['ratio_with_fill']:11.2f}"
             f"{row['counted']:9.2f}{row['of_counted']:9.0%}{row['peak_gpu_mb'] or row['peak_mb']:9.0f}"
         )
     print(f"the fill took {found['cached']['fill_seconds']:.1f} s; n = {settings.steps} steps of each")

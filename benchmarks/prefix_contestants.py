@@ -32,12 +32,13 @@ HYPERFIT: dict[str, tuple[Method, CacheMode]] = {
     "full": ("full", "off"),
     "off": ("late-lora", "off"),
     "cached": ("late-lora", "required"),
+    "late-full": ("late-full", "required"),
 }
 """What hyperfit train is told. A method more is a line here and one in prefix_counts.py."""
 CONTESTANTS = ("all", "late", "trl", *HYPERFIT)
 COMPARED = ("late", "off", "cached")
 """Those that train the same adapter in the same order."""
-LENGTH, LATE = 256, 5
+LENGTH = 256
 
 
 class Worker:
@@ -77,8 +78,8 @@ class Worker:
             method=method,
             batch_size=self.settings.batch_size,
             rank=self.settings.rank,
-            late_blocks=LATE,
-            lr=None if method == "full" else 1e-3,
+            late_blocks=self.settings.late_blocks,
+            lr=1e-3 if "lora" in method else None,
             device=self.settings.device,
             precision=self.settings.precision,
         )
@@ -108,7 +109,7 @@ class Worker:
         checked = self.checked("off")
         model = load_model(checked.recipe.model, device=checked.device, dtype=self.dtype)
         if self.name == "late":
-            config = late_stage_lora_config(model, LATE, rank=checked.recipe.rank)
+            config = late_stage_lora_config(model, self.settings.late_blocks, rank=checked.recipe.rank)
         else:
             config = lora_config(
                 model, range(len(blocks_of(model))), rank=checked.recipe.rank, alpha=None, target_modules=()
@@ -157,7 +158,7 @@ class Worker:
             ),
             train_dataset=Dataset.from_list([{"input_ids": row} for row in checked.corpus.train.tolist()]),
             processing_class=checked.tokenizer,
-            peft_config=late_stage_lora_config(model, LATE, rank=checked.recipe.rank),
+            peft_config=late_stage_lora_config(model, self.settings.late_blocks, rank=checked.recipe.rank),
             callbacks=[Turns()],
         )
         trainer.train()

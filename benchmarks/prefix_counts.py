@@ -3,14 +3,14 @@
 from typing import Any
 
 import torch
-from prefix_contestants import LATE, LENGTH
+from prefix_contestants import LENGTH
 from torch import nn
 from transformers import AutoModelForCausalLM
 
 from hyperfit.models.families import blocks_of
 
 
-def counted(config: Any, rank: int) -> dict[str, float]:
+def counted(config: Any, rank: int, late: int) -> dict[str, float]:
     """Multiplications of each contestant's step over those of "cached", from the shapes alone.
 
     A token costs a pass through a matrix of p weights p multiplications forward and p backward for the gradient of its
@@ -26,7 +26,7 @@ def counted(config: Any, rank: int) -> dict[str, float]:
     adapter = sum(rank * (m.in_features + m.out_features) for m in linear)
     heads = config.num_attention_heads * getattr(config, "head_dim", config.hidden_size // config.num_attention_heads)
     attention, head = 2 * LENGTH * heads, config.vocab_size * config.hidden_size
-    depth, late = len(blocks_of(model)), min(LATE, len(blocks_of(model)))
+    depth = len(blocks_of(model))
     plain, adapted = frozen + attention, frozen + attention + adapter
     backward = frozen + 2 * attention + 2 * adapter
     cached = late * (adapted + backward) + 2 * head
@@ -38,5 +38,6 @@ def counted(config: Any, rank: int) -> dict[str, float]:
         "full": depth * 3 * plain + 3 * head,
         "off": (depth - late) * plain + cached,
         "cached": cached,
+        "late-full": late * 3 * plain + 2 * head,
     }
     return {name: value / cached for name, value in counts.items()}

@@ -69,7 +69,7 @@ def parse() -> argparse.Namespace:
 def command(settings: argparse.Namespace, folder: Path, run: str, *flags: str) -> list[str]:
     """Arguments to python of a training run."""
     return [
-        *("-m", "hyperfit.cli", "train", str(folder / "model"), "--data", str(folder / "texts"), "--heldout", "0"),
+        *("-m", "hyperfit", "train", str(folder / "model"), "--data", str(folder / "texts"), "--heldout", "0"),
         *("--late-blocks", str(settings.late_blocks), "--rank", "8", "--batch-size", "1", "--epochs", "2"),
         *("--length", str(settings.length), "--precision", settings.precision, "--device", "cpu"),
         *("--cache-dir", str(folder / f"cache-{run}"), "--output", str(folder / run), *flags),

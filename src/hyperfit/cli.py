@@ -99,7 +99,3 @@ def main(arguments: list[str] | None = None) -> None:
             f"hyperfit: {error.filename or 'output'}: {error.strerror or error}; mend that and repeat", file=sys.stderr
         )
         raise SystemExit(2) from None
-
-
-if __name__ == "__main__":
-    main()

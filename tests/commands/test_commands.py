@@ -69,7 +69,7 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 def help_of(*command: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "hyperfit.cli", *command, "--help"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "hyperfit", *command, "--help"], capture_output=True, text=True, check=True
     )
     return done.stdout
 
