@@ -26,6 +26,8 @@ from hyperfit.runs.result import check_base
 class CheckedEvaluation:
     """What a checked evaluation comes to on this machine."""
 
+    settings: EvaluationSettings
+    """With the decodings named."""
     device: torch.device
     precision: Precision
     """bf16 or fp32"""
@@ -45,6 +47,7 @@ def check_evaluation(run: RunDir, settings: EvaluationSettings) -> CheckedEvalua
         run.result  # noqa: B018  # raises if there is none
     with collecting(problems):
         device = pick_device(settings.device)
+        settings = settings.on(device.type)
     with collecting(problems):
         limit = positions_of(load_config(run.recipe.model))
         if limit and settings.total > limit:
@@ -71,7 +74,7 @@ def check_evaluation(run: RunDir, settings: EvaluationSettings) -> CheckedEvalua
     if problems or texts is None or tokenizer is None:
         raise UserError(*problems)
     precision = pick_precision(settings.precision, device, evaluating=True)
-    return CheckedEvaluation(device, precision, tokenizer, texts, training, blocker)
+    return CheckedEvaluation(settings, device, precision, tokenizer, texts, training, blocker)
 
 
 def blockers(

@@ -1,6 +1,6 @@
 """How a run is evaluated."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hyperfit.errors import UserError
 from hyperfit.generation.decodings import Decoding, decoding_problems, parse_decoding
@@ -9,6 +9,11 @@ from hyperfit.recipes.recipe import Precision
 
 BLOCKED = Decoding("greedy")
 """What is also written with citations blocked, unless something else is asked for: the paper's case."""
+
+DECODINGS = ("greedy", "nucleus", "repetition-penalty")
+"""How both models decode if nothing is named: what hyperfitting is for, and what one would otherwise do."""
+MORE_DECODINGS = ("no-repeat-ngram", "min-p")
+"""What else where a GPU writes them; on a CPU each takes both models some minutes more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +29,10 @@ class EvaluationSettings:
     """Tokens of a context."""
     total: int = 256
     """Tokens of context and continuation together; the papers use 128 and 256."""
-    decodings: tuple[str, ...] = ("greedy", "nucleus")
+    decodings: tuple[str, ...] = ()
     """How both models decode: greedy, nucleus, top-k, min-p, typical, eta, contrastive, beam, repetition-penalty,
-    no-repeat-ngram; with other values as in nucleus:top_p=0.95,temperature=1."""
+    no-repeat-ngram; with other values as in nucleus:top_p=0.95,temperature=1. Empty: greedy, nucleus and
+    repetition-penalty; on a GPU no-repeat-ngram and min-p, too."""
     blocked: tuple[str, ...] | None = None
     """Those of the decodings that the hyperfitted model writes with once more, citations of its training data blocked;
     none after the flag: none. None: greedy, if it is among them."""
@@ -63,16 +69,22 @@ class EvaluationSettings:
         if self.total <= self.context:
             problems.append(f"--total {self.total}: give more than the --context of {self.context}")
         problems += decoding_problems(self.decodings, "--decodings")
-        if not self.decodings:
-            problems.append("--decodings: give at least one")
-        if not (wrong := decoding_problems(self.blocked or (), "--blocked")) and not problems:
+        if not (wrong := decoding_problems(self.blocked or (), "--blocked")) and not problems and self.decodings:
             strange = [str(decoding) for decoding in self.decodings_blocked if decoding not in self.decodings_parsed]
             wrong = [f"--blocked {name}: is not among --decodings; name it there too" for name in strange]
         problems += wrong
-        if not problems and not self.decodings_blocked:
+        if not problems and self.decodings and not self.decodings_blocked:
             problems += useless_citation_flags(self, "--blocked")
         if problems:
             raise UserError(*problems)
+
+    def on(self, device: str) -> "EvaluationSettings":
+        """These settings with the decodings named that a device of this type (cpu, cuda, ...) is given by default.
+
+        Raises UserError for what is wrong with ``blocked`` beside them.
+        """
+        more = () if device == "cpu" else MORE_DECODINGS
+        return replace(self, decodings=self.decodings or (*DECODINGS, *more))
 
     @property
     def decodings_parsed(self) -> tuple[Decoding, ...]:
