@@ -12,9 +12,9 @@ from hyperfit.recipes.recipe import Recipe
 if TYPE_CHECKING:
     from hyperfit.evaluation.evaluate import evaluate
     from hyperfit.generation.citations.blocking import CitationBlocker
-    from hyperfit.generation.generate import continue_contexts
+    from hyperfit.generation.continuations import continue_contexts
+    from hyperfit.generation.generate import generate
     from hyperfit.generation.processors.sampling import SeededSampling
-    from hyperfit.generation.prompts import generate
     from hyperfit.mechanism.bias.static_bias import StaticBias
     from hyperfit.mechanism.pair.inputs import model_pair
     from hyperfit.mechanism.temperature.temperature import EntropyMatchedTemperature
@@ -65,10 +65,10 @@ _LAZY = {
     "SeededSampling": "hyperfit.generation.processors.sampling",
     "StaticBias": "hyperfit.mechanism.bias.static_bias",
     "cache_prefix": "hyperfit.prefix.cache",
-    "continue_contexts": "hyperfit.generation.generate",
+    "continue_contexts": "hyperfit.generation.continuations",
     "evaluate": "hyperfit.evaluation.evaluate",
     "explain": "hyperfit.studies.explain",
-    "generate": "hyperfit.generation.prompts",
+    "generate": "hyperfit.generation.generate",
     "late_stage_lora_config": "hyperfit.models.adapt",
     "load_any": "hyperfit.runs.result",
     "model_pair": "hyperfit.mechanism.pair.inputs",

@@ -12,46 +12,30 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM
 
-from hyperfit.cli import main
 from hyperfit.errors import UserError
 from hyperfit.evaluation.checks import CheckedEvaluation, check_evaluation
 from hyperfit.evaluation.conditions import Condition, conditions_of
 from hyperfit.evaluation.evaluate import Observed, comparisons, evaluate, observe
 from hyperfit.evaluation.external import ExternalTexts, evaluate_texts
 from hyperfit.evaluation.settings import EvaluationSettings
-from hyperfit.generation.citations.blocking import CitationBlocker
 from hyperfit.generation.citations.index import CitationIndex
-from hyperfit.generation.citations.of_run import run_citations, trained_on
+from hyperfit.generation.citations.of_run import run_citations
+from hyperfit.generation.continuations import continue_contexts
 from hyperfit.generation.decodings import Decoding, parse_decoding
-from hyperfit.generation.generate import continuation_text, continue_contexts
-from hyperfit.generation.prompts import generate
 from hyperfit.generation.settings import GenerationSettings
 from hyperfit.metrics.by_model.coherence import coherence
 from hyperfit.metrics.by_model.mauve import mauve
 from hyperfit.metrics.estimate import paired_share_difference
 from hyperfit.models.families import inner_model
-from hyperfit.models.loading import load_tokenizer
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import load_any
 from hyperfit.training.loop import train
-from small_runs import recipe_for
+from small_runs import recipe_for, write_texts
 from tiny_models import random_ids, save_tiny
 
 K = 5
 CONTEXT, TOTAL = 16, 56
 TEXTS = 6
-SPOKEN = (
-    "the horse went to the river and the river went to the town and nobody in the town saw the horse again ".split()
-)
-
-
-def write_texts(path: Path, count: int, first: int, words: int = 40) -> Path:
-    rows = [
-        {"text": f"{number} " + " ".join(SPOKEN[(number * 5 + k) % len(SPOKEN)] for k in range(words))}
-        for number in range(first, first + count)
-    ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -210,50 +194,6 @@ def test_a_folder_that_cannot_be_written_in(adapted: RunDir, monkeypatch: pytest
     training = random_ids(4, 30).tolist()
     assert run_citations(adapted, K, lambda: training).followers_of(training[0][:K]) == [training[0][K]]
     assert not list(adapted.path.glob("citations-*"))
-
-
-# Generate
-
-
-def test_generate_blocks_citations_of_a_run(
-    adapted: RunDir, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    prompts = ["the horse went", "nobody in the town saw", "and the river"]
-    model, tokenizer = load_any(str(adapted.path), device=torch.device("cpu")), load_tokenizer(adapted.recipe.model)
-    contexts = [tokenizer(prompt)["input_ids"] for prompt in prompts]
-    training = trained_on(adapted, tokenizer)
-    blocker = CitationBlocker(training, K, pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id)
-    texts = continue_contexts(model, tokenizer, contexts, new_tokens=30, stop_at_end=True, processors=[blocker])
-    expected = [
-        continuation_text(tokenizer, context, text, skip_special=True)
-        for context, text in zip(contexts, texts, strict=True)
-    ]
-    assert blocker.counts().changed
-
-    flags = ["--prompt", *prompts, "--new-tokens", "30", "--block-citations", "--json"]
-    main(["generate", str(adapted.path), *flags])
-    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [row["continuation"] for row in rows] == expected
-    assert {row["citation_tokens"] for row in rows} == {K}
-
-    monkeypatch.setattr(CitationIndex, "build", None)  # the index has been kept: the texts are not needed again
-    main(["generate", str(adapted.path), *flags, "--citation-generated-only", "--citation-whole-words"])
-    again = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert all(row["citation_whole_words"] and row["citation_generated_only"] for row in again)
-    free = generate(GenerationSettings(model=str(adapted.path), prompt=tuple(prompts), new_tokens=30))
-    assert "citation_tokens" not in free[0]
-    assert [row["continuation"] for row in free] != expected
-
-
-def test_generate_says_every_problem_with_blocking(folder: Path) -> None:
-    settings = GenerationSettings(
-        model=str(folder / "model"), prompt=("a",), block_citations=True, new_tokens=9999, device="cuda:99"
-    )
-    with pytest.raises(UserError) as error:
-        generate(settings)
-    said = "\n".join(error.value.problems)
-    for part in ("--block-citations: ", "the folder of a run", "--new-tokens 9999", "--device cuda:99"):
-        assert part in said
 
 
 # Models

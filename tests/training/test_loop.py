@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from conftest import tiny_bpe
 from hyperfit.data.corpus import build_corpus
 from hyperfit.errors import UserError
-from hyperfit.generation.generate import continue_contexts
+from hyperfit.generation.continuations import continue_contexts
 from hyperfit.metrics.copying.memorisation import longest_overlaps
 from hyperfit.metrics.copying.training_index import TrainingIndex
 from hyperfit.metrics.text.words import lexicon_of, word_shares

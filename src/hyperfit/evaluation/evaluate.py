@@ -15,7 +15,7 @@ from hyperfit.evaluation.checks import CheckedEvaluation, check_evaluation
 from hyperfit.evaluation.conditions import HUMAN, Condition, conditions_of, save_samples
 from hyperfit.evaluation.settings import EvaluationSettings
 from hyperfit.generation.citations.blocking import BlockCounts
-from hyperfit.generation.generate import ONE_AT_A_TIME, SEARCHES, continue_contexts
+from hyperfit.generation.continuations import ONE_AT_A_TIME, SEARCHES, continue_contexts
 from hyperfit.metrics.copying.training_index import TrainingIndex
 from hyperfit.metrics.estimate import Estimate, estimate, paired_difference, paired_share_difference
 from hyperfit.metrics.predictions.agreement import predict_both, top1_agreement

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from hyperfit.generation.generate import continue_contexts
+from hyperfit.generation.continuations import continue_contexts
 from hyperfit.mechanism.pair.continuations import Continuing, Texts, diversity_by_text, words_after
 from hyperfit.mechanism.pair.predictions import Model, alone, predictions
 from hyperfit.mechanism.temperature.temperature import entropy_and_slope
