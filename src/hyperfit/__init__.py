@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hyperfit.runs.directory import RunDir
     from hyperfit.runs.result import load_any
     from hyperfit.studies.explain import explain
-    from hyperfit.training.loop import train
+    from hyperfit.training.train import train
 
 __version__ = "0.1.0"
 
@@ -72,7 +72,7 @@ _LAZY = {
     "late_stage_lora_config": "hyperfit.models.adapt",
     "load_any": "hyperfit.runs.result",
     "model_pair": "hyperfit.mechanism.pair.inputs",
-    "train": "hyperfit.training.loop",
+    "train": "hyperfit.training.train",
     "write_mechanism_page": "hyperfit.report.pages.mechanism",
     "write_report": "hyperfit.report.pages.run",
 }

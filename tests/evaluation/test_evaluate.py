@@ -29,7 +29,7 @@ from hyperfit.metrics.estimate import paired_share_difference
 from hyperfit.models.families import inner_model
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import load_any
-from hyperfit.training.loop import train
+from hyperfit.training.train import train
 from small_runs import recipe_for, write_texts
 from tiny_models import random_ids, save_tiny
 

@@ -17,7 +17,7 @@ from hyperfit.generation.settings import GenerationSettings
 from hyperfit.models.loading import load_tokenizer
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import load_any
-from hyperfit.training.loop import train
+from hyperfit.training.train import train
 from small_runs import recipe_for, write_texts
 from tiny_models import save_tiny
 

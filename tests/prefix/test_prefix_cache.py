@@ -22,7 +22,7 @@ from hyperfit.prefix.bypass import obstacle
 from hyperfit.prefix.cache import PrefixCache, cache_prefix
 from hyperfit.prefix.sizes import readable
 from hyperfit.recipes.recipe import Recipe
-from hyperfit.training.loop import train
+from hyperfit.training.train import train
 from small_runs import assert_same, events, recipe_for, weights
 from tiny_models import cast, random_ids, save_tiny, tiny_model
 

@@ -37,7 +37,7 @@ from hyperfit.studies.grid import Trained
 from hyperfit.studies.placement.design import Design, PlacementTrial
 from hyperfit.studies.placement.measure import Placement, measured, placement
 from hyperfit.studies.placement.train import train_trials
-from hyperfit.training.loop import train
+from hyperfit.training.train import train
 from small_runs import assert_same, quiet, recipe_for
 from tiny_models import BLOCKS, WIDTH, save_tiny
 
