@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hyperfit.mechanism.pair.inputs import model_pair
     from hyperfit.mechanism.temperature.temperature import EntropyMatchedTemperature
     from hyperfit.models.adapt import late_stage_lora_config
-    from hyperfit.prefix.cache import cache_prefix
+    from hyperfit.prefix.cache_prefix import cache_prefix
     from hyperfit.report.pages.mechanism import write_mechanism_page
     from hyperfit.report.pages.run import write_report
     from hyperfit.runs.directory import RunDir
@@ -64,7 +64,7 @@ _LAZY = {
     "RunDir": "hyperfit.runs.directory",
     "SeededSampling": "hyperfit.generation.processors.sampling",
     "StaticBias": "hyperfit.mechanism.bias.static_bias",
-    "cache_prefix": "hyperfit.prefix.cache",
+    "cache_prefix": "hyperfit.prefix.cache_prefix",
     "continue_contexts": "hyperfit.generation.continuations",
     "evaluate": "hyperfit.evaluation.evaluate",
     "explain": "hyperfit.studies.explain",

@@ -15,7 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-import hyperfit.prefix.cache as cache
+import hyperfit.prefix.plan as prefix_plan
 import hyperfit.studies.grid as grid
 import hyperfit.training.loop as training
 from hyperfit.errors import UserError
@@ -181,7 +181,7 @@ def clock_of_work() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training.Loop, "update", update)
         patch.setattr(training, "time", SimpleNamespace(monotonic=lambda: now))
-        patch.setattr(cache, "time", SimpleNamespace(monotonic=lambda: 0.0))
+        patch.setattr(prefix_plan, "time", SimpleNamespace(monotonic=lambda: 0.0))
         yield
 
 
