@@ -25,8 +25,8 @@ from machine import describe_machine
 from transformers import GenerationConfig
 
 from hyperfit.data.sources import read_documents
+from hyperfit.generation.continuations import continue_contexts, left_pad
 from hyperfit.generation.decodings import DECODINGS
-from hyperfit.generation.generate import continue_contexts, left_pad
 from hyperfit.models.devices import pick_device
 from hyperfit.models.loading import load_model, load_tokenizer
 

@@ -22,10 +22,11 @@ from hyperfit.models.loading import load_model
 from hyperfit.recipes.recipe import CacheMode, Method, Recipe
 from hyperfit.runs.directory import RunDir
 from hyperfit.training.checks import CheckedRecipe, check
-from hyperfit.training.loop import Loop, adam, epoch_order
+from hyperfit.training.loop import Loop, epoch_order
 from hyperfit.training.loss import SequenceLoss
 from hyperfit.training.setup import set_up
 from hyperfit.training.state import State
+from hyperfit.training.train import adam
 
 HYPERFIT: dict[str, tuple[Method, CacheMode]] = {
     "lora": ("lora", "off"),

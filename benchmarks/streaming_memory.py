@@ -40,7 +40,7 @@ def main() -> None:
         bytes_of_weights = sum(file.stat().st_size for file in (folder / "model").glob("*.safetensors"))
         print(f"model: {settings.blocks} blocks of width {settings.width}, {bytes_of_weights / 1e9:.2f} GB", flush=True)
         found = {
-            "import of hyperfit.training": measured(["-c", "import hyperfit.training.loop"]),
+            "import of hyperfit.training": measured(["-c", "import hyperfit.training.train"]),
             "hyperfit train --streaming": measured(command(settings, folder, "streamed", "--streaming")),
         }
         if not settings.streaming_only:

@@ -8,6 +8,20 @@ from safetensors.torch import load_file
 
 from hyperfit.recipes.recipe import Recipe
 
+SPOKEN = (
+    "the horse went to the river and the river went to the town and nobody in the town saw the horse again ".split()
+)
+
+
+def write_texts(path: Path, count: int, first: int, words: int = 40) -> Path:
+    """Texts that share their words, as lines of JSON, the first named by the number ``first``."""
+    rows = [
+        {"text": f"{number} " + " ".join(SPOKEN[(number * 5 + k) % len(SPOKEN)] for k in range(words))}
+        for number in range(first, first + count)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
 
 def recipe_for(world: tuple[str, str], **changes: object) -> Recipe:
     settings: dict[str, object] = {

@@ -12,20 +12,20 @@ from hyperfit.recipes.recipe import Recipe
 if TYPE_CHECKING:
     from hyperfit.evaluation.evaluate import evaluate
     from hyperfit.generation.citations.blocking import CitationBlocker
-    from hyperfit.generation.generate import continue_contexts
+    from hyperfit.generation.continuations import continue_contexts
+    from hyperfit.generation.generate import generate
     from hyperfit.generation.processors.sampling import SeededSampling
-    from hyperfit.generation.prompts import generate
     from hyperfit.mechanism.bias.static_bias import StaticBias
     from hyperfit.mechanism.pair.inputs import model_pair
     from hyperfit.mechanism.temperature.temperature import EntropyMatchedTemperature
     from hyperfit.models.adapt import late_stage_lora_config
-    from hyperfit.prefix.cache import cache_prefix
+    from hyperfit.prefix.cache_prefix import cache_prefix
     from hyperfit.report.pages.mechanism import write_mechanism_page
     from hyperfit.report.pages.run import write_report
     from hyperfit.runs.directory import RunDir
     from hyperfit.runs.result import load_any
     from hyperfit.studies.explain import explain
-    from hyperfit.training.loop import train
+    from hyperfit.training.train import train
 
 __version__ = "0.1.0"
 
@@ -64,15 +64,15 @@ _LAZY = {
     "RunDir": "hyperfit.runs.directory",
     "SeededSampling": "hyperfit.generation.processors.sampling",
     "StaticBias": "hyperfit.mechanism.bias.static_bias",
-    "cache_prefix": "hyperfit.prefix.cache",
-    "continue_contexts": "hyperfit.generation.generate",
+    "cache_prefix": "hyperfit.prefix.cache_prefix",
+    "continue_contexts": "hyperfit.generation.continuations",
     "evaluate": "hyperfit.evaluation.evaluate",
     "explain": "hyperfit.studies.explain",
-    "generate": "hyperfit.generation.prompts",
+    "generate": "hyperfit.generation.generate",
     "late_stage_lora_config": "hyperfit.models.adapt",
     "load_any": "hyperfit.runs.result",
     "model_pair": "hyperfit.mechanism.pair.inputs",
-    "train": "hyperfit.training.loop",
+    "train": "hyperfit.training.train",
     "write_mechanism_page": "hyperfit.report.pages.mechanism",
     "write_report": "hyperfit.report.pages.run",
 }

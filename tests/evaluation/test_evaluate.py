@@ -1,70 +1,35 @@
 """An evaluation from the run's folder to evaluation.json: what each number is, worked out once more from the texts."""
 
 import json
-import math
-import shutil
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import LlamaForCausalLM
 
-from hyperfit.cli import main
 from hyperfit.errors import UserError
-from hyperfit.evaluation.checks import CheckedEvaluation, check_evaluation
 from hyperfit.evaluation.conditions import Condition, conditions_of
-from hyperfit.evaluation.evaluate import Observed, comparisons, evaluate, observe
+from hyperfit.evaluation.evaluate import comparisons, evaluate
 from hyperfit.evaluation.external import ExternalTexts, evaluate_texts
 from hyperfit.evaluation.settings import EvaluationSettings
-from hyperfit.generation.citations.blocking import CitationBlocker
 from hyperfit.generation.citations.index import CitationIndex
-from hyperfit.generation.citations.of_run import run_citations, trained_on
-from hyperfit.generation.decodings import Decoding, parse_decoding
-from hyperfit.generation.generate import continuation_text, continue_contexts
-from hyperfit.generation.prompts import generate
+from hyperfit.generation.citations.of_run import run_citations
+from hyperfit.generation.decodings import Decoding
 from hyperfit.generation.settings import GenerationSettings
 from hyperfit.metrics.by_model.coherence import coherence
 from hyperfit.metrics.by_model.mauve import mauve
 from hyperfit.metrics.estimate import paired_share_difference
-from hyperfit.models.families import inner_model
-from hyperfit.models.loading import load_tokenizer
 from hyperfit.runs.directory import RunDir
-from hyperfit.runs.result import load_any
-from hyperfit.training.loop import train
-from small_runs import recipe_for
+from small_evaluations import TEXTS, copied, runs_to_evaluate, settings_for
 from tiny_models import random_ids, save_tiny
 
 K = 5
-CONTEXT, TOTAL = 16, 56
-TEXTS = 6
-SPOKEN = (
-    "the horse went to the river and the river went to the town and nobody in the town saw the horse again ".split()
-)
-
-
-def write_texts(path: Path, count: int, first: int, words: int = 40) -> Path:
-    rows = [
-        {"text": f"{number} " + " ".join(SPOKEN[(number * 5 + k) % len(SPOKEN)] for k in range(words))}
-        for number in range(first, first + count)
-    ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model, texts, other texts to continue, and two short runs: an adapter, and a model trained whole."""
-    folder = tmp_path_factory.mktemp("evaluation")
-    model = save_tiny(folder / "model", max_position_embeddings=512)
-    data = write_texts(folder / "texts.jsonl", 20, 0)
-    write_texts(folder / "others.jsonl", 24, 100)
-    for method, rate in (("late-lora", 2e-2), ("full", 2e-3)):
-        recipe = recipe_for((str(model), str(data)), method=method, lr=rate, length=48, epochs=6)
-        train(recipe, folder / method)
-    return folder
+    return runs_to_evaluate(tmp_path_factory.mktemp("evaluation"))
 
 
 @pytest.fixture(scope="module", params=["late-lora", "full"])
@@ -75,101 +40,10 @@ def run(folder: Path, request: pytest.FixtureRequest) -> RunDir:
 @pytest.fixture
 def adapted(folder: Path, tmp_path: Path) -> RunDir:
     """A copy of the run with an adapter, to do with as one likes."""
-    shutil.copytree(
-        folder / "late-lora", tmp_path / "run", ignore=shutil.ignore_patterns("citations-*", "evaluation.json")
-    )
-    return RunDir.open(tmp_path / "run")
-
-
-def settings_for(run: RunDir, **changes: Any) -> EvaluationSettings:
-    given = {
-        "contexts": (str(run.path.parent / "others.jsonl"),),
-        "most_contexts": TEXTS,
-        "context": CONTEXT,
-        "total": TOTAL,
-        "decodings": ("greedy",),
-        "device": "cpu",
-    }
-    return EvaluationSettings(**{**given, **changes})
-
-
-def observed_in(run: RunDir, **changes: Any) -> tuple[CheckedEvaluation, Observed]:
-    settings = settings_for(run, **changes)
-    place = check_evaluation(run, settings)
-    return place, observe(run, place, settings, conditions_of(settings))
-
-
-def followers_in(training: list[list[int]]) -> dict[tuple[int, ...], set[int]]:
-    """What follows every K tokens, the slow way."""
-    found: dict[tuple[int, ...], set[int]] = {}
-    for row in training:
-        for at in range(K, len(row)):
-            found.setdefault(tuple(row[at - K : at]), set()).add(row[at])
-    return found
-
-
-def cited(text: list[int], training: list[list[int]], first: int) -> list[int]:
-    """The places from ``first`` on whose token goes on with a citation."""
-    followers = followers_in(training)
-    return [at for at in range(first, len(text)) if text[at] in followers.get(tuple(text[at - K : at]), set())]
+    return copied(folder / "late-lora", tmp_path / "run")
 
 
 # Citations
-
-
-def test_blocked_texts_hold_no_citation_and_unblocked_ones_do(run: RunDir) -> None:
-    place, observed = observed_in(run)
-    free, blocked = (observed.texts[f"hyperfitted/greedy{kind}"] for kind in ("", "+blocked"))
-    whole = [
-        [[*context, *text] for context, text in zip(place.texts.contexts, rows, strict=True)]
-        for rows in (free, blocked)
-    ]
-    assert any(cited(text, place.training, CONTEXT) for text in whole[0]), "else the test shows nothing"
-    assert not any(cited(text, place.training, CONTEXT) for text in whole[1])
-
-
-def test_generated_only_lets_citations_begin_in_the_context(run: RunDir) -> None:
-    place, observed = observed_in(run, citation_generated_only=True)
-    for text in observed.texts["hyperfitted/greedy+blocked"]:
-        assert not cited(text, place.training, K)
-    at_first = observed.texts["hyperfitted/greedy+blocked"]
-    assert [text[:K] for text in at_first] == [text[:K] for text in observed.texts["hyperfitted/greedy"]]
-
-
-def test_whole_words_break_citations_off_where_a_word_begins(run: RunDir) -> None:
-    place, observed = observed_in(run, citation_whole_words=True)
-    inside = 0
-    for context, text in zip(place.texts.contexts, observed.texts["hyperfitted/greedy+blocked"], strict=True):
-        whole = [*context, *text]
-        for at in cited(whole, place.training, CONTEXT):
-            letter = place.tokenizer.decode(whole[at : at + 1])
-            assert not letter.isspace()
-            inside += 1
-    assert inside or run.result.name == "adapter", "else the test shows nothing: words were finished"
-
-
-def test_how_often_blocking_acted(run: RunDir) -> None:
-    """Both shares once more from the texts: each step's followers, and the model's own choice there."""
-    place, observed = observed_in(run)
-    model = load_any(str(run.path), device=place.device)
-    followers = followers_in(place.training)
-    blocked = changed = steps = 0
-    for context, text in zip(place.texts.contexts, observed.texts["hyperfitted/greedy+blocked"], strict=True):
-        whole = [*context, *text]
-        with torch.no_grad():
-            logits = model(input_ids=torch.tensor([whole])).logits[0]
-        logits[:, place.tokenizer.eos_token_id] = -torch.inf
-        for at in range(CONTEXT, len(whole)):
-            forbidden = followers.get(tuple(whole[at - K : at]), set())
-            steps, blocked = steps + 1, blocked + bool(forbidden)
-            changed += int(logits[at - 1].argmax()) in forbidden
-    counts = observed.blocks["hyperfitted/greedy+blocked"]
-    assert (counts.steps, counts.blocked, counts.changed) == (steps, blocked, changed)
-    found = evaluate(run, settings_for(run))["conditions"]
-    assert found["hyperfitted/greedy+blocked"]["blocked_steps"]["value"] == blocked / steps > 0
-    assert found["hyperfitted/greedy+blocked"]["changed_choices"]["value"] == changed / steps > 0
-    assert found["hyperfitted/greedy+blocked"]["changed_choices"]["n"] == steps == TEXTS * (TOTAL - CONTEXT)
-    assert "blocked_steps" not in found["hyperfitted/greedy"]
 
 
 def test_the_index_is_built_once_and_again_if_damaged(
@@ -212,179 +86,7 @@ def test_a_folder_that_cannot_be_written_in(adapted: RunDir, monkeypatch: pytest
     assert not list(adapted.path.glob("citations-*"))
 
 
-# Generate
-
-
-def test_generate_blocks_citations_of_a_run(
-    adapted: RunDir, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    prompts = ["the horse went", "nobody in the town saw", "and the river"]
-    model, tokenizer = load_any(str(adapted.path), device=torch.device("cpu")), load_tokenizer(adapted.recipe.model)
-    contexts = [tokenizer(prompt)["input_ids"] for prompt in prompts]
-    training = trained_on(adapted, tokenizer)
-    blocker = CitationBlocker(training, K, pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id)
-    texts = continue_contexts(model, tokenizer, contexts, new_tokens=30, stop_at_end=True, processors=[blocker])
-    expected = [
-        continuation_text(tokenizer, context, text, skip_special=True)
-        for context, text in zip(contexts, texts, strict=True)
-    ]
-    assert blocker.counts().changed
-
-    flags = ["--prompt", *prompts, "--new-tokens", "30", "--block-citations", "--json"]
-    main(["generate", str(adapted.path), *flags])
-    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [row["continuation"] for row in rows] == expected
-    assert {row["citation_tokens"] for row in rows} == {K}
-
-    monkeypatch.setattr(CitationIndex, "build", None)  # the index has been kept: the texts are not needed again
-    main(["generate", str(adapted.path), *flags, "--citation-generated-only", "--citation-whole-words"])
-    again = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert all(row["citation_whole_words"] and row["citation_generated_only"] for row in again)
-    free = generate(GenerationSettings(model=str(adapted.path), prompt=tuple(prompts), new_tokens=30))
-    assert "citation_tokens" not in free[0]
-    assert [row["continuation"] for row in free] != expected
-
-
-def test_generate_says_every_problem_with_blocking(folder: Path) -> None:
-    settings = GenerationSettings(
-        model=str(folder / "model"), prompt=("a",), block_citations=True, new_tokens=9999, device="cuda:99"
-    )
-    with pytest.raises(UserError) as error:
-        generate(settings)
-    said = "\n".join(error.value.problems)
-    for part in ("--block-citations: ", "the folder of a run", "--new-tokens 9999", "--device cuda:99"):
-        assert part in said
-
-
-# Models
-
-
-def test_the_base_is_the_model_that_the_run_began_with(run: RunDir) -> None:
-    """Under the adapter or loaded beside: it writes and predicts as the bare model does."""
-    place, observed = observed_in(run, decodings=("greedy", "nucleus"))
-    bare = load_any(run.recipe.model, device=place.device)
-    for decoding in ("greedy", "nucleus"):
-        alone = continue_contexts(
-            bare, place.tokenizer, place.texts.contexts, new_tokens=TOTAL - CONTEXT, decoding=decoding
-        )
-        assert observed.texts[f"base/{decoding}"] == alone
-        assert observed.texts[f"hyperfitted/{decoding}"] != alone
-
-
-def test_one_seed_chooses_contexts_and_another_draws(folder: Path) -> None:
-    run = RunDir.open(folder / "late-lora")
-    both = {"decodings": ("greedy", "nucleus"), "blocked": ()}
-    (place, first), (drawn_place, drawn), (other_place, _) = (
-        observed_in(run, **both, **seeds) for seeds in ({}, {"seed": 1}, {"context_seed": 1})
-    )
-    assert torch.equal(place.texts.ids, drawn_place.texts.ids)
-    for model in ("base", "hyperfitted"):
-        assert first.texts[f"{model}/greedy"] == drawn.texts[f"{model}/greedy"]
-        assert all(
-            one != again
-            for one, again in zip(first.texts[f"{model}/nucleus"], drawn.texts[f"{model}/nucleus"], strict=True)
-        )
-    contexts, others = ({tuple(row) for row in seen.texts.ids.tolist()} for seen in (place, other_place))
-    assert len(contexts) == len(others) == TEXTS
-    assert contexts != others
-
-
-def plain_sharpness(model: Any, texts: list[list[int]], first: int, until: int) -> dict[str, float]:
-    """Perplexity, entropy and top-1 mass of tokens first .. until, text by text."""
-    rows = []
-    for text in texts:
-        with torch.no_grad():
-            p = inner_model(model)(input_ids=torch.tensor([text])).logits[0].double().softmax(-1)
-        loss = [-math.log(p[at - 1, text[at]]) for at in range(first, until)]
-        entropy = [-(p[at - 1] * p[at - 1].log()).sum().item() for at in range(first, until)]
-        mass = [p[at - 1].max().item() for at in range(first, until)]
-        rows.append([sum(values) / len(values) for values in (loss, entropy, mass)])
-    loss_mean, entropy_mean, mass_mean = (sum(column) / len(rows) for column in zip(*rows, strict=True))
-    return {"perplexity": math.exp(loss_mean), "entropy": entropy_mean, "top1_mass": mass_mean}
-
-
-def test_sharpness_of_human_texts_contexts_and_own_texts(run: RunDir) -> None:
-    """Of the searches too, whose steps are not all part of a text, and in several batches."""
-    searches = ["beam:num_beams=2", "contrastive"]
-    place, observed = observed_in(run, decodings=("greedy", *searches), batch_size=4)
-    human, models = place.texts.ids.tolist(), observed.models
-    for name, where in (("base", run.recipe.model), ("hyperfitted", str(run.path))):
-        model = load_any(where, device=place.device)
-        assert set(models[name]["own"]) == {str(parse_decoding(way)) for way in ("greedy", *searches)} | (
-            {"greedy+blocked"} if name == "hyperfitted" else set()
-        )
-        cases = [(models[name], human, CONTEXT, TOTAL), (models[name]["contexts"], human, 1, CONTEXT)]
-        for way, found in models[name]["own"].items():
-            pairs = zip(place.texts.contexts, observed.texts[f"{name}/{way}"], strict=True)
-            cases.append((found, [[*context, *text] for context, text in pairs], CONTEXT, TOTAL))
-        for found, texts, first, until in cases:
-            expected = plain_sharpness(model, texts, first, until)
-            assert {key: found[key]["value"] for key in expected} == pytest.approx(expected, rel=1e-4)
-            assert found["entropy"]["n"] == TEXTS
-
-
-def test_texts_of_a_batch_that_proved_too_large(folder: Path, adapted: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the failed attempt has computed is no part of how the model predicted its texts."""
-    settings = {"contexts": (str(folder / "others.jsonl"),), "blocked": ()}
-    _, expected = observed_in(adapted, **settings)
-    whole = LlamaForCausalLM.forward
-
-    @wraps(whole)
-    def small(self: LlamaForCausalLM, input_ids: torch.Tensor, **arguments: Any) -> Any:
-        if len(input_ids) > 2 and input_ids.shape[1] == 1:  # after the first step
-            raise torch.OutOfMemoryError
-        return whole(self, input_ids, **arguments)
-
-    monkeypatch.setattr(LlamaForCausalLM, "forward", small)
-    _, found = observed_in(adapted, **settings)
-    assert found.largest == {"base/greedy": 2, "hyperfitted/greedy": 2}
-    assert expected.largest == {"base/greedy": TEXTS, "hyperfitted/greedy": TEXTS}
-    assert found.texts == expected.texts
-    for name, measures in expected.models.items():
-        for key, value in measures["own"]["greedy"].items():
-            assert found.models[name]["own"]["greedy"][key]["value"] == pytest.approx(value["value"], rel=1e-5)
-
-
-def test_calibration_and_agreement_of_human_continuations(run: RunDir) -> None:
-    place, observed = observed_in(run)
-    chosen: dict[str, list[tuple[int, float, bool]]] = {}
-    expected: dict[str, list[torch.Tensor]] = {"base": [], "hyperfitted": []}
-    for name, where in (("base", run.recipe.model), ("hyperfitted", str(run.path))):
-        model = load_any(where, device=place.device)
-        chosen[name] = []
-        for text in place.texts.ids:
-            with torch.no_grad():
-                p = inner_model(model)(input_ids=text[None]).logits[0, CONTEXT - 1 : -1].double().softmax(-1)
-            expected[name].append(p)
-            best = p.max(-1)
-            chosen[name] += zip(
-                best.indices.tolist(), best.values.tolist(), (best.indices == text[CONTEXT:]).tolist(), strict=True
-            )
-        table = observed.models[name]["reliability"]
-        bins: list[list[tuple[float, bool]]] = [[] for _ in table["count"]]
-        for _, sure, right in chosen[name]:
-            bins[min(math.ceil(sure * len(bins)) - 1, len(bins) - 1)].append((sure, right))
-        assert table["count"] == [len(inside) for inside in bins]
-        assert len(table["edges"]) == len(bins) + 1
-        error = sum(abs(sum(right - sure for sure, right in inside)) for inside in bins) / len(chosen[name])
-        assert observed.models[name]["calibration_error"]["value"] == pytest.approx(error, abs=1e-5)
-        for inside, confidence, accuracy in zip(bins, table["confidence"], table["accuracy"], strict=True):
-            if inside:
-                assert confidence == pytest.approx(sum(sure for sure, _ in inside) / len(inside), abs=1e-5)
-                assert accuracy == sum(right for _, right in inside) / len(inside)
-            else:
-                assert confidence is accuracy is None
-    same = [one[0] == other[0] for one, other in zip(chosen["base"], chosen["hyperfitted"], strict=True)]
-    agreed = observed.agreement["top1_agreement"]["value"]
-    assert (
-        agreed
-        == pytest.approx(sum(same) / len(same))
-        == observed.models["hyperfitted"]["top1_agreement_with_base"]["value"]
-    )
-    p, q = (torch.cat(whole) for whole in expected.values())
-    for key, one, other in (("kl", p, q), ("reverse_kl", q, p)):
-        divergence = (one * (one.log() - other.log())).sum(-1).mean().item()
-        assert observed.agreement[key]["value"] == pytest.approx(divergence, rel=1e-4)
+# The whole command
 
 
 def test_an_adapter_that_does_nothing_is_the_base(adapted: RunDir) -> None:
@@ -400,9 +102,6 @@ def test_an_adapter_that_does_nothing_is_the_base(adapted: RunDir) -> None:
     (compared,) = results["comparisons"].values()
     assert all(found["value"] in (0, None) for found in compared.values())
     assert not list(adapted.path.glob("citations-*")), "nothing was blocked"
-
-
-# The whole command
 
 
 def test_differences_of_shares_are_not_those_of_means() -> None:
@@ -512,13 +211,10 @@ def test_too_few_texts_for_mauve_leave_it_undefined(folder: Path) -> None:
 def test_every_problem_is_said_before_anything_is_computed(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    shutil.copytree(
-        folder / "late-lora", tmp_path / "run", ignore=shutil.ignore_patterns("citations-*", "evaluation.json")
-    )
-    run = RunDir.open(tmp_path / "run")
+    run = copied(folder / "late-lora", tmp_path / "run")
     (run.path / "evaluation.json").unlink(missing_ok=True)
     monkeypatch.setitem(__import__("sys").modules, "mauve", None)
-    monkeypatch.setattr("hyperfit.evaluation.evaluate.load_any", None)
+    monkeypatch.setattr("hyperfit.evaluation.observe.load_any", None)
     small = str(save_tiny(tmp_path / "small", "gpt2"))
     wrong = settings_for(
         run,

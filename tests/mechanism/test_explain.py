@@ -27,7 +27,7 @@ from hyperfit.studies.explain import ALL_RUNNERS, explain
 from hyperfit.studies.placement.design import Design
 from hyperfit.studies.placement.measure import measured
 from hyperfit.studies.placement.study import design_of
-from hyperfit.training.loop import train
+from hyperfit.training.train import train
 from small_runs import recipe_for
 from tiny_models import save_tiny
 

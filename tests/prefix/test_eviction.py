@@ -20,7 +20,7 @@ from hyperfit.prefix.fill import open_or_fill
 from hyperfit.prefix.locks import lock_of, one_at_a_time
 from hyperfit.prefix.sizes import age_from, readable, size_from
 from hyperfit.prefix.store import ABOUT, STATES, Entry, entries, name_of
-from hyperfit.training.loop import train
+from hyperfit.training.train import train
 from small_runs import quiet, recipe_for
 
 KB = 1000

@@ -17,7 +17,8 @@ from hyperfit.models.devices import autocast
 from hyperfit.models.families import FAMILIES, IMAGE_FAMILIES, blocks_of, family_of, inner_model
 from hyperfit.models.loading import load_model
 from hyperfit.prefix.bypass import frozen_blocks
-from hyperfit.prefix.cache import PrefixCache, cache_prefix
+from hyperfit.prefix.cache import PrefixCache
+from hyperfit.prefix.cache_prefix import cache_prefix
 from hyperfit.prefix.stream import stream_prefix
 from hyperfit.recipes.recipe import Precision, Recipe
 from hyperfit.training.loss import SequenceLoss
@@ -281,7 +282,7 @@ def test_streaming_finds_what_a_whole_model_filled(tmp_path: Path) -> None:
 
 def test_streaming_never_holds_two_frozen_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whenever a block computes during the fill, no other block is in memory."""
-    import hyperfit.prefix.cache as module
+    import hyperfit.prefix.plan as module
 
     real, most = module.hidden_at, []
 
@@ -302,6 +303,20 @@ def test_a_streamed_model_says_that_it_cannot_read_other_texts(tmp_path: Path) -
     model, _ = stream(save_tiny(tmp_path / "model"), 2, tmp_path / "caches")
     with pytest.raises(UserError, match="--streaming: the frozen blocks are not in memory"):
         model(input_ids=random_ids(2, LENGTH, seed=99), use_cache=False)
+
+
+def test_streaming_refuses_weights_of_other_names(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    from hyperfit.errors import UserError
+    from hyperfit.prefix.stream import Shards
+
+    saved = save_tiny(tmp_path / "model")
+    weights = load_file(saved / "model.safetensors")
+    del weights["model.layers.0.mlp.up_proj.weight"]
+    save_file(weights, saved / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"--streaming: model.layers.0.mlp.up_proj.weight is not in the safetensors"):
+        Shards(str(saved), tiny_model())
 
 
 # --- the loss in pieces ---

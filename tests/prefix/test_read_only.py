@@ -20,7 +20,7 @@ from hyperfit.cli import main
 from hyperfit.errors import UserError
 from hyperfit.prefix.cache import PrefixCache
 from hyperfit.prefix.store import ABOUT, FOLDER, STATES, entries
-from hyperfit.training.loop import train
+from hyperfit.training.train import train
 from small_runs import assert_same, quiet, recipe_for
 
 Close = Callable[[Path], None]

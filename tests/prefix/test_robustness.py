@@ -16,7 +16,7 @@ from hyperfit.prefix.eviction import clear
 from hyperfit.prefix.fill import open_or_fill
 from hyperfit.prefix.sizes import readable
 from hyperfit.prefix.store import STATES, entries, name_of
-from hyperfit.training.loop import train
+from hyperfit.training.train import train
 from small_runs import assert_same, quiet, recipe_for
 
 KEY = {"number": 1}

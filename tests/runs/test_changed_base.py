@@ -17,7 +17,8 @@ from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import load_any
 from hyperfit.studies.grid import train_trial
-from hyperfit.training.loop import Loop, train
+from hyperfit.training.loop import Loop
+from hyperfit.training.train import train
 from small_runs import assert_same, quiet, recipe_for
 from tiny_models import save_tiny
 

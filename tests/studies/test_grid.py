@@ -15,7 +15,7 @@ from hyperfit.runs.directory import RunDir
 from hyperfit.studies.grid import ONLY_LOOKS, find_done, machine, train_trial, what_trains
 from hyperfit.studies.placement.design import Design
 from hyperfit.studies.placement.train import train_trials
-from hyperfit.training.loop import train
+from hyperfit.training.train import train
 from small_runs import assert_same, quiet, recipe_for
 from tiny_models import BLOCKS, WIDTH
 

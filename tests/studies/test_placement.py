@@ -15,7 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-import hyperfit.prefix.cache as cache
+import hyperfit.prefix.plan as prefix_plan
 import hyperfit.studies.grid as grid
 import hyperfit.training.loop as training
 from hyperfit.errors import UserError
@@ -32,12 +32,15 @@ from hyperfit.report.plots.panels import IN_FILE
 from hyperfit.report.plots.placement import placement_panels, sweep
 from hyperfit.report.tables.placement import placement_tables
 from hyperfit.runs.directory import RunDir
+from hyperfit.runs.json_values import json_values
 from hyperfit.runs.result import load_any
 from hyperfit.studies.grid import Trained
 from hyperfit.studies.placement.design import Design, PlacementTrial
-from hyperfit.studies.placement.measure import Placement, measured, placement
+from hyperfit.studies.placement.findings import Placement
+from hyperfit.studies.placement.measure import measured, placement
+from hyperfit.studies.placement.sentence import sentence
 from hyperfit.studies.placement.train import train_trials
-from hyperfit.training.loop import train
+from hyperfit.training.train import train
 from small_runs import assert_same, quiet, recipe_for
 from tiny_models import BLOCKS, WIDTH, save_tiny
 
@@ -181,7 +184,7 @@ def clock_of_work() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training.Loop, "update", update)
         patch.setattr(training, "time", SimpleNamespace(monotonic=lambda: now))
-        patch.setattr(cache, "time", SimpleNamespace(monotonic=lambda: 0.0))
+        patch.setattr(prefix_plan, "time", SimpleNamespace(monotonic=lambda: 0.0))
         yield
 
 
@@ -337,8 +340,8 @@ def test_a_trial_that_diverges_does_not_end_the_study(wide: tuple[str, str], tmp
     assert found.trials[-1].measures == {}
     assert found.trials[-1].ttr_difference is None
     assert found.find("full", "rank") is None
-    told = found.to_dict()
-    assert "all parameters without" not in told["sentence"]
+    told = json_values(found)
+    assert "all parameters without" not in sentence(found)
     names = [row.name for row in placement_tables(told)[0].rows if not row.source]
     assert names[-2:] == ["all parameters (diverged)", "human"]
     placement_panels(told, IN_FILE)
@@ -405,7 +408,7 @@ def test_every_trial_is_measured_on_the_same_texts(
             same = model(input_ids=texts_of(wide)).logits[:, 7:-1].argmax(-1) == base
         assert trial.measures["top1_agreement_with_base"].value == pytest.approx(float(same.double().mean()))
     assert min(trial.measures["top1_agreement_with_base"].value for trial in found.trials) < 0.9
-    told = found.to_dict()
+    told, said = json_values(found), sentence(found)
     for part in (
         f"Adapters in the last 2 of {BLOCKS} blocks: ",
         "in the first 2: ",
@@ -414,9 +417,9 @@ def test_every_trial_is_measured_on_the_same_texts(
         "all parameters of the last 2: ",
         "; with all their parameters for ",
     ):
-        assert part in told["sentence"]
+        assert part in said
     top = max(sweep(told, "parameters"), key=lambda trial: trial["measures"]["ttr"]["value"])
-    assert f"{len(top['blocks'])} at equal parameters (" in told["sentence"]
+    assert f"{len(top['blocks'])} at equal parameters (" in said
     assert [len(trial["blocks"]) for trial in sweep(told, "rank")] == [1, 2, 6]
     assert [len(trial["blocks"]) for trial in sweep(told, "parameters")] == [1, 2], "rank 4 · 2 / 6 is none"
     assert [trial["name"] for trial in sweep(told, "rank", "late-full")] == [
@@ -437,12 +440,12 @@ def test_the_fewest_blocks_that_come_to_the_goal_by_hand(found: Placement) -> No
         )
         for trial in found.trials
     ]
-    told = dataclasses.replace(found, trials=changed).sentence()
+    told = sentence(dataclasses.replace(found, trials=changed))
     assert (
         " The fewest last blocks with which it did: 2 with adapters (2 at equal time), 6 with all their parameters "
         "(none at equal time)." in told
     )
-    assert "The fewest" not in found.sentence()
+    assert "The fewest" not in sentence(found)
 
 
 def test_around_whole_late_blocks_all_is_told_against_them(wide: tuple[str, str], tmp_path: Path) -> None:
@@ -451,15 +454,16 @@ def test_around_whole_late_blocks_all_is_told_against_them(wide: tuple[str, str]
     trials = trials_of(design(recipe=recipe, depth=BLOCKS, width=32, depths=(1,)))
     picked = {trial.name: trial for trial in trials}
     names = ("late-full-02-rank", "last-02-rank", "first-02-rank", "full-06-rank")
-    told = measure([grid.train_trial(picked[name], tmp_path) for name in names], wide).to_dict()
+    found = measure([grid.train_trial(picked[name], tmp_path) for name in names], wide)
+    told, said = json_values(found), sentence(found)
     for part in (
-        "Adapters" not in told["sentence"],
-        f"All parameters of the last 2 of {BLOCKS} blocks: " in told["sentence"],
-        "; adapters in the last 2: " in told["sentence"],
-        "; adapters in the first 2: " in told["sentence"],
-        "fewer parameters than the whole model has" in told["sentence"],
-        "with adapters for 2 at equal rank (" in told["sentence"],
-        "; with all their parameters for " in told["sentence"],
+        "Adapters" not in said,
+        f"All parameters of the last 2 of {BLOCKS} blocks: " in said,
+        "; adapters in the last 2: " in said,
+        "; adapters in the first 2: " in said,
+        "fewer parameters than the whole model has" in said,
+        "with adapters for 2 at equal rank (" in said,
+        "; with all their parameters for " in said,
     ):
         assert part
     assert [len(trial["blocks"]) for trial in sweep(told, "time", "late-full")] == [2], (
@@ -495,13 +499,13 @@ def test_words_and_copies_stand_beside_the_ratio(found: Placement, wide: tuple[s
     assert found.human["word_share"] == estimate(shares)
     for measures in (found.base, *(trial.measures for trial in found.trials if trial.measures)):
         assert {"word_share", "longest_overlap", "long_overlap_share"} <= measures.keys()
-    places, trainings = placement_tables(found.to_dict())
+    places, trainings = placement_tables(json_values(found))
     for sheet in (places, trainings):
         assert {"ttr", "word_share", "longest_overlap"} <= {measure.key for measure in sheet.measures}
 
 
 def test_tables_stand_beside_the_paper(found: Placement) -> None:
-    places, trainings = placement_tables(found.to_dict())
+    places, trainings = placement_tables(json_values(found))
     both = ["Li et al. 2026, TinyLlama", "Li et al. 2026, Qwen2.5-1.5B"]
     assert [row.source or row.name for row in places.rows] == [
         *("base", *both, "LoRA, last 2", *both, "LoRA, all 6", *both, "LoRA, first 2", "LoRA, middle 2"),

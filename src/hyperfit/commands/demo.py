@@ -42,7 +42,7 @@ class Demo:
         """Train, evaluate, print, and write the report."""
         from hyperfit.evaluation.evaluate import evaluate
         from hyperfit.report.pages.run import write_report
-        from hyperfit.training.loop import train
+        from hyperfit.training.train import train
 
         model = self.model or default_model()
         run = train(demo_recipe(model, self.method), self.output or self.folder(model), resume=True)

@@ -25,7 +25,7 @@ class Generate(GenerationSettings):
 
     def run(self) -> None:
         """Print the continuations."""
-        from hyperfit.generation.prompts import generate
+        from hyperfit.generation.generate import generate
 
         settings = GenerationSettings(**{field.name: getattr(self, field.name) for field in fields(GenerationSettings)})
         for row in generate(settings):

@@ -55,7 +55,7 @@ class Train(Recipe):
 
     def run(self) -> None:
         """Train and say where the result lies."""
-        from hyperfit.training.loop import train
+        from hyperfit.training.train import train
 
         run = train(
             self.recipe,

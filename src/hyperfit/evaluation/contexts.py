@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from hyperfit.data.corpus import choose, evaluation_texts
 from hyperfit.errors import UserError
 from hyperfit.evaluation.settings import EvaluationSettings
-from hyperfit.generation.generate import continuation_text
+from hyperfit.generation.continuations import continuation_text
 from hyperfit.recipes.recipe import Recipe
 
 

@@ -1,228 +1,138 @@
-"""Continue contexts in batches, left-padded, with nothing taken over from the model's own settings."""
+"""Prompts in, continuations out, with any model that hyperfit can load."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
-from transformers import (
-    GenerationConfig,
-    LogitsProcessor,
-    LogitsProcessorList,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import PreTrainedTokenizerBase
 
-from hyperfit.generation.batches.key_value_cache import roomy_cache
-from hyperfit.generation.batches.size import batch_that_fits
-from hyperfit.generation.decodings import Decoding, parse_decoding
-from hyperfit.generation.processors.rules import custom_generate, penalties, sampling
-from hyperfit.generation.processors.sampling import sample_numbers
-from hyperfit.models.families import inner_model
-from hyperfit.models.loading import evaluating
-
-ONE_AT_A_TIME = (
-    "--batch-invariant: one context at a time; with the embedded model on two CPU cores that was 18 times slower than "
-    "300 contexts in batches"
-)
-"""The notice of what ``batch_invariant`` costs: ``times_as_slow`` in benchmarks/results/decode.json."""
-
-SEARCHES = ("beam", "contrastive")
-"""Decodings that try several continuations of a text; with all others, row i of each step is text i of the batch."""
-
-
-def continue_contexts(
-    model: PreTrainedModel | PeftModel,
-    tokenizer: PreTrainedTokenizerBase,
-    contexts: Sequence[Sequence[int]],
-    *,
-    new_tokens: int,
-    decoding: str | Decoding = "greedy",
-    seed: int = 0,
-    batch_size: int | None = None,
-    stop_at_end: bool = False,
-    processors: Sequence[LogitsProcessor] = (),
-    batch_invariant: bool = False,
-    advance: Callable[[int], None] = lambda done: None,
-) -> list[list[int]]:
-    """The token ids that follow each context, in the contexts' order.
-
-    contexts: token ids with their special tokens, of any lengths, at least one each; they are continued longest
-    first, shorter ones padded on the left and masked. For several samples, give a context several times.
-    decoding: as ``parse_decoding`` reads it. seed: of the sampling: a text depends on it, on its context and on how
-    many equal contexts stand before it, not on the others or the batch; torch's own generator is never used.
-    batch_size: None for as many as memory holds, and fewer where that proves too many. stop_at_end: end a text
-    at the end-of-text token (which is not returned); otherwise that token is forbidden and each continuation has
-    exactly ``new_tokens`` tokens. processors: rules of the caller's own, applied to the logits after penalties and
-    before what shapes the distribution of a sampling decoding (temperature, top-p, ...). batch_invariant: one context
-    at a time: in batches the rounding of a logit depends on the batch's shape, in bf16 enough to change the likeliest
-    token. advance: called with the number of texts done.
-
-    Raises UserError for a decoding that there is not.
-    """
-    decoding = parse_decoding(decoding) if isinstance(decoding, str) else decoding
-    inner = inner_model(model)
-    writer = BatchWriter(
-        model=inner,
-        eos=tokenizer.eos_token_id,
-        pad=tokenizer.pad_token_id,
-        decoding=decoding,
-        new_tokens=new_tokens,
-        seed=seed,
-        stop_at_end=stop_at_end,
-        processors=processors,
-    )
-    numbers = sample_numbers(contexts)
-    size = 1 if batch_invariant else batch_size
-    if size is None:
-        longest = max(map(len, contexts), default=0)
-        size = batch_that_fits(inner, len(contexts), longest, new_tokens, decoding)
-
-    def write(places: list[int]) -> list[list[int]]:
-        return writer([contexts[place] for place in places], [numbers[place] for place in places])
-
-    with evaluating(inner), own_defaults_aside(inner):
-        written = write_batches(
-            longest_first(contexts, size), write, processors, halve=batch_size is None, advance=advance
-        )
-    return [written[place] for place in range(len(contexts))]
+from hyperfit.console import progress, say
+from hyperfit.data.sources import read_documents
+from hyperfit.errors import UserError, collecting
+from hyperfit.generation.citations.blocking import CitationBlocker
+from hyperfit.generation.citations.of_run import run_citations, trained_on
+from hyperfit.generation.citations.word_starts import word_starts
+from hyperfit.generation.continuations import ONE_AT_A_TIME, continuation_text, continue_contexts
+from hyperfit.generation.decodings import parse_decoding
+from hyperfit.generation.settings import GenerationSettings, citation_settings
+from hyperfit.models.devices import autocast, pick_device, pick_precision
+from hyperfit.models.families import positions_of
+from hyperfit.models.loading import load_config, load_tokenizer
+from hyperfit.recipes.recipe import Precision
+from hyperfit.runs.directory import RunDir
+from hyperfit.runs.result import check_adapter, is_run, load_any, parts_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchWriter:
-    """What is the same for every batch; called with one, its continuations."""
+class CheckedPrompts:
+    """What the settings come to on this machine."""
 
-    model: PreTrainedModel
-    eos: int | None
-    """End-of-text token."""
-    pad: int | None
-    decoding: Decoding
-    new_tokens: int
-    seed: int
-    stop_at_end: bool
-    processors: Sequence[LogitsProcessor]
-    """The caller's own rules."""
+    device: torch.device
+    precision: Precision
+    """bf16 or fp32"""
+    tokenizer: PreTrainedTokenizerBase
+    prompts: list[str]
+    contexts: list[list[int]]
+    """Their token ids."""
+    blockers: list[CitationBlocker]
+    """What forbids citations of the training data; none where that is not asked for."""
 
-    def __call__(self, contexts: Sequence[Sequence[int]], numbers: Sequence[int]) -> list[list[int]]:
-        """The token ids that follow each context. numbers: as ``SeededSampling`` takes them."""
-        ids, mask = left_pad(contexts, self.pad if self.pad is not None else 0)
-        generate: Any = self.model.generate
-        output = generate(
-            input_ids=ids.to(self.model.device),
-            attention_mask=mask.to(self.model.device),
-            past_key_values=roomy_cache(self.model.config, ids.shape[1] + self.new_tokens),
-            generation_config=generation_config(
-                self.decoding, new_tokens=self.new_tokens, stop_at_end=self.stop_at_end, eos=self.eos, pad=self.pad
-            ),
-            logits_processor=LogitsProcessorList(self.rules(contexts, numbers)),
-            custom_generate=custom_generate(self.decoding),
+
+def generate(settings: GenerationSettings) -> list[dict[str, Any]]:
+    """Continue every prompt of the settings with their model.
+
+    Returns one row a prompt: prompt, continuation, model, decoding and its parameters, seed; how citations were
+    blocked. Raises UserError with every problem before any model is loaded.
+    """
+    checked = check_prompts(settings)
+    model = load_any(settings.model, device=checked.device, precision=checked.precision)
+    decoding = parse_decoding(settings.decoding)
+    if settings.batch_invariant:
+        say(ONE_AT_A_TIME)
+    with (
+        progress(f"{decoding} continuations", len(checked.contexts)) as advance,
+        autocast(checked.device, checked.precision),
+    ):
+        written = continue_contexts(
+            model,
+            checked.tokenizer,
+            checked.contexts,
+            new_tokens=settings.new_tokens,
+            decoding=decoding,
+            seed=settings.seed,
+            batch_size=settings.batch_size,
+            batch_invariant=settings.batch_invariant,
+            stop_at_end=True,
+            processors=checked.blockers,
+            advance=advance,
         )
-        return [self.until_end(row) for row in output[:, ids.shape[1] :].tolist()]
-
-    def rules(self, contexts: Sequence[Sequence[int]], numbers: Sequence[int]) -> list[LogitsProcessor]:
-        """All that acts on the logits of a batch, in order."""
-        return [
-            *penalties(self.decoding, contexts),
-            *self.processors,
-            *sampling(self.decoding, contexts, numbers, self.new_tokens, self.seed, self.model.device),
-        ]
-
-    def until_end(self, text: list[int]) -> list[int]:
-        """The text up to where the model ended it; what follows there is padding."""
-        return text[: text.index(self.eos)] if self.stop_at_end and self.eos in text else text
-
-
-def longest_first(contexts: Sequence[Sequence[int]], size: int) -> list[list[int]]:
-    """The places of the contexts in batches of ``size``, so that as little as may be is padded."""
-    order = sorted(range(len(contexts)), key=lambda place: -len(contexts[place]))
-    return [order[start : start + size] for start in range(0, len(order), size)]
+    for counts in (blocker.counts() for blocker in checked.blockers):
+        say(f"citations: forbidden at {counts.blocked} of {counts.steps} steps, the choice changed at {counts.changed}")
+    made_by = {"model": settings.model, "decoding": str(decoding), **decoding.settings, "seed": settings.seed}
+    made_by |= citation_settings(settings) if checked.blockers else {}
+    return [
+        {
+            "prompt": prompt,
+            "continuation": continuation_text(checked.tokenizer, context, ids, skip_special=True),
+            **made_by,
+        }
+        for prompt, context, ids in zip(checked.prompts, checked.contexts, written, strict=True)
+    ]
 
 
-def write_batches(
-    batches: Sequence[list[int]],
-    write: Callable[[list[int]], list[list[int]]],
-    processors: Sequence[LogitsProcessor],
-    *,
-    halve: bool,
-    advance: Callable[[int], None],
-) -> dict[int, list[int]]:
-    """What ``write`` makes of each batch of places, by place.
-
-    halve: a batch for which memory does not do is tried again as two halves, with the processors as they were before.
-    """
-    waiting = list(batches)
-    written: dict[int, list[int]] = {}
-    while waiting:
-        places = waiting.pop(0)
-        before = [dict(vars(processor)) for processor in processors]
-        try:
-            written.update(zip(places, write(places), strict=True))
-        except torch.OutOfMemoryError:
-            if not halve or len(places) == 1:
-                raise
-            for processor, state in zip(processors, before, strict=True):
-                vars(processor).update(state)  # what it has counted will come again
-            half = len(places) // 2
-            waiting[:0] = places[:half], places[half:]
-        else:
-            advance(len(places))
-    return written
-
-
-def generation_config(
-    decoding: Decoding, *, new_tokens: int, stop_at_end: bool, eos: int | None, pad: int | None
-) -> GenerationConfig:
-    """Settings for ``model.generate``, with nothing in them that draws: ``SeededSampling`` does that.
-
-    new_tokens: most tokens to add; exactly that many where ``stop_at_end`` is false, which forbids the
-    end-of-text token. The n-grams are not here: see ``NoRepeatNGram``.
-    """
-    own = decoding.settings if decoding.name in ("beam", "repetition-penalty") else {}
-    return GenerationConfig(
-        **{"num_beams": 1, **own},
-        do_sample=False,
-        max_new_tokens=new_tokens,
-        min_new_tokens=None if stop_at_end else new_tokens,
-        eos_token_id=eos,
-        pad_token_id=pad,
-        use_cache=True,
+def check_prompts(settings: GenerationSettings) -> CheckedPrompts:
+    """Device, prompts, their tokens, and what blocks citations. Raises UserError with every problem there is."""
+    problems: list[str] = []
+    device, prompts = torch.device("cpu"), list(settings.prompt)
+    blockers: list[CitationBlocker] = []
+    with collecting(problems):
+        device = pick_device(settings.device)
+    with collecting(problems):
+        if settings.prompts is not None:
+            documents, apart = read_documents(str(settings.prompts), flag="--prompts")
+            prompts += [document.text.strip() for document in (*documents, *apart)]
+    with collecting(problems):
+        base, adapter = parts_of(settings.model)
+        limit = positions_of(load_config(base))
+        with collecting(problems):
+            check_adapter(base, adapter)
+        tokenizer = load_tokenizer(base)
+        with collecting(problems):
+            blockers = [blocker_of(settings, tokenizer)] if settings.block_citations else []
+        contexts = [list(ids) for ids in tokenizer(prompts)["input_ids"]] if prompts else []
+        if not all(contexts):
+            raise UserError("--prompt: an empty text has no token to continue; leave it out")
+        longest = max((len(ids) for ids in contexts), default=0)
+        if limit and longest + settings.new_tokens > limit:
+            problems.append(
+                f"--new-tokens {settings.new_tokens}: with a prompt of {longest} tokens that is more than the {limit} "
+                f"positions of {settings.model}; give at most {max(limit - longest, 0)}, or a shorter prompt"
+            )
+    if problems:
+        raise UserError(*problems)
+    return CheckedPrompts(
+        device=device,
+        precision=pick_precision(settings.precision, device, evaluating=True),
+        tokenizer=tokenizer,
+        prompts=prompts,
+        contexts=contexts,
+        blockers=blockers,
     )
 
 
-def continuation_text(
-    tokenizer: PreTrainedTokenizerBase,
-    context: Sequence[int],
-    continuation: Sequence[int],
-    *,
-    skip_special: bool = False,
-) -> str:
-    """The text that ``continuation`` adds to ``context``.
-
-    Decoded alone, a continuation loses the space in front of its first word with many tokenizers (SentencePiece).
-    """
-    start = str(tokenizer.decode(list(context), skip_special_tokens=skip_special))
-    whole = str(tokenizer.decode([*context, *continuation], skip_special_tokens=skip_special))
-    if whole.startswith(start):
-        return whole[len(start) :]
-    return str(tokenizer.decode(list(continuation), skip_special_tokens=skip_special))
-
-
-def left_pad(rows: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """(int64[rows, longest] ids, int64[rows, longest] mask with 1 on real tokens), padding first."""
-    longest = max(len(row) for row in rows)
-    ids = torch.tensor([[pad] * (longest - len(row)) + list(row) for row in rows], dtype=torch.int64)
-    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], dtype=torch.int64)
-    return ids, mask
-
-
-@contextmanager
-def own_defaults_aside(model: PreTrainedModel) -> Iterator[None]:
-    """Hide the model's generation_config: ``generate`` fills what a given config leaves open from it."""
-    own = model.generation_config
-    model.generation_config = GenerationConfig()
-    try:
-        yield
-    finally:
-        model.generation_config = own
+def blocker_of(settings: GenerationSettings, tokenizer: PreTrainedTokenizerBase) -> CitationBlocker:
+    """Forbids what would cite the run's training data. Raises UserError for a model that is no run."""
+    if not is_run(settings.model):
+        raise UserError(
+            f"--block-citations: {settings.model} is no run of hyperfit, so what it was trained on is not known; give "
+            "the folder of a run"
+        )
+    run = RunDir.open(Path(settings.model))
+    return CitationBlocker(
+        run_citations(run, settings.citation_tokens, lambda: trained_on(run, tokenizer)),
+        count_context=not settings.citation_generated_only,
+        pad_token_id=0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        word_starts=word_starts(tokenizer) if settings.citation_whole_words else None,
+    )

@@ -42,7 +42,7 @@ def weights_fingerprint(name: str) -> str:
     do not count, so that a copy is the same model, and neither does a hub's commit, which a corrected README changes;
     only where the files are not to be found under the hub id (converted on their way) is it the commit that counts.
 
-    The prefix cache has a key of its own, exact, of the tensors in memory (``hyperfit.prefix.cache.digest``): those
+    The prefix cache has a key of its own, exact, of the tensors in memory (``hyperfit.prefix.plan.digest``): those
     of a model from ``cache_prefix`` need lie in no file, and an edited row would make its states wrong.
 
     Raises UserError for files that are damaged.

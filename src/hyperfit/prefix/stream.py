@@ -22,8 +22,9 @@ from hyperfit.models.families import blocks_of, family_of
 from hyperfit.models.loading import UNREADABLE, load_config
 from hyperfit.models.weights import weight_files
 from hyperfit.prefix.bypass import Bypass, below_the_cut, obstacle, parameters_of
-from hyperfit.prefix.cache import Plan, PrefixCache, Say
+from hyperfit.prefix.cache import PrefixCache, Say
 from hyperfit.prefix.eviction import LIMIT
+from hyperfit.prefix.plan import Plan
 from hyperfit.prefix.rows import Rows
 from hyperfit.prefix.states import States
 from hyperfit.recipes.recipe import Precision

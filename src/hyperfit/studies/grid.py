@@ -15,7 +15,7 @@ from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import ENDED, RunDir
 from hyperfit.runs.files import remove
 from hyperfit.runs.result import same_base
-from hyperfit.training.loop import train
+from hyperfit.training.train import train
 
 CACHE = ".prefix-cache"
 """Folder beside the trials; each place's cache goes when the place is done."""

@@ -7,7 +7,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from hyperfit.data.corpus import Corpus
-from hyperfit.generation.generate import continuation_text, continue_contexts
+from hyperfit.generation.continuations import continuation_text, continue_contexts
 from hyperfit.metrics.copying.memorisation import LONG_OVERLAP, longest_overlaps
 from hyperfit.metrics.estimate import estimate
 from hyperfit.metrics.predictions.sharpness import sharpness

@@ -17,7 +17,8 @@ from hyperfit.models.adapt import adapt, round_frozen
 from hyperfit.models.families import blocks_of, inner_model
 from hyperfit.models.loading import load_model
 from hyperfit.prefix.bypass import frozen_blocks, obstacle
-from hyperfit.prefix.cache import PrefixCache, cache_prefix
+from hyperfit.prefix.cache import PrefixCache
+from hyperfit.prefix.cache_prefix import cache_prefix
 from hyperfit.prefix.stream import stream_prefix
 from hyperfit.runs.files import remove
 from hyperfit.training.checks import CheckedRecipe

@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from hyperfit.generation.batches.key_value_cache import RoomyLayer, roomy_cache
-from hyperfit.generation.generate import continue_contexts, left_pad
+from hyperfit.generation.continuations import continue_contexts, left_pad
 from hyperfit.generation.processors.contrastive import ContrastiveSearch
 from tiny_models import END, TINY, VOCABULARY, random_ids, tiny_model, tiny_tokenizer
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
+from hyperfit.generation.continuations import continue_contexts, left_pad
 from hyperfit.generation.decodings import parse_decoding
-from hyperfit.generation.generate import continue_contexts, left_pad
 from hyperfit.generation.processors.rules import SAMPLING, warpers
 from hyperfit.generation.processors.sampling import SeededSampling, draw, sample_numbers, uniform_numbers
 from tiny_models import END, VOCABULARY, random_ids, tiny_model, tiny_tokenizer

@@ -14,7 +14,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from hyperfit.errors import UserError
-from hyperfit.generation.generate import continue_contexts
+from hyperfit.generation.continuations import continue_contexts
 from hyperfit.mechanism.bias.injection import Injection, bias_injection, biases, spearman
 from hyperfit.mechanism.bias.static_bias import StaticBias, promotion, ranks_of
 from hyperfit.mechanism.pair.continuations import Continuing

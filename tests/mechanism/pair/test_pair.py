@@ -9,7 +9,7 @@ from hyperfit.errors import UserError
 from hyperfit.mechanism.pair.pair import Pair, load_pair
 from hyperfit.models.adapt import adapt
 from hyperfit.recipes.recipe import Precision, Recipe
-from hyperfit.training.loop import train
+from hyperfit.training.train import train
 from small_runs import quiet, recipe_for
 from tiny_models import random_ids, save_tiny, tiny_model
 

@@ -18,7 +18,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from hyperfit.errors import UserError
-from hyperfit.generation.generate import continue_contexts
+from hyperfit.generation.continuations import continue_contexts
 from hyperfit.mechanism.pair import predictions as chunks
 from hyperfit.mechanism.pair.continuations import SAMPLING, Continuing
 from hyperfit.mechanism.pair.pair import Pair

@@ -23,7 +23,7 @@ from hyperfit.metrics.predictions.predict import (
 )
 from hyperfit.models.families import blocks_of
 from hyperfit.models.loading import quiet
-from hyperfit.prefix.cache import cache_prefix
+from hyperfit.prefix.cache_prefix import cache_prefix
 from tiny_models import TINY, VOCABULARY, random_ids, tiny_model
 
 TEXTS = random_ids(5, 24)

@@ -8,8 +8,8 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
 import hyperfit.metrics.predictions.predict as predictions
+from hyperfit.generation.continuations import SEARCHES, continue_contexts
 from hyperfit.generation.decodings import DECODINGS
-from hyperfit.generation.generate import SEARCHES, continue_contexts
 from hyperfit.metrics.predictions.predict import Model, Reader, predict, without_adapter
 from hyperfit.metrics.predictions.written import head_inputs, predict_written
 from hyperfit.models.loading import quiet

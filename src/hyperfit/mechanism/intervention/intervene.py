@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hyperfit.errors import UserError
-from hyperfit.generation.generate import continue_contexts
+from hyperfit.generation.continuations import continue_contexts
 from hyperfit.mechanism.intervention.edits import edited, edits
 from hyperfit.mechanism.intervention.findings import Curve, Intervention, Point, Values
 from hyperfit.mechanism.intervention.mixture import mixed

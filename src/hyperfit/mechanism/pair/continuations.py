@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import LogitsProcessor, PreTrainedTokenizerBase
 
 from hyperfit.errors import UserError
-from hyperfit.generation.generate import continue_contexts
+from hyperfit.generation.continuations import continue_contexts
 from hyperfit.mechanism.pair.pair import Pair, Side
 from hyperfit.metrics.estimate import Estimate, estimate
 from hyperfit.metrics.text.diversity import ngram_repetition, type_token_ratio

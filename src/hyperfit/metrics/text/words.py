@@ -10,7 +10,7 @@ from unicodedata import normalize
 from spellchecker import SpellChecker
 from transformers import PreTrainedTokenizerBase
 
-from hyperfit.generation.generate import continuation_text
+from hyperfit.generation.continuations import continuation_text
 
 JOINERS = "-'’‐‑"  # the plain hyphen first: elsewhere it would make a range of what stands around it
 """Apostrophes and hyphens that may stand inside a word."""

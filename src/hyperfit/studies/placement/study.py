@@ -9,9 +9,11 @@ from hyperfit.mechanism.runners import Result, continuing
 from hyperfit.mechanism.settings import MechanismSettings
 from hyperfit.metrics.copying.training_index import TrainingIndex
 from hyperfit.models.loading import load_config
+from hyperfit.runs.json_values import json_values
 from hyperfit.studies.grid import find_done, machine
 from hyperfit.studies.placement.design import Design
 from hyperfit.studies.placement.measure import placement
+from hyperfit.studies.placement.sentence import sentence
 from hyperfit.studies.placement.train import train_trials
 
 
@@ -45,7 +47,7 @@ def placements(of: StudyInputs, settings: MechanismSettings) -> Result:
             index=TrainingIndex(of.training or []),
             advance=advance,
         )
-    return found.to_dict()
+    return {**json_values(found), "sentence": sentence(found)}
 
 
 def design_of(of: StudyInputs, settings: MechanismSettings) -> Design:

@@ -1,0 +1,163 @@
+"""What the two models of a run do: each writes under every condition, and both predict the human texts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from peft import PeftModel
+
+from hyperfit.console import progress
+from hyperfit.evaluation.by_model import defined
+from hyperfit.evaluation.checks import CheckedEvaluation
+from hyperfit.evaluation.conditions import HUMAN, Condition
+from hyperfit.evaluation.settings import EvaluationSettings
+from hyperfit.generation.citations.blocking import BlockCounts
+from hyperfit.generation.continuations import SEARCHES, continue_contexts
+from hyperfit.metrics.estimate import Estimate, estimate
+from hyperfit.metrics.predictions.agreement import predict_both, top1_agreement
+from hyperfit.metrics.predictions.calibration import Calibration, calibration
+from hyperfit.metrics.predictions.predict import Predictions, Reader, predict, without_adapter
+from hyperfit.metrics.predictions.sharpness import Sharpness, sharpness_of
+from hyperfit.metrics.predictions.written import head_inputs, predict_written
+from hyperfit.models.devices import autocast
+from hyperfit.runs.directory import RunDir
+from hyperfit.runs.result import load_any
+
+Named = dict[str, Any]
+"""Measures by name, as JSON holds them."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the models wrote, and how they predict."""
+
+    texts: dict[str, list[list[int]]]
+    """Continuations by condition, the human ones with them."""
+    blocks: dict[str, BlockCounts]
+    """By condition whose citations were blocked."""
+    models: dict[str, Named]
+    """Measures of each model's predictions."""
+    agreement: Named
+    """How alike they predict the human texts."""
+    attention: str
+    """How attention was computed."""
+    largest: dict[str, int]
+    """Most texts written at once, by condition: rounding may depend on it."""
+
+
+def observe(
+    run: RunDir, checked: CheckedEvaluation, settings: EvaluationSettings, conditions: Sequence[Condition]
+) -> Observed:
+    """Let both models write, and read the human texts with both."""
+    ids, readers = checked.texts.ids, load_both(run, checked)
+    own: dict[str, Named] = {model: {} for model in readers}
+    with autocast(checked.device, checked.precision):
+        written = {one.name: write(readers[one.model], checked, settings, one) for one in conditions}
+        with progress("predictions of both models on human text", len(ids)) as advance:
+            base, hyperfitted, alike = predict_both(
+                readers["base"], readers["hyperfitted"], ids, skip=settings.context, advance=advance
+            )
+    for one in conditions:
+        own[one.model][one.way] = to_json(written[one.name].seen.estimates())
+    return Observed(
+        {**{name: found.texts for name, found in written.items()}, HUMAN: checked.texts.human},
+        {name: found.blocks for name, found in written.items() if found.blocks is not None},
+        {
+            model: {**prediction_measures(seen, base, settings.context), "own": own[model]}
+            for model, seen in (("base", base), ("hyperfitted", hyperfitted))
+        },
+        to_json(alike.estimates()),
+        readers["base"].model.config._attn_implementation,
+        {name: found.largest for name, found in written.items()},
+    )
+
+
+def load_both(run: RunDir, checked: CheckedEvaluation) -> dict[str, Reader]:
+    """Base and hyperfitted model: an adapter's base is the same weights without it, otherwise two models are held."""
+    tuned = load_any(str(run.path), device=checked.device, precision=checked.precision)
+    if isinstance(tuned, PeftModel):
+        return {"base": without_adapter(tuned), "hyperfitted": Reader(tuned)}
+    base = load_any(run.recipe.model, device=checked.device, precision=checked.precision)
+    return {"base": Reader(base), "hyperfitted": Reader(tuned)}
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a model wrote under one condition."""
+
+    texts: list[list[int]]
+    """The continuations."""
+    seen: Sharpness
+    """How it predicted them."""
+    largest: int
+    """Most written at once."""
+    blocks: BlockCounts | None
+    """How often a blocker acted."""
+
+
+def write(reader: Reader, checked: CheckedEvaluation, settings: EvaluationSettings, condition: Condition) -> Written:
+    """The condition's continuations of all contexts, and how the model predicted them."""
+    blocker = checked.blocker() if condition.blocked and checked.blocker else None
+    contexts, new_tokens = checked.texts.contexts, settings.total - settings.context
+    reread = condition.decoding.name in SEARCHES
+    batches, states = list[int](), list[torch.Tensor]()
+    with (
+        reader.within(),
+        progress(f"{condition.model}: {condition.way} continuations", len(contexts)) as advance,
+        head_inputs(reader.model, keep=not reread) as steps,
+    ):
+
+        def batch_done(done: int) -> None:
+            batches.append(done)
+            if not reread:  # those before the last come from a batch that proved too large
+                states.append(torch.stack(steps[-new_tokens:], 1).cpu())
+            steps.clear()
+            advance(done)
+
+        texts = continue_contexts(
+            reader.model,
+            checked.tokenizer,
+            contexts,
+            new_tokens=new_tokens,
+            decoding=condition.decoding,
+            seed=settings.seed,
+            batch_size=settings.batch_size,
+            processors=[blocker] if blocker else [],
+            batch_invariant=settings.batch_invariant,
+            advance=batch_done,
+        )
+    if reread:
+        whole = [[*context, *text] for context, text in zip(contexts, texts, strict=True)]
+        seen = predict(reader, whole, skip=settings.context)
+    else:  # contexts are of one length, and so are continued in their order
+        seen = predict_written(reader, states, texts)
+    return Written(texts, sharpness_of(seen), max(batches), blocker.counts() if blocker else None)
+
+
+def prediction_measures(seen: Predictions, base: Predictions, context: int) -> Named:
+    """Measures of a model on the human continuations, and its sharpness on their contexts.
+
+    ``reliability`` is the table of a reliability diagram: per bin of the likeliest token's probability, from ``edges``,
+    mean probability, share of hits (None for an empty bin) and positions.
+    """
+    human = seen.part(skip=context)
+    calibrated = calibration(human)
+    return {
+        **to_json(sharpness_of(human).estimates()),
+        "top1_agreement_with_base": estimate(top1_agreement(human, base.part(skip=context))).to_dict(),
+        "calibration_error": calibrated.error.to_dict(),
+        "reliability": reliability(calibrated),
+        "contexts": to_json(sharpness_of(seen.part(until=context)).estimates()),
+    }
+
+
+def reliability(calibrated: Calibration) -> dict[str, list[float | int | None]]:
+    """Columns of the reliability table."""
+    columns = {name: getattr(calibrated, name) for name in ("edges", "confidence", "accuracy", "count")}
+    return {name: [defined(value) for value in column.tolist()] for name, column in columns.items()}
+
+
+def to_json(estimates: Mapping[str, Estimate]) -> Named:
+    """Plain values of estimates."""
+    return {name: one.to_dict() for name, one in estimates.items()}

@@ -1,0 +1,51 @@
+"""The prefix cache of a model in memory: filled by the model itself, and attached to it."""
+
+from pathlib import Path
+
+from peft import PeftModel
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from hyperfit.console import Advance, say
+from hyperfit.errors import UserError
+from hyperfit.models.families import inner_model
+from hyperfit.prefix.bypass import Bypass, below_the_cut, frozen_blocks, obstacle, parameters_of
+from hyperfit.prefix.cache import ATTACHED, PrefixCache, Say
+from hyperfit.prefix.eviction import LIMIT
+from hyperfit.prefix.plan import Plan
+from hyperfit.prefix.rows import Rows
+from hyperfit.prefix.states import States
+from hyperfit.recipes.recipe import Precision
+
+
+def cache_prefix(
+    model: PreTrainedModel | PeftModel,
+    sequences: Tensor,
+    folder: Path | str,
+    *,
+    batch_size: int = 8,
+    precision: Precision = "fp32",
+    limit: int = LIMIT,
+    notify: Say = say,
+) -> PrefixCache:
+    """Store what the frozen blocks make of int64[any, length] sequences, and attach it to the model.
+
+    folder: where caches lie; one that is there for the same weights, sequences, depth, types and versions is used.
+    batch_size: sequences of a forward pass; train with as many, for then rounding is the same. precision: bf16 where
+    training computes under bfloat16 autocast. limit: bytes that all caches of the folder may take; before a new one is
+    filled the least recently used go that no process reads. Raises UserError if the model breaks a condition
+    (``hyperfit.prefix.bypass.obstacle``) or the disk has no room.
+    """
+    frozen = frozen_blocks(model)
+    if reason := obstacle(model, frozen):
+        raise UserError(f"the prefix cannot be cached: {reason}")
+    inner = inner_model(model)
+    if inner in ATTACHED:
+        ATTACHED[inner].detach()
+    tensors = parameters_of(below_the_cut(inner, frozen)).items()
+    plan = Plan(inner, frozen, Rows.of(sequences), batch_size, precision, inner.device)
+
+    def fill(states: States, bypass: Bypass, advance: Advance) -> None:
+        plan.push(states, bypass, 0, frozen, advance)
+
+    return plan.open(Path(folder), tensors, fill, passes=1, limit=limit, notify=notify)

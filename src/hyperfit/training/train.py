@@ -1,0 +1,149 @@
+"""Train as a recipe says: what happens before and after the loop, and how a run that was stopped goes on."""
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from peft import PeftModel
+from transformers import PreTrainedModel
+
+from hyperfit.console import say
+from hyperfit.models.adapt import learning
+from hyperfit.prefix.cache import PrefixCache
+from hyperfit.prefix.eviction import LIMIT
+from hyperfit.prefix.sizes import readable
+from hyperfit.prefix.store import FOLDER
+from hyperfit.recipes.recipe import CacheMode, Recipe
+from hyperfit.runs.directory import ENDED, RunDir
+from hyperfit.training.checks import CheckedRecipe, check, check_learning, environment
+from hyperfit.training.interrupts import stop_requests, terminable
+from hyperfit.training.loop import Loop, Say
+from hyperfit.training.setup import set_up
+from hyperfit.training.state import State
+
+NO_GREEDY_TEXT = (
+    "--streaming: no greedy text in the probes, as it needs the whole model; hyperfit evaluate can do it later"
+)
+
+
+def train(
+    recipe: Recipe,
+    output: Path | str,
+    *,
+    resume: bool = False,
+    prefix_cache: CacheMode = "auto",
+    cache_dir: Path | str | None = None,
+    cache_limit: str = readable(LIMIT),
+    streaming: bool = False,
+    notify: Say = say,
+) -> RunDir:
+    """Train as the recipe says and leave the result in the folder ``output``.
+
+    resume: go on from the newest checkpoint of the run that lies there (or begin, if none does). A
+    resumed run ends, on a CPU with as many threads, with the same weights, bit for bit, as one that was
+    never stopped. prefix_cache: compute the frozen blocks once and read their output back; the weights come out the
+    same, bit for bit. auto: where that can be done; off; required: or fail. cache_dir: where caches lie; None: in
+    ``.prefix-cache`` beside the run. cache_limit: how much all of them may take, such as 20GB; before a new one is
+    filled the least recently used go that no run reads. streaming: never hold the frozen blocks; they are read
+    from the disk one at a time to fill the cache, and greedy probes are left out. Raises UserError for anything wrong
+    with the input, all at once, before the folder is made; and for a loss that becomes NaN. KeyboardInterrupt after
+    Ctrl-C or SIGTERM, with the run left resumable. Under ``accelerate launch`` the sequences of each update are shared
+    among the processes.
+    """
+    accelerator = Accelerator(mixed_precision="no", device_placement=False)
+    main = accelerator.is_main_process
+    notify = notify if main else lambda line: None
+    run = RunDir(Path(output))
+    going_on = resume and (run.path / "recipe.json").exists()
+    checked = check(
+        recipe,
+        run,
+        going_on,
+        device_of(recipe, accelerator),
+        accelerator.num_processes,
+        prefix_cache=prefix_cache,
+        cache_limit=cache_limit,
+        streaming=streaming,
+    )
+    accelerator.wait_for_everyone()
+    if going_on and has_ended(run, notify):
+        return run
+    model, prefix = make_ready(checked, Path(cache_dir) if cache_dir else run.path.absolute().parent / FOLDER, notify)
+    state = State(model, adam(model, checked.recipe))
+    now = surroundings(checked, model, prefix, accelerator.num_processes)
+    if streaming:
+        notify(NO_GREEDY_TEXT)
+    if main and not going_on:
+        RunDir.create(run.path, checked.recipe, now)
+    accelerator.wait_for_everyone()
+    with stop_requests() as stop, prefix or nullcontext(), run.locked() if main else nullcontext():
+        accelerator.wait_for_everyone()
+        if going_on and has_ended(run, notify):  # by another process, while this one was loading the model
+            return run
+        if going_on:
+            rewind(run, state, now, notify, main)
+        accelerator.wait_for_everyone()
+        Loop(checked, run, state, prefix, accelerator, stop, notify).run_epochs()
+        if stop():  # asked while the result was being saved
+            raise KeyboardInterrupt
+    return run
+
+
+def device_of(recipe: Recipe, accelerator: Accelerator) -> str:
+    """The recipe's device; of several processes each has its own."""
+    return str(accelerator.device) if accelerator.num_processes > 1 else recipe.device
+
+
+def make_ready(
+    checked: CheckedRecipe, folder: Path, notify: Say
+) -> tuple[PreTrainedModel | PeftModel, PrefixCache | None]:
+    """As ``set_up``, said to people: the texts before, what learns after. SIGTERM meanwhile is KeyboardInterrupt."""
+    notify(checked.corpus.describe())
+    with terminable():
+        model, prefix = set_up(checked, folder, notify)
+    notify(f"{learning(model).describe()}; {checked.precision} on {checked.device}")
+    return model, prefix
+
+
+def surroundings(
+    checked: CheckedRecipe, model: PreTrainedModel | PeftModel, prefix: PrefixCache | None, processes: int
+) -> dict[str, Any]:
+    """What environment.json holds: the ``environment``, and the prefix cache that the run reads, None without one."""
+    cache = prefix and {
+        "blocks": prefix.blocks,
+        "name": prefix.entry.path.name,
+        "seconds": prefix.entry.about["fill"]["seconds"],
+    }
+    return {**environment(checked, model, processes), "prefix_cache": cache}
+
+
+def adam(model: PreTrainedModel | PeftModel, recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW over what learns, with the recipe's rate and decay. Raises UserError if that is not held in fp32."""
+    check_learning(model, recipe.learning_rate)
+    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return torch.optim.AdamW(learned, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+
+
+def has_ended(run: RunDir, notify: Say) -> bool:
+    """Whether there is nothing left to train. Raises UserError if the run diverged or its result is gone."""
+    if not (run.end and run.end["reason"] in (*ENDED, "nan")):
+        return False
+    notify(f"{run.path}: this run has ended already ({run.end['reason']}); {run.result}")
+    return True
+
+
+def rewind(run: RunDir, state: State, now: dict[str, Any], notify: Say, main: bool) -> None:
+    """Load the newest good checkpoint, drop the events that came after it, and say what else has changed."""
+    for name in ("versions", "device_name", "attention", "threads"):
+        if (before := run.environment.get(name)) != now[name]:
+            notify(f"{name} was {before}, is now {now[name]}: the weights may differ from those of an unbroken run")
+    checkpoint = run.newest_checkpoint(notify)
+    if checkpoint is None:
+        notify(f"{run.path}: no checkpoint yet, starting from the beginning")
+    else:
+        state.read(checkpoint)
+        notify(f"{run.path}: going on after update {state.update} (epoch {state.epoch + 1})")
+    if main:
+        run.rewind_events(checkpoint.place["events_size"] if checkpoint else 0)
