@@ -10,7 +10,7 @@ the machine does falls on all of them alike:
 
     all        plain torch and peft, adapters in every block
     late       the same with layers_to_transform on the last blocks
-    trl        TRL's SFTTrainer with its defaults and the adapter of "late" (pip install trl==1.16.0; left out if absent)
+    trl        TRL's SFTTrainer with its defaults, the adapter of "late" (pip install trl==1.16.0; left out if absent)
     lora       hyperfit train --method lora: adapters in every block
     full       hyperfit train --method full
     off        hyperfit train --prefix-cache off: adapters in the last blocks

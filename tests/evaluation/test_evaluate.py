@@ -152,12 +152,23 @@ def test_conditions_comparisons_settings_and_samples(folder: Path, run: RunDir) 
 
 def test_blocked_is_greedy_unless_said_otherwise() -> None:
     def blocked(**given: Any) -> list[str]:
-        return [one.name for one in conditions_of(EvaluationSettings(**given)) if one.blocked]
+        return [one.name for one in conditions_of(EvaluationSettings(**given).on("cpu")) if one.blocked]
 
     assert blocked() == ["hyperfitted/greedy+blocked"]
     assert blocked(blocked=()) == blocked(decodings=("beam",)) == []
     assert blocked(decodings=("top-k:top_k=40", "greedy"), blocked=("top-k",)) == ["hyperfitted/top-k+blocked"]
     assert Condition("base", Decoding("nucleus", (("top_p", 0.5),))).file_name == "base-nucleus_top_p=0.5"
+
+
+def test_what_is_compared_unless_said_otherwise() -> None:
+    """What one would otherwise do stands beside greedy texts; all of it where a GPU makes it cheap."""
+    few, more = ("greedy", "nucleus", "repetition-penalty"), ("no-repeat-ngram", "min-p")
+    assert EvaluationSettings().on("cpu").decodings == few
+    assert EvaluationSettings().on("cuda").decodings == few + more
+    assert EvaluationSettings(decodings=("beam",)).on("cuda").decodings == ("beam",)
+    EvaluationSettings(blocked=("min-p",)).on("cuda")
+    with pytest.raises(UserError, match=r"^--blocked min-p: is not among --decodings"):
+        EvaluationSettings(blocked=("min-p",)).on("cpu")
 
 
 def test_mauve_and_coherence(folder: Path) -> None:

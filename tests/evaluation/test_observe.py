@@ -42,7 +42,7 @@ def adapted(folder: Path, tmp_path: Path) -> RunDir:
 def observed_in(run: RunDir, **changes: Any) -> tuple[CheckedEvaluation, Observed]:
     settings = settings_for(run, **changes)
     place = check_evaluation(run, settings)
-    return place, observe(run, place, settings, conditions_of(settings))
+    return place, observe(run, place, conditions_of(place.settings))
 
 
 def followers_in(training: list[list[int]]) -> dict[tuple[int, ...], set[int]]:

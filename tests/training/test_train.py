@@ -48,6 +48,30 @@ def test_weights_that_would_never_move_are_not_trained(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_step_is_that_of_adam(world: tuple[str, str]) -> None:
+    """Three updates against Algorithm 2 of Loshchilov and Hutter (2019), written out."""
+    recipe = recipe_for(world, method="full", lr=1e-2, weight_decay=0.1)
+    model = tiny_model()
+    model.requires_grad_(True)
+    step = adam(model, recipe)
+    learned = list(model.parameters())
+    wanted = [parameter.detach().double() for parameter in learned]
+    first, second = ([torch.zeros_like(value) for value in wanted] for _ in range(2))
+    draw = torch.Generator().manual_seed(0)
+    for time_step in (1, 2, 3):
+        for place, parameter in enumerate(learned):
+            parameter.grad = torch.randn(parameter.shape, generator=draw)
+            gradient = parameter.grad.double()
+            first[place] = 0.9 * first[place] + 0.1 * gradient
+            second[place] = 0.999 * second[place] + 0.001 * gradient**2
+            moved = first[place] / (1 - 0.9**time_step)
+            moved = moved / ((second[place] / (1 - 0.999**time_step)).sqrt() + 1e-8)
+            wanted[place] = wanted[place] - 1e-2 * moved - 1e-2 * 0.1 * wanted[place]
+        step.step()
+    for parameter, value in zip(learned, wanted, strict=True):
+        torch.testing.assert_close(parameter.detach().double(), value, rtol=1e-5, atol=1e-6)
+
+
 def test_an_autocast_around_it_is_refused(world: tuple[str, str], tmp_path: Path) -> None:
     with torch.autocast("cpu", torch.bfloat16), pytest.raises(UserError, match="train outside of it"):
         train(recipe_for(world), tmp_path / "run", notify=quiet)

@@ -48,7 +48,7 @@ class Condition:
 
 
 def conditions_of(settings: EvaluationSettings) -> list[Condition]:
-    """Both models under every decoding; then the hyperfitted one with citations blocked."""
+    """Both models under every decoding that the settings name; then the hyperfitted one with citations blocked."""
     plain = [Condition(model, decoding) for model in ("base", "hyperfitted") for decoding in settings.decodings_parsed]
     return [*plain, *(Condition("hyperfitted", decoding, blocked=True) for decoding in settings.decodings_blocked)]
 
@@ -58,7 +58,6 @@ def save_samples(
     checked: CheckedEvaluation,
     strings: Mapping[str, Sequence[str]],
     conditions: Sequence[Condition],
-    settings: EvaluationSettings,
 ) -> None:
     """samples/MODEL-DECODING.jsonl: one text a line, with what made it. Replaces the samples of earlier evaluations.
 
@@ -66,7 +65,8 @@ def save_samples(
     """
     contexts = checked.texts.context_strings(checked.tokenizer)
     files: list[tuple[str, str, str, dict[str, Any]]] = [
-        (condition.file_name, condition.name, condition.model, condition.made_by(settings)) for condition in conditions
+        (condition.file_name, condition.name, condition.model, condition.made_by(checked.settings))
+        for condition in conditions
     ]
     with writing(run.path / "samples") as folder:
         folder.mkdir()

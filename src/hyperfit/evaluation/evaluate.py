@@ -38,9 +38,9 @@ def evaluate(run: RunDir, settings: EvaluationSettings) -> dict[str, Any]:
     Raises UserError with every problem before anything is computed.
     """
     checked = check_evaluation(run, settings)
-    conditions = conditions_of(settings)
-    say_first(checked, settings)
-    observed = observe(run, checked, settings, conditions)
+    conditions = conditions_of(checked.settings)
+    say_first(checked)
+    observed = observe(run, checked, conditions)
     strings = {name: checked.texts.strings(checked.tokenizer, rows) for name, rows in observed.texts.items()}
     contexts = checked.texts.context_strings(checked.tokenizer)
     index, lexicon = TrainingIndex(checked.training), lexicon_for(checked, contexts)
@@ -49,26 +49,27 @@ def evaluate(run: RunDir, settings: EvaluationSettings) -> dict[str, Any]:
     found = {name: found.summary() for name, found in scores.items()}
     for name, counts in observed.blocks.items():
         found[name] |= block_shares(counts)
-    for name, alike in likenesses(checked, settings, strings, conditions):
+    for name, alike in likenesses(checked, strings, conditions):
         found[name]["mauve"] = alike
-    for name, by_text in coherences_of(checked, settings, strings, contexts).items():
+    for name, by_text in coherences_of(checked, strings, contexts).items():
         values[name]["coherence"] = by_text
         found[name]["coherence"] = estimate(by_text).to_dict()
     results = {
-        "settings": plain_settings(checked, settings, observed, lexicon),
+        "settings": plain_settings(checked, observed, lexicon),
         "conditions": found,
         "models": observed.models,
         "agreement": observed.agreement,
         "comparisons": comparisons(values, conditions),
         "copies": copies(observed.texts, index, checked.training, partial(decoded, checked)),
     }
-    save_samples(run, checked, strings, conditions, settings)
+    save_samples(run, checked, strings, conditions)
     write_json(run.path / "evaluation.json", results)
     return results
 
 
-def say_first(checked: CheckedEvaluation, settings: EvaluationSettings) -> None:
+def say_first(checked: CheckedEvaluation) -> None:
     """Say what will be slow, fewer or undefined."""
+    settings = checked.settings
     if settings.batch_invariant:
         say(ONE_AT_A_TIME)
     if len(checked.texts.ids) < settings.most_contexts:
@@ -92,44 +93,42 @@ def lexicon_for(checked: CheckedEvaluation, contexts: Sequence[str]) -> Lexicon 
 
 def likenesses(
     checked: CheckedEvaluation,
-    settings: EvaluationSettings,
     strings: Mapping[str, Sequence[str]],
     conditions: Sequence[Condition],
 ) -> Iterator[tuple[str, Named]]:
     """(condition, MAUVE of its texts against the human ones); nothing where that is not asked for."""
-    if settings.mauve is None:
+    if checked.settings.mauve is None:
         return
     for one in conditions:
         yield (
             one.name,
-            likeness(one.name, strings[HUMAN], strings[one.name], featuriser=settings.mauve, device=checked.device),
+            likeness(
+                one.name, strings[HUMAN], strings[one.name], featuriser=checked.settings.mauve, device=checked.device
+            ),
         )
 
 
 def coherences_of(
     checked: CheckedEvaluation,
-    settings: EvaluationSettings,
     strings: Mapping[str, Sequence[str]],
     contexts: Sequence[str],
 ) -> dict[str, list[float]]:
     """Condition → coherence of each text with its context; nothing where that is not asked for."""
-    if settings.coherence is None:
+    if checked.settings.coherence is None:
         return {}
     return coherences(
         {name: list(zip(contexts, rows, strict=True)) for name, rows in strings.items()},
-        scorer=settings.coherence,
+        scorer=checked.settings.coherence,
         device=checked.device,
         precision=checked.precision,
     )
 
 
-def plain_settings(
-    checked: CheckedEvaluation, settings: EvaluationSettings, observed: Observed, lexicon: Lexicon | None
-) -> Named:
+def plain_settings(checked: CheckedEvaluation, observed: Observed, lexicon: Lexicon | None) -> Named:
     """The settings as JSON holds them, with what they came to on this machine."""
     return {
-        **dataclasses.asdict(settings),
-        "blocked": [str(decoding) for decoding in settings.decodings_blocked],
+        **dataclasses.asdict(checked.settings),
+        "blocked": [str(decoding) for decoding in checked.settings.decodings_blocked],
         "device": str(checked.device),
         "precision": checked.precision,
         "attention": observed.attention,

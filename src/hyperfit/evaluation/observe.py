@@ -11,7 +11,6 @@ from hyperfit.console import progress
 from hyperfit.evaluation.by_model import defined
 from hyperfit.evaluation.checks import CheckedEvaluation
 from hyperfit.evaluation.conditions import HUMAN, Condition
-from hyperfit.evaluation.settings import EvaluationSettings
 from hyperfit.generation.citations.blocking import BlockCounts
 from hyperfit.generation.continuations import SEARCHES, continue_contexts
 from hyperfit.metrics.estimate import Estimate, estimate
@@ -46,17 +45,15 @@ class Observed:
     """Most texts written at once, by condition: rounding may depend on it."""
 
 
-def observe(
-    run: RunDir, checked: CheckedEvaluation, settings: EvaluationSettings, conditions: Sequence[Condition]
-) -> Observed:
+def observe(run: RunDir, checked: CheckedEvaluation, conditions: Sequence[Condition]) -> Observed:
     """Let both models write, and read the human texts with both."""
     ids, readers = checked.texts.ids, load_both(run, checked)
     own: dict[str, Named] = {model: {} for model in readers}
     with autocast(checked.device, checked.precision):
-        written = {one.name: write(readers[one.model], checked, settings, one) for one in conditions}
+        written = {one.name: write(readers[one.model], checked, one) for one in conditions}
         with progress("predictions of both models on human text", len(ids)) as advance:
             base, hyperfitted, alike = predict_both(
-                readers["base"], readers["hyperfitted"], ids, skip=settings.context, advance=advance
+                readers["base"], readers["hyperfitted"], ids, skip=checked.settings.context, advance=advance
             )
     for one in conditions:
         own[one.model][one.way] = to_json(written[one.name].seen.estimates())
@@ -64,7 +61,7 @@ def observe(
         {**{name: found.texts for name, found in written.items()}, HUMAN: checked.texts.human},
         {name: found.blocks for name, found in written.items() if found.blocks is not None},
         {
-            model: {**prediction_measures(seen, base, settings.context), "own": own[model]}
+            model: {**prediction_measures(seen, base, checked.settings.context), "own": own[model]}
             for model, seen in (("base", base), ("hyperfitted", hyperfitted))
         },
         to_json(alike.estimates()),
@@ -96,9 +93,10 @@ class Written:
     """How often a blocker acted."""
 
 
-def write(reader: Reader, checked: CheckedEvaluation, settings: EvaluationSettings, condition: Condition) -> Written:
+def write(reader: Reader, checked: CheckedEvaluation, condition: Condition) -> Written:
     """The condition's continuations of all contexts, and how the model predicted them."""
     blocker = checked.blocker() if condition.blocked and checked.blocker else None
+    settings = checked.settings
     contexts, new_tokens = checked.texts.contexts, settings.total - settings.context
     reread = condition.decoding.name in SEARCHES
     batches, states = list[int](), list[torch.Tensor]()
