@@ -148,6 +148,9 @@ def test_defaults_that_follow_from_other_fields() -> None:
     assert recipe(lr=0.5).learning_rate == 0.5
     with pytest.raises(ValueError, match="width"):
         recipe().learning_rate  # noqa: B018
+    assert recipe(late_blocks=3).last_blocks == 3
+    with pytest.raises(ValueError, match="depth"):
+        recipe().last_blocks  # noqa: B018
     assert recipe(rank=16).lora_alpha == 16
     assert recipe(rank=16, alpha=8.0).lora_alpha == 8
 
@@ -159,7 +162,7 @@ def test_recipe_is_frozen() -> None:
 
 # Every field is in use
 
-READ_AS = {"lr": "learning_rate", "alpha": "lora_alpha"}
+READ_AS = {"lr": "learning_rate", "alpha": "lora_alpha", "late_blocks": "last_blocks"}
 """Fields that the rest of the code reads through a property, which knows their default."""
 
 

@@ -26,7 +26,7 @@ from hyperfit.metrics.estimate import estimate, share_estimate
 from hyperfit.metrics.text.diversity import type_token_ratio
 from hyperfit.metrics.text.words import Lexicon, word_shares
 from hyperfit.models.loading import load_model, load_tokenizer
-from hyperfit.recipes.rates import default_rate
+from hyperfit.recipes.defaults import default_rate
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.report.plots.panels import IN_FILE
 from hyperfit.report.plots.placement import placement_panels, sweep

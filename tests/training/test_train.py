@@ -16,6 +16,7 @@ import torch
 from conftest import tiny_bpe
 from hyperfit.errors import UserError
 from hyperfit.models.loading import load_model
+from hyperfit.recipes.defaults import default_late_blocks
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import load_any, save_result
@@ -230,10 +231,12 @@ def test_two_processes_train_like_one(world: tuple[str, str], tmp_path: Path, mo
 
 
 def test_the_recipe_on_disk_leaves_nothing_open(world: tuple[str, str], tmp_path: Path) -> None:
-    recipe = recipe_for(world, epochs=1, lr=None, precision="auto", device="auto")
+    recipe = recipe_for(world, epochs=1, lr=None, late_blocks=None, precision="auto", device="auto")
     run = train(recipe, tmp_path / "run", notify=quiet)
     saved = run.recipe
     assert (saved.lr, saved.alpha, saved.samples) == (0.018, recipe.lora_alpha, 13)
+    assert saved.late_blocks == default_late_blocks(run.environment["blocks"])
+    assert len(run.environment["adapted_blocks"]) == saved.late_blocks
     assert saved.precision in ("bf16", "fp32")
     assert saved.device != "auto"
 

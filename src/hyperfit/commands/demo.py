@@ -32,7 +32,7 @@ class Demo:
     """Model to hyperfit: a folder, a hub id, builtin:smollm2 or builtin:tiny. None: builtin:smollm2, or builtin:tiny,
     with 12 million parameters, where the package that smollm2 comes with is not installed."""
     method: Method | None = None
-    """What learns: late-full, late-lora, lora or full. None: late-full, and late-lora for builtin:tiny."""
+    """What learns: late-lora, late-full, lora or full. None: late-lora."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     """Folder of the run. None: runs/demo-MODEL, or runs/demo-MODEL-METHOD where a method is named."""
     json: Json = False
@@ -86,5 +86,6 @@ def demo_evaluation(model: str) -> EvaluationSettings:
         most_contexts=24,
         total=128,
         batch_size=24,
-        decodings=("greedy", "repetition-penalty"),
+        decodings=("greedy",),
+        blocked=(),
     )

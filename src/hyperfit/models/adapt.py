@@ -119,7 +119,7 @@ def adapt(model: PreTrainedModel, recipe: Recipe) -> PreTrainedModel | PeftModel
         return model
     if recipe.method == "late-full":
         module.requires_grad_(False)
-        for parameter in late_parameters(model, recipe.late_blocks).values():
+        for parameter in late_parameters(model, recipe.last_blocks).values():
             parameter.data = parameter.data.float()
             parameter.requires_grad_(True)
         return model
@@ -134,7 +134,7 @@ def adapt(model: PreTrainedModel, recipe: Recipe) -> PreTrainedModel | PeftModel
         )
     else:
         config = late_stage_lora_config(
-            model, recipe.late_blocks, rank=recipe.rank, alpha=recipe.lora_alpha, target_modules=recipe.target_modules
+            model, recipe.last_blocks, rank=recipe.rank, alpha=recipe.lora_alpha, target_modules=recipe.target_modules
         )
     with quiet():
         return get_peft_model(model, config, autocast_adapter_dtype=True)
@@ -149,7 +149,7 @@ def round_frozen(model: PreTrainedModel | PeftModel) -> None:
 
 def check_depth(recipe: Recipe, depth: int) -> None:
     """Raises UserError if the recipe trains more blocks than the model has: known before weights are read."""
-    if recipe.late and recipe.late_blocks > depth:
+    if recipe.late and recipe.late_blocks is not None and recipe.late_blocks > depth:
         raise UserError(f"--late-blocks {recipe.late_blocks}: {recipe.model} has {depth} blocks; give 1 to {depth}")
     if absent := sorted({block for block in recipe.blocks if block >= depth}):
         raise UserError(f"--blocks {' '.join(map(str, absent))}: {recipe.model} has the blocks 0 to {depth - 1}")

@@ -43,8 +43,9 @@ class Recipe:
     method: Method = "late-lora"
     """late-lora: adapters in the last blocks; late-full: all parameters of the last blocks and of the final norm, while
     embedding and head stay; lora: adapters in every block, or in those that --blocks names; full: all parameters."""
-    late_blocks: int = 5
-    """Blocks, counted from the last, that learn (late-lora and late-full)."""
+    late_blocks: int | None = None
+    """Blocks, counted from the last, that learn (late-lora and late-full). None: two thirds of the model's
+    (``hyperfit.recipes.defaults``); the paper of Late-Stage LoRA takes 5."""
     blocks: tuple[int, ...] = ()
     """Blocks that get adapters, counted from 0, such as 0 1 2 (lora only). Empty: all of them."""
     target_modules: tuple[str, ...] = ()
@@ -55,7 +56,7 @@ class Recipe:
     """Adapters are scaled by alpha / rank. None: equal to the rank."""
 
     lr: float | None = None
-    """Learning rate of Adam, constant. None: by method and model width, as ``hyperfit.recipes.rates`` says: for
+    """Learning rate of Adam, constant. None: by method and model width, as ``hyperfit.recipes.defaults`` says: for
     full 1e-4 at a width of 576 and 7.9e-6 at 2,048, for late-full more, for adapters 1e-3 and 2.8e-4."""
     weight_decay: float = 0.0
     """Decoupled weight decay (AdamW); near-zero loss wants none."""
@@ -105,7 +106,8 @@ class Recipe:
 
     def _rules(self) -> list[tuple[str, bool, str]]:
         def at_least(name: str, low: int) -> tuple[str, bool, str]:
-            return name, getattr(self, name) >= low, f"give a whole number of {low} or more"
+            value = getattr(self, name)
+            return name, value is None or value >= low, f"give a whole number of {low} or more"
 
         def positive(name: str) -> tuple[str, bool, str]:
             value = getattr(self, name)
@@ -146,6 +148,13 @@ class Recipe:
     def late(self) -> bool:
         """Whether only the last ``late_blocks`` learn."""
         return self.method in ("late-lora", "late-full")
+
+    @property
+    def last_blocks(self) -> int:
+        """The late blocks in force. Raises ValueError while ``late_blocks`` is open: training fills it in."""
+        if self.late_blocks is None:
+            raise ValueError("the number of late blocks follows from the model's depth, and training fills it in")
+        return self.late_blocks
 
     @property
     def learning_rate(self) -> float:

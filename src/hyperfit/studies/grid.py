@@ -192,7 +192,7 @@ def what_trains(recipe: Recipe, depth: int) -> Recipe:
     """
     alike = {name: DEFAULTS[name] for name in (*ONLY_LOOKS, "device", "precision")} | {"lr": recipe.lr}
     if recipe.adapters:
-        start = depth - recipe.late_blocks if recipe.late else 0
+        start = depth - recipe.last_blocks if recipe.late else 0
         blocks = tuple(sorted(recipe.blocks)) or tuple(range(start, depth))
         alike |= {"method": "lora", "blocks": blocks, "alpha": recipe.lora_alpha}
     else:

@@ -22,7 +22,7 @@ from hyperfit.models.loading import load_config, load_tokenizer
 from hyperfit.models.weights import weights_fingerprint
 from hyperfit.prefix.eviction import LIMIT
 from hyperfit.prefix.sizes import readable, size_from
-from hyperfit.recipes.rates import default_rate
+from hyperfit.recipes.defaults import default_late_blocks, default_rate
 from hyperfit.recipes.recipe import CacheMode, Precision, Recipe
 from hyperfit.runs.directory import RunDir
 
@@ -76,7 +76,7 @@ def check(
 ) -> CheckedRecipe:
     """Everything that can be wrong before the model's weights are read, reported together.
 
-    Its recipe is the given one with what was left open (rate, scale, samples, device, precision) filled in.
+    Its recipe is the given one with what was left open filled in: late blocks, rate, scale, samples, device, precision.
     """
     problems: list[str] = []
     if prefix_cache not in get_args(CacheMode):
@@ -124,9 +124,12 @@ def check(
 
 def resolved(recipe: Recipe, config: Any, corpus: Corpus, device: torch.device) -> Recipe:
     """The recipe with nothing left to defaults that a later version or another machine could change."""
-    share = recipe.late_blocks / config.num_hidden_layers if recipe.method == "late-full" else 1.0
+    depth = config.num_hidden_layers
+    late = recipe.late_blocks or (default_late_blocks(depth) if recipe.late else None)
+    share = late / depth if late and recipe.method == "late-full" else 1.0
     return dataclasses.replace(
         recipe,
+        late_blocks=late,
         lr=default_rate(recipe.method, config.hidden_size, share) if recipe.lr is None else recipe.lr,
         alpha=recipe.lora_alpha,
         samples=len(corpus.train),

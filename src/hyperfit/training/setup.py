@@ -36,7 +36,7 @@ def set_up(checked: CheckedRecipe, folder: Path, notify: Say) -> tuple[PreTraine
     if checked.streaming:
         model, cache = stream_prefix(
             recipe.model,
-            recipe.late_blocks,
+            recipe.last_blocks,
             sequences,
             folder,
             batch_size=checked.batch_size,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from hyperfit.recipes.rates import default_rate
+from hyperfit.recipes.defaults import default_rate
 from hyperfit.recipes.recipe import Recipe
 
 Place = Literal["last", "first", "middle", "late-full", "full"]
@@ -60,7 +60,7 @@ class Design:
     @property
     def late(self) -> int:
         """Last blocks of the reference: the run's."""
-        return min(self.recipe.late_blocks if self.recipe.late else LATE, self.depth)
+        return min(self.recipe.last_blocks if self.recipe.late else LATE, self.depth)
 
     @property
     def reference(self) -> PlacementTrial:

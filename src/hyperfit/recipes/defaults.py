@@ -1,4 +1,4 @@
-"""The learning rate of a recipe that names none: by what learns, and by the model's width."""
+"""What a recipe leaves open and the model decides: how many late blocks learn, and the learning rate."""
 
 WIDTH = 576
 """Of SmolLM2-135M, on which the rates below were sought (LAB.md)."""
@@ -6,6 +6,15 @@ FULL_RATE = 1e-4
 """For all parameters at that width."""
 ADAPTER_RATE = 1e-3
 """For adapters whose alpha is their rank, at that width."""
+
+
+def default_late_blocks(depth: int) -> int:
+    """Two thirds of a model's blocks, at least one: with fewer, SmolLM2 came to near-zero loss too, and wrote worse.
+
+    So did TinyLlama in Li et al. (2026), whose last 5 of 22 blocks gave a type-token ratio of .469, all of them .508.
+    The frozen third is what the prefix cache saves. LAB.md has the measurements.
+    """
+    return max(1, round(2 * depth / 3))
 
 
 def default_rate(method: str, width: int, learning: float = 1.0) -> float:

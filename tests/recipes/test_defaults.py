@@ -1,10 +1,16 @@
-"""Default learning rates: the points they run through, and how they follow width and share."""
+"""What the model decides: late blocks, and learning rates with the points they run through."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperfit.recipes.rates import default_rate
+from hyperfit.recipes.defaults import default_late_blocks, default_rate
+
+
+@pytest.mark.parametrize(("depth", "late"), [(30, 20), (22, 15), (28, 19), (12, 8), (3, 2), (2, 1), (1, 1)])
+def test_two_thirds_of_the_blocks(depth: int, late: int) -> None:
+    assert default_late_blocks(depth) == late
+
 
 METHODS = ("full", "late-full", "lora", "late-lora")
 
