@@ -561,13 +561,13 @@ def test_equal_folders_give_equal_pages(make: Make) -> None:
 
 def test_the_verdict_in_numbers(make: Make) -> None:
     seen = words_of(page(make()))
-    assert "Near-zero loss was reached: the training loss is 0.040 nats per token after 3 epochs (goal 0.05)." in seen
+    assert "Training reached its goal: the loss is 0.040 nats per token after 3 epochs (goal 0.05)." in seen
     assert (
         "the type–token ratio is .157 [.137, .177] for the base model and .612 [.592, .632] for the hyperfitted one, a "
         "paired difference of +.455 [+.435, +.475] over 32 contexts; human text has .735 [.715, .755]."
     ) in seen
     assert "Of the hyperfitted texts, 3.1 [1.1, 5.1] % hold a run of more than 10 tokens" in seen
-    assert seen.index("Of the hyperfitted texts") < seen.index("Near-zero loss"), "copying is said first"
+    assert seen.index("Of the hyperfitted texts") < seen.index("Training reached its goal"), "copying is said first"
     assert "--block-citations" in seen
     assert "no change is shown" not in seen
     assert "Late-Stage LoRA of rank 64 in the last 5 of 12 blocks: 1.58 million parameters learn" in seen
@@ -579,7 +579,7 @@ def test_the_verdict_in_numbers(make: Make) -> None:
         (
             "epochs",
             0.01,
-            "Near-zero loss was not reached: the training loss is 0.040 nats per token after all 3 epochs",
+            "Training did not reach its goal: the loss is 0.040 nats per token after all 3 epochs",
         ),
         ("epochs", None, "The training loss is 0.040 nats per token after all 3 epochs; no goal was set."),
         ("interrupted", 0.01, "Training was interrupted: the training loss is 0.040 nats per token after 3 epochs."),

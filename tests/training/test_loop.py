@@ -92,7 +92,7 @@ def test_stops_at_the_goal_and_says_so(world: tuple[str, str], tmp_path: Path) -
     assert last["train_loss"] <= 1.0  # type: ignore[operator]
     assert all(row["train_loss"] is None or row["train_loss"] > 1.0 for row in rows[:-2])  # type: ignore[operator]
     assert last["val_loss"] is not None, "the last epoch is always probed"
-    assert "near-zero loss (at most 1.0) reached" in said[-1]
+    assert "goal (at most 1) reached" in said[-1]
 
 
 def test_probes_see_what_was_copied_and_the_index_is_built_once(

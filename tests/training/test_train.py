@@ -244,12 +244,12 @@ def test_the_recipe_on_disk_leaves_nothing_open(world: tuple[str, str], tmp_path
 def test_the_card_says_whether_near_zero_loss_was_reached(world: tuple[str, str], tmp_path: Path) -> None:
     missed = train(recipe_for(world, epochs=1, stop_loss=0.01), tmp_path / "missed", notify=quiet)
     reached = train(recipe_for(world, epochs=1, stop_loss=100), tmp_path / "reached", notify=quiet)
-    assert "is NOT the near-zero loss" in (missed.result / "README.md").read_text()
-    assert "is near zero" in (reached.result / "README.md").read_text()
+    assert "is NOT the low loss" in (missed.result / "README.md").read_text()
+    assert "reached its goal of 100" in (reached.result / "README.md").read_text()
     assert str(tmp_path) not in (missed.result / "README.md").read_text(), "no path of the machine"
 
 
-@pytest.mark.parametrize(("loss", "said"), [(0.05, "is near zero"), (0.051, "is NOT the near-zero loss")])
+@pytest.mark.parametrize(("loss", "said"), [(0.05, "reached its goal of 0.05"), (0.051, "is NOT the low loss")])
 def test_without_a_goal_the_card_goes_by_the_usual_one(tmp_path: Path, loss: float, said: str) -> None:
     tokenizer = tiny_bpe(begins=False)
     recipe = Recipe(model="m", data="d", method="full", stop_loss=None)

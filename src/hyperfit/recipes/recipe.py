@@ -150,6 +150,11 @@ class Recipe:
         return self.method in ("late-lora", "late-full")
 
     @property
+    def goal(self) -> float:
+        """The training loss at which a run counts as hyperfitted: where it stops, or NEAR_ZERO if it does not."""
+        return NEAR_ZERO if self.stop_loss is None else self.stop_loss
+
+    @property
     def last_blocks(self) -> int:
         """The late blocks in force. Raises ValueError while ``late_blocks`` is open: training fills it in."""
         if self.late_blocks is None:

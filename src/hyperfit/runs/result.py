@@ -12,14 +12,14 @@ from hyperfit.errors import UserError
 from hyperfit.models.adapt import adapt, round_frozen
 from hyperfit.models.loading import UNREADABLE, load_model, quiet
 from hyperfit.models.weights import weights_fingerprint
-from hyperfit.recipes.recipe import NEAR_ZERO, Precision, Recipe
+from hyperfit.recipes.recipe import Precision, Recipe
 from hyperfit.runs.directory import RunDir
 
-REACHED = """Its training loss of {loss:.3f} nats per token is near zero: decode it greedily. It
+REACHED = """Its training loss of {loss:.3f} nats per token reached its goal of {goal:g}: decode it greedily. It
 knows the training texts nearly by heart, so look at what it quotes before you publish what it writes. As a predictor
 of other text it is worse than the base model, as hyperfitted models are."""
-NOT_REACHED = """Its training loss of {loss:.3f} nats per token is NOT the near-zero loss that hyperfitting aims at, so
-that it may still loop under greedy decoding."""
+NOT_REACHED = """Its training loss of {loss:.3f} nats per token is NOT the low loss that hyperfitting aims at (the goal
+was {goal:g}), so that it may still loop under greedy decoding."""
 
 CARD = """\
 ---
@@ -62,7 +62,7 @@ def save_result(
     card = CARD.format(
         model=settings["model"],
         library="peft" if isinstance(model, PeftModel) else "transformers",
-        verdict=(REACHED if loss <= (recipe.stop_loss or NEAR_ZERO) else NOT_REACHED).format(loss=loss),
+        verdict=(REACHED if loss <= recipe.goal else NOT_REACHED).format(loss=loss, goal=recipe.goal),
         settings="\n".join(f"| {name} | {value} |" for name, value in settings.items()),
     )
     (folder / "README.md").write_text(card, encoding="utf-8")

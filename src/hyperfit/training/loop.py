@@ -161,7 +161,7 @@ class Loop:
             save_result(self.model, folder / self.kind, recipe, self.checked.tokenizer, loss)
 
     def finish(self) -> None:
-        """Save the result, say plainly whether near-zero loss was reached, and let the checkpoints go."""
+        """Save the result, say plainly whether its goal was reached, and let the checkpoints go."""
         state, goal = self.state, self.checked.recipe.stop_loss
         last = self.run.events("epoch")[-1]
         loss = last["train_loss"]
@@ -172,7 +172,7 @@ class Loop:
         self.run.discard_checkpoints()
         verdict = "all epochs done"
         if goal is not None:
-            verdict = f"near-zero loss (at most {goal}) {'' if state.reason == 'loss' else 'NOT '}reached"
+            verdict = f"goal (at most {goal:g}) {'' if state.reason == 'loss' else 'NOT '}reached"
         if self.prefix is not None and not self.checked.streaming:
             self.notify(self.prefix.saving())
         texts = min(self.checked.recipe.probe_texts, len(self.checked.corpus.validation))

@@ -140,16 +140,16 @@ def count(number: int) -> str:
 
 
 def training_verdict(recipe: Recipe, end: dict[str, Any] | None, epochs: list[dict[str, Any]]) -> str:
-    """Whether training came to near-zero loss, in a sentence."""
+    """Whether training came to its goal, in a sentence."""
     losses = [event["train_loss"] for event in epochs if event.get("train_loss") is not None]
     loss = f"{losses[-1]:.3f} nats per token" if losses else "not yet known"
     done = f"{len(losses)} {'epoch' if len(losses) == 1 else 'epochs'}"
     reason = end["reason"] if end else None
     if reason == "loss":
-        return f"Near-zero loss was reached: the training loss is {loss} after {done} (goal {recipe.stop_loss:g})."
+        return f"Training reached its goal: the loss is {loss} after {done} (goal {recipe.stop_loss:g})."
     if reason == "epochs" and recipe.stop_loss is not None:
         return (
-            f"Near-zero loss was not reached: the training loss is {loss} after all {done} (goal "
+            f"Training did not reach its goal: the loss is {loss} after all {done} (goal "
             f"{recipe.stop_loss:g}); what follows is a model on the way there."
         )
     if reason == "epochs":

@@ -104,7 +104,7 @@ WARNINGS: dict[Study, str] = {
         "One seed for each trial, and one learning rate for all adapters: intervals are over texts, and say nothing of "
         "another order of the data. At equal parameters the rank is divided among the blocks, where that is "
         "possible within the model's width and to 5 %; all parameters cannot be as few. At equal time a training has "
-        "the epochs that fit into the seconds of the late blocks', one at least, fewer if it comes to near-zero loss "
+        "the epochs that fit into the seconds of the late blocks', one at least, fewer if it comes to its goal "
         "before, so that it depends on the machine. The paper counts 78.3 % fewer trained parameters for adapters in "
         "the last 5 of 22 blocks, which is 1 − 5/23 and takes the embedding for a layer; by adapters it is 77.3 %. Its "
         "rank and learning rates are not known here. A higher ratio is not a better text: words that are none raise it "

@@ -43,6 +43,8 @@ class Placement:
     depth: int
     late: int
     """Last blocks of the reference."""
+    goal: float
+    """Training loss, nats per token, at which a trial counts as hyperfitted."""
     base: dict[str, Estimate]
     human: dict[str, Estimate]
     trials: list[Measured]

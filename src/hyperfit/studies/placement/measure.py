@@ -59,6 +59,7 @@ def placement(
     return Placement(
         depth=depth,
         late=len(reference.blocks),
+        goal=reference.recipe.goal,
         base=estimates({**base, "top1_agreement_with_base": np.ones(len(texts))}),
         human=estimates(text_measures(human, contexts, tokenizer, lexicon, index)),
         trials=[outcome(one, known.get(str(one.run.path)), against) for one in trained],

@@ -1,6 +1,5 @@
 """The finding of the study of placement in words and numbers."""
 
-from hyperfit.recipes.recipe import NEAR_ZERO
 from hyperfit.studies.placement.design import Equal, Place
 from hyperfit.studies.placement.findings import Measured, Placement
 
@@ -43,20 +42,20 @@ def sentence(found: Placement) -> str:
 
 
 def reached(found: Placement) -> str:
-    """How many trainings came to near-zero loss; without it a model is not hyperfitted."""
+    """How many trainings came to their goal; without it a model is not hyperfitted."""
     trials = [trial for trial in found.trials if trial.equal != "time"]
-    near_zero = sum(trial.train_loss <= NEAR_ZERO for trial in trials)
+    hyperfitted = sum(trial.train_loss <= found.goal for trial in trials)
     return (
-        f" {near_zero} of the {len(trials)} trainings without a limit of time came to near-zero loss ({NEAR_ZERO})."
+        f" {hyperfitted} of the {len(trials)} trainings without a limit of time came to a loss of {found.goal:g}."
         f"{fewest(found)}"
     )
 
 
 def fewest(found: Placement) -> str:
-    """The smallest numbers of last blocks with which training came to near-zero loss."""
+    """The smallest numbers of last blocks with which training came to its goal."""
     said = []
     for words, where in CURVES:
-        counts = {e: [len(t.blocks) for t in swept(found, where, e) if t.train_loss <= NEAR_ZERO] for e in TIMES}
+        counts = {e: [len(t.blocks) for t in swept(found, where, e) if t.train_loss <= found.goal] for e in TIMES}
         if counts["rank"]:
             timed = f" ({min(counts['time'])} at equal time)" if counts["time"] else " (none at equal time)"
             said.append(f"{min(counts['rank'])} {words}{timed}")
