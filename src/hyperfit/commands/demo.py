@@ -83,9 +83,9 @@ def demo_evaluation(model: str) -> EvaluationSettings:
         return EvaluationSettings(contexts=CONTEXTS, batch_size=72)
     return EvaluationSettings(
         contexts=CONTEXTS,
-        most_contexts=24,
+        most_contexts=18,
         total=128,
-        batch_size=24,
+        batch_size=18,
         decodings=("greedy",),
         blocked=(),
     )
