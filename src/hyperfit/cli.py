@@ -76,6 +76,7 @@ def parse(arguments: list[str]) -> Command:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: exit status 0, 2 for what the user can mend, 130 after Ctrl-C or SIGTERM, 1 for a bug."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait sleep: see benchmarks/waiting_threads.py
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # texts hold what a terminal may not
     try:

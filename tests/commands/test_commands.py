@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import os
 import re
 import subprocess
 import sys
@@ -84,6 +85,22 @@ def test_help_breaks_a_line_only_where_it_is_full() -> None:
     assert len(texts) > 20
     for one, other in texts:
         assert len(one) + 1 + len(other.split()[0]) > width, one
+
+
+def test_threads_that_wait_sleep() -> None:
+    """Set before torch is loaded, which reads it once; whoever has set it is left alone."""
+    code = """
+import os, sys
+from hyperfit.cli import main
+main(["--version"])
+print("torch" in sys.modules, os.environ["OMP_WAIT_POLICY"])
+"""
+    others = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    for own, policy in (({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")):
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=others | own, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.split()[-2:] == ["False", policy]
 
 
 def test_flags_are_a_promise() -> None:
