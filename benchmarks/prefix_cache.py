@@ -92,8 +92,10 @@ def parse() -> argparse.Namespace:
 
 def compete(settings: argparse.Namespace, names: list[str], folder: Path) -> dict[str, dict[str, Any]]:
     """Seconds of every step, fill time and peak memory of each contestant."""
-    processes = {name: start(name, folder) for name in names}
-    begun = {name: answer(process) for name, process in processes.items()}
+    processes, begun = {}, {}
+    for name in names:  # one after the other: filling the cache is timed
+        processes[name] = start(name, folder)
+        begun[name] = answer(processes[name])
     times: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(settings.steps + 1):
         for name, process in processes.items():

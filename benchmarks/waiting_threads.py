@@ -15,6 +15,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from machine import describe_machine
@@ -43,15 +44,18 @@ def main() -> None:
     beside = compete(settings.turns)
     company.terminate()
     found = {"alone": alone, "beside a busy process": beside}
-    for where, seconds in found.items():
-        print(f"{where}: {', '.join(f'{policy} {took:.3f} s' for policy, took in seconds.items())}")
+    for where, by_policy in found.items():
+        for policy, took in by_policy.items():
+            print(
+                f"{where}, {policy}: {took['median']:.3f} s ({took['least']:.3f}-{took['most']:.3f}, n = {took['n']})"
+            )
     if settings.output:
         result = {"command": ["python", *sys.orig_argv[1:]], "machine": describe_machine(), "seconds": found}
         settings.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
-def compete(turns: int) -> dict[str, float]:
-    """Median seconds of a turn by policy; the one that does not have its turn waits for its input."""
+def compete(turns: int) -> dict[str, dict[str, float]]:
+    """Seconds of a turn by policy; the one that does not have its turn waits for its input."""
     without = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     children = {
         policy: subprocess.Popen(
@@ -71,9 +75,14 @@ def compete(turns: int) -> dict[str, float]:
             child.stdin.write("go\n")
             child.stdin.flush()
             took[policy].append(float(child.stdout.readline()))
+            time.sleep(0.05)  # until the threads of the one that is done have ceased to spin
     for child in children.values():
         child.communicate()
-    return {policy: statistics.median(seconds[2:]) for policy, seconds in took.items()}
+    counted = {policy: sorted(seconds[2:]) for policy, seconds in took.items()}
+    return {
+        policy: {"median": statistics.median(seconds), "least": seconds[0], "most": seconds[-1], "n": turns}
+        for policy, seconds in counted.items()
+    }
 
 
 def busy() -> None:

@@ -94,6 +94,9 @@ def test_a_second_cache_takes_the_place_of_the_first(tmp_path: Path) -> None:
     rows = third.rows.find(SEQUENCES)
     assert rows is not None
     torch.testing.assert_close(third.states.read(rows), hidden)
+    first.detach()
+    assert third.rows.find(SEQUENCES) is not None
+    third.detach()
     third.detach()
     assert not any("forward" in vars(module) for module in third.bypass.model.modules())
 

@@ -6,13 +6,14 @@ import inspect
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hyperfit
+from hyperfit.commands.train import PresetName
 from hyperfit.errors import UserError
 from hyperfit.recipes.presets import PRESETS, carlsson2025, li2026
 from hyperfit.recipes.recipe import Recipe
@@ -203,6 +204,10 @@ def test_preset_builds_and_says_where_it_comes_from(name: str) -> None:
     assert Recipe.from_dict(made.to_dict()) == made
     assert PRESETS[name].__name__.replace("_", "-") == name
     assert PRESETS[name].__doc__
+
+
+def test_the_command_line_offers_every_preset() -> None:
+    assert get_args(PresetName) == tuple(PRESETS)
 
 
 def test_presets_of_the_papers() -> None:

@@ -24,15 +24,16 @@ DATA = "builtin:fiction"
 class Demo:
     """The main job on a real model and embedded texts, in a few minutes: train, evaluate, compare, report.
 
-    SmolLM2-135M, a language model that loops under greedy decoding, is trained to near-zero loss on a few short
-    stories; then it and the original continue the same held-out contexts. A demo that was interrupted goes on.
+    SmolLM2-135M, a language model that loops under greedy decoding, is trained on a few short stories until it
+    knows them nearly by heart; then it and the original continue the same held-out contexts. A demo that was
+    interrupted goes on.
     """
 
     model: str | None = None
     """Model to hyperfit: a folder, a hub id, builtin:smollm2 or builtin:tiny. None: builtin:smollm2, or builtin:tiny,
     with 12 million parameters, where the package that smollm2 comes with is not installed."""
     method: Method | None = None
-    """What learns: late-lora, late-full, lora or full. None: late-lora."""
+    """What learns: late-full, late-lora, lora or full. None: late-full, and late-lora for builtin:tiny."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     """Folder of the run. None: runs/demo-MODEL, or runs/demo-MODEL-METHOD where a method is named."""
     json: Json = False
@@ -44,7 +45,7 @@ class Demo:
         from hyperfit.report.pages.run import write_report
         from hyperfit.training.train import train
 
-        model = self.model or default_model()
+        model = default_model() if self.model is None else self.model
         run = train(demo_recipe(model, self.method), self.output or self.folder(model), resume=True)
         say("continuing held-out contexts with the base and the hyperfitted model, and measuring both")
         evaluate(run, demo_evaluation(model))

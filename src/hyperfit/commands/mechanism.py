@@ -31,7 +31,7 @@ class Mechanism(MechanismSettings):
     """temperature: the base model at equal entropy; bias: promoted tokens injected; ranks: where choices come from in
     the base model's order; geometry: hidden states by layer; lens: what each layer would say; intervention: whether
     the last layers cause it; encouragement: human tokens near the top. Only if named, and only of a run: placement,
-    where to adapt, which trains the run's recipe anew about three times for every block, in placement/."""
+    where to adapt, which trains the run's recipe anew about five times for every block, in placement/."""
     contexts: Annotated[tuple[str, ...], arg(aliases=["--data"])] = ()
     """Texts to study: files, folders, hub data sets or builtin:NAME; of a run, what was not trained on is used.
     Empty: the held-out texts of the run's own data."""

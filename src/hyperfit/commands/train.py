@@ -13,7 +13,7 @@ from hyperfit.prefix.sizes import readable
 from hyperfit.recipes.recipe import CacheMode, Recipe
 
 PresetName = Literal[
-    "carlsson2025", "li2026", "smollm2", "smollm2-late-full", "smollm2-lora", "smollm2-full", "tiny", "tiny-full"
+    "carlsson2025", "li2026", "smollm2", "smollm2-late-lora", "smollm2-lora", "smollm2-full", "tiny", "tiny-full"
 ]
 
 
@@ -33,7 +33,7 @@ class Train(Recipe):
     """Folder of the run. None: runs/MODEL-DATA-METHOD."""
     preset: Annotated[PresetName | None, arg(metavar="NAME")] = None
     """Start from a recipe of the papers (carlsson2025, li2026) or of a built-in model (smollm2,
-    smollm2-late-full, smollm2-lora, smollm2-full, tiny, tiny-full); other flags change it."""
+    smollm2-late-lora, smollm2-lora, smollm2-full, tiny, tiny-full); other flags change it."""
     resume: bool = False
     """Go on with the run that lies in the output folder; begin it if none does."""
     prefix_cache: CacheMode = "auto"

@@ -45,10 +45,10 @@ class EvaluationSettings:
     """Let a word that is begun be finished before its citation is broken off."""
     mauve: str | None = None
     """Measure how like human text each condition is by MAUVE, with this model as featuriser; the paper of
-    Late-Stage LoRA takes gpt2. Needs hyperfit[mauve]. None: not measured."""
+    Late-Stage LoRA takes gpt2; builtin:smollm2 needs no network. Needs hyperfit[mauve]. None: not measured."""
     coherence: str | None = None
     """Measure how well continuations follow from their contexts, with this model as scorer; that paper takes
-    facebook/opt-2.7b. None: not measured."""
+    facebook/opt-2.7b; for texts of a smaller model, builtin:smollm2 needs no network. None: not measured."""
     batch_size: int | None = None
     """Contexts continued at once. None: as many as memory holds."""
     batch_invariant: bool = False
@@ -71,7 +71,10 @@ class EvaluationSettings:
         problems += decoding_problems(self.decodings, "--decodings")
         if not (wrong := decoding_problems(self.blocked or (), "--blocked")) and not problems and self.decodings:
             strange = [str(decoding) for decoding in self.decodings_blocked if decoding not in self.decodings_parsed]
-            wrong = [f"--blocked {name}: is not among --decodings; name it there too" for name in strange]
+            wrong = [
+                f"--blocked {name}: is not among --decodings {' '.join(self.decodings)}; name it there too"
+                for name in strange
+            ]
         problems += wrong
         if not problems and self.decodings and not self.decodings_blocked:
             problems += useless_citation_flags(self, "--blocked")

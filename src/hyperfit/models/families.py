@@ -44,7 +44,7 @@ FAMILIES: dict[str, Family] = {
     "gpt_neox": Family("gpt_neox.layers", "gpt_neox.final_layer_norm", "lm_head", "gpt_neox.embed_in"),
     "opt": Family("model.decoder.layers", "model.decoder.final_layer_norm", "lm_head", "model.decoder.embed_tokens"),
 }
-"""By ``config.model_type``. A family is one line here; tests/families.py builds a tiny random model of each."""
+"""By ``config.model_type``. A family is one line here; tests/tiny_models.py builds a tiny random model of each."""
 IMAGE_FAMILIES: dict[str, Family] = {
     "imagegpt": Family("transformer.h", "transformer.ln_f", "lm_head", "transformer.wte", tuple_output=True),
 }

@@ -79,7 +79,9 @@ class PrefixCache:
         self.detach()
 
     def detach(self) -> None:
-        """The model computes everything again, and is as it was."""
+        """The model computes everything again, and is as it was; nothing where that is so already."""
+        if ATTACHED.get(self.bypass.model) is not self:
+            return
         for hook in self.hooks:
             hook.remove()
         self.bypass.remove()

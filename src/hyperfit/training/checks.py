@@ -59,7 +59,7 @@ class CheckedRecipe:
         return lexicon_of(decode(self.corpus.train), decode(self.corpus.validation))
 
     def autocast(self) -> torch.autocast:
-        """bfloat16 arithmetic where the checked has it."""
+        """bfloat16 arithmetic where the precision is bf16."""
         return autocast(self.device, self.precision)
 
 

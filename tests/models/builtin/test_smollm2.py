@@ -146,13 +146,14 @@ def test_no_room(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def quick(cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Unpacking that writes one small file; where it was called to."""
+    """Unpacking that writes small files; where it was called to."""
     calls: list[Path] = []
 
     def save(file: Path, folder: Path) -> None:
         calls.append(folder)
         folder.mkdir()
-        (folder / "config.json").write_text("{}")
+        for name in module.FILES:
+            (folder / name).write_text("{}")
 
     monkeypatch.setattr(module, "save_dequantised", save)
     monkeypatch.setattr(module, "check", lambda file: None)
@@ -202,5 +203,15 @@ def test_what_a_killed_process_left_is_cleared(quick: list[Path], cache: Path) -
     left.mkdir(parents=True)
     (left / "model.safetensors").write_bytes(b"half")
     folder = Path(model_folder(module.NAME))
-    assert [path.name for path in folder.iterdir()] == ["config.json"]
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == dict.fromkeys(module.FILES, b"{}")
     assert not left.exists()
+
+
+def test_a_folder_that_somebody_took_from(quick: list[Path], cache: Path) -> None:
+    folder = Path(model_folder(module.NAME))
+    (folder / "model.safetensors").unlink()
+    assert (
+        refused() == f"{folder}: model.safetensors is missing; remove this folder, and builtin:smollm2 is unpacked anew"
+    )
+    shutil.rmtree(folder)
+    assert model_folder(module.NAME) == str(folder)

