@@ -126,7 +126,7 @@ def test_learning_rates_are_the_runs_where_it_trained_like_that() -> None:
         assert len({trial.recipe.lr for trial in trials if trial.recipe.adapters}) == 1
         return next(trial.recipe.lr for trial in trials if trial.recipe.adapters), trials[-1].recipe.lr
 
-    adapted = Recipe(model="m", data="d", lr=0.01)
+    adapted = Recipe(model="m", data="d", lr=0.01, late_blocks=5)
     whole = Recipe(model="m", data="d", lr=0.02, method="full")
     assert rates(design(recipe=adapted)) == (0.01, default_rate("full", WIDTH))
     assert rates(design(recipe=whole)) == (default_rate("lora", WIDTH), 0.02)
