@@ -174,8 +174,9 @@ def test_train_evaluate_generate_report(
     assert results == json.loads((run / "evaluation.json").read_text())
     assert {"table1.csv", "table2.tex", "table3.csv"} <= {path.name for path in (run / "tables").iterdir()}
     conditions = results["conditions"]
-    plain = {"base/greedy", "base/nucleus", "hyperfitted/greedy", "hyperfitted/nucleus", "human"}
-    assert set(conditions) == {*plain, "hyperfitted/greedy+blocked"}
+    ways = ("greedy", "nucleus", "repetition-penalty")
+    plain = {f"{model}/{way}" for model in ("base", "hyperfitted") for way in ways}
+    assert set(conditions) == {*plain, "human", "hyperfitted/greedy+blocked"}
     for measures in conditions.values():
         assert set(measures["ttr"]) == {"value", "low", "high", "n"}
         assert measures["ttr"]["n"] == 2

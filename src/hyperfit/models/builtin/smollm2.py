@@ -56,6 +56,7 @@ def smollm2_folder() -> Path:
     with FileLock(lock):  # of several processes one unpacks, the others wait
         if not folder.is_dir():
             check(file)
+            check_room(folder.parent)
             say(f"{NAME}: de-quantising {file.name} into {folder}, once")
             unpack(file, folder)
     return folder
@@ -93,7 +94,7 @@ def check(file: Path) -> None:
 
 
 def writable(folder: Path) -> Path:
-    """A lock file in a cache folder with room enough. Raises UserError if there cannot be one."""
+    """A lock file in a cache folder. Raises UserError if there cannot be one."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = folder / ".smollm2.lock"
@@ -103,12 +104,16 @@ def writable(folder: Path) -> Path:
             f"{NAME}: is unpacked into {folder}, which cannot be written to ({error.strerror}); name another folder "
             "in the environment variable HYPERFIT_CACHE"
         ) from error
+    return lock
+
+
+def check_room(folder: Path) -> None:
+    """Raises UserError if what is unpacked would not fit."""
     if (free := shutil.disk_usage(folder).free) < ROOM:
         raise UserError(
             f"{NAME}: needs {ROOM / 1e6:.0f} MB in {folder}, where {free / 1e6:.0f} MB are free; free some space, or "
             "name another folder in the environment variable HYPERFIT_CACHE"
         )
-    return lock
 
 
 def unpack(file: Path, folder: Path) -> None:
