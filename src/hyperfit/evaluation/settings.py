@@ -69,14 +69,12 @@ class EvaluationSettings:
         if self.total <= self.context:
             problems.append(f"--total {self.total}: give more than the --context of {self.context}")
         problems += decoding_problems(self.decodings, "--decodings")
-        if not (wrong := decoding_problems(self.blocked or (), "--blocked")) and not problems and self.decodings:
+        if not (wrong := decoding_problems(self.blocked or (), "--blocked")) and not problems:
             strange = [str(decoding) for decoding in self.decodings_blocked if decoding not in self.decodings_parsed]
-            wrong = [
-                f"--blocked {name}: is not among --decodings {' '.join(self.decodings)}; name it there too"
-                for name in strange
-            ]
+            named = " ".join(map(str, self.decodings_parsed))
+            wrong = [f"--blocked {name}: is not among --decodings {named}; name it there too" for name in strange]
         problems += wrong
-        if not problems and self.decodings and not self.decodings_blocked:
+        if not problems and not self.decodings_blocked:
             problems += useless_citation_flags(self, "--blocked")
         if problems:
             raise UserError(*problems)
@@ -91,8 +89,9 @@ class EvaluationSettings:
 
     @property
     def decodings_parsed(self) -> tuple[Decoding, ...]:
-        """How both models decode, each once."""
-        return tuple(dict.fromkeys(parse_decoding(text, "--decodings") for text in self.decodings))
+        """How both models decode, each once; while that is open, all that some device is given."""
+        named = self.decodings or (*DECODINGS, *MORE_DECODINGS)
+        return tuple(dict.fromkeys(parse_decoding(text, "--decodings") for text in named))
 
     @property
     def decodings_blocked(self) -> tuple[Decoding, ...]:
