@@ -12,7 +12,7 @@ demo: .venv/smollm2
 	$(BIN)/hyperfit demo
 
 test: .venv/smollm2
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
 
 check: .venv/installed
 	$(BIN)/ruff format --check .
