@@ -12,6 +12,7 @@ from transformers.pytorch_utils import Conv1D
 from hyperfit.errors import UserError
 from hyperfit.models.families import blocks_of, family_of, inner_model
 from hyperfit.models.loading import quiet
+from hyperfit.recipes.defaults import default_late_blocks
 from hyperfit.recipes.recipe import Recipe
 
 
@@ -114,12 +115,13 @@ def linear_layers(model: PreTrainedModel) -> list[str]:
 def adapt(model: PreTrainedModel, recipe: Recipe) -> PreTrainedModel | PeftModel:
     """Freeze what does not learn and add what does, held in fp32; adapters start as the seed says."""
     module: nn.Module = model
+    late = recipe.late_blocks or default_late_blocks(len(blocks_of(model)))
     if recipe.method == "full":
         module.float().requires_grad_(True)
         return model
     if recipe.method == "late-full":
         module.requires_grad_(False)
-        for parameter in late_parameters(model, recipe.last_blocks).values():
+        for parameter in late_parameters(model, late).values():
             parameter.data = parameter.data.float()
             parameter.requires_grad_(True)
         return model
@@ -134,7 +136,7 @@ def adapt(model: PreTrainedModel, recipe: Recipe) -> PreTrainedModel | PeftModel
         )
     else:
         config = late_stage_lora_config(
-            model, recipe.last_blocks, rank=recipe.rank, alpha=recipe.lora_alpha, target_modules=recipe.target_modules
+            model, late, rank=recipe.rank, alpha=recipe.lora_alpha, target_modules=recipe.target_modules
         )
     with quiet():
         return get_peft_model(model, config, autocast_adapter_dtype=True)
