@@ -21,26 +21,10 @@ from hyperfit.metrics.by_model.coherence import coherence
 from hyperfit.metrics.by_model.mauve import mauve
 from hyperfit.metrics.estimate import paired_share_difference
 from hyperfit.runs.directory import RunDir
-from small_evaluations import TEXTS, copied, runs_to_evaluate, settings_for
+from small_evaluations import TEXTS, copied, settings_for
 from tiny_models import random_ids, save_tiny
 
 K = 5
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return runs_to_evaluate(tmp_path_factory.mktemp("evaluation"))
-
-
-@pytest.fixture(scope="module", params=["late-lora", "full"])
-def run(folder: Path, request: pytest.FixtureRequest) -> RunDir:
-    return RunDir.open(folder / request.param)
-
-
-@pytest.fixture
-def adapted(folder: Path, tmp_path: Path) -> RunDir:
-    """A copy of the run with an adapter, to do with as one likes."""
-    return copied(folder / "late-lora", tmp_path / "run")
 
 
 # Citations

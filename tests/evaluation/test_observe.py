@@ -18,25 +18,9 @@ from hyperfit.generation.decodings import parse_decoding
 from hyperfit.models.families import inner_model
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import load_any
-from small_evaluations import CONTEXT, TEXTS, TOTAL, copied, runs_to_evaluate, settings_for
+from small_evaluations import CONTEXT, TEXTS, TOTAL, settings_for
 
 K = 5
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return runs_to_evaluate(tmp_path_factory.mktemp("evaluation"))
-
-
-@pytest.fixture(scope="module", params=["late-lora", "full"])
-def run(folder: Path, request: pytest.FixtureRequest) -> RunDir:
-    return RunDir.open(folder / request.param)
-
-
-@pytest.fixture
-def adapted(folder: Path, tmp_path: Path) -> RunDir:
-    """A copy of the run with an adapter, to do with as one likes."""
-    return copied(folder / "late-lora", tmp_path / "run")
 
 
 def observed_in(run: RunDir, **changes: Any) -> tuple[CheckedEvaluation, Observed]:

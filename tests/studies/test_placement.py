@@ -463,6 +463,7 @@ def test_around_whole_late_blocks_all_is_told_against_them(wide: tuple[str, str]
         "; adapters in the first 2: " in said,
         "fewer parameters than the whole model has" in said,
         "with adapters for 2 at equal rank (" in said,
+        said.count("longest run of training data") == said.count("perplexity") == len(names),
         "; with all their parameters for " in said,
     ):
         assert part

@@ -122,7 +122,7 @@ def surroundings(
 def adam(model: PreTrainedModel | PeftModel, recipe: Recipe) -> torch.optim.Optimizer:
     """AdamW over what learns, with the recipe's rate and decay. Raises UserError if that is not held in fp32.
 
-    In one pass over the weights where torch can: on a CPU, five times as fast as its several passes.
+    In one pass over the weights where torch can: on a CPU, four times as fast as its several passes.
     """
     check_learning(model, recipe.learning_rate)
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
