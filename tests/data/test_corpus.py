@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from conftest import END, tiny_bpe
+from tiny_tokenizers import END, tiny_bpe
 from hyperfit.data import corpus as corpus_module
 from hyperfit.data.corpus import Corpus, build_corpus, evaluation_texts, packed, split_documents, starts
 from hyperfit.data.sources import Document

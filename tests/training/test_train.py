@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import tiny_bpe
+from tiny_tokenizers import tiny_bpe
 from hyperfit.errors import UserError
 from hyperfit.models.loading import load_model
 from hyperfit.recipes.defaults import default_late_blocks

@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
-from conftest import BEGIN
+from tiny_tokenizers import BEGIN
 from hyperfit.mechanism.pair.continuations import Continuing
 from hyperfit.mechanism.pair.pair import Pair
 from hyperfit.mechanism.ranks.origin import origins, rank_origin

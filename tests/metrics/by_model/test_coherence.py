@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from conftest import BEGIN, SENTENCES, tiny_bpe
+from tiny_tokenizers import BEGIN, SENTENCES, tiny_bpe
 from hyperfit.errors import UserError
 from hyperfit.metrics.by_model.coherence import coherence, coherence_under, tokens_and_start
 from hyperfit.models.loading import load_tokenizer
