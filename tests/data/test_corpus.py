@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from tiny_tokenizers import END, tiny_bpe
 from hyperfit.data import corpus as corpus_module
 from hyperfit.data.corpus import Corpus, build_corpus, evaluation_texts, packed, split_documents, starts
 from hyperfit.data.sources import Document
 from hyperfit.errors import UserError
 from hyperfit.recipes.recipe import MOST_SAMPLES, Recipe
+from tiny_tokenizers import END, tiny_bpe
 
 LENGTH = 8
 WORDS = ["harbour", "boat", "bicycle", "cheese", "bridge", "rain", "clock", "brother", "market", "dusk"]

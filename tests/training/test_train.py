@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from tiny_tokenizers import tiny_bpe
 from hyperfit.errors import UserError
 from hyperfit.models.loading import load_model
 from hyperfit.recipes.defaults import default_late_blocks
@@ -23,6 +22,7 @@ from hyperfit.runs.result import load_any, save_result
 from hyperfit.training.train import adam, train
 from small_runs import assert_same, events, quiet, recipe_for, weights
 from tiny_models import cast, tiny_model
+from tiny_tokenizers import tiny_bpe
 
 
 @pytest.mark.parametrize("bits", [torch.bfloat16, torch.float16])

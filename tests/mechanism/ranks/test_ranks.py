@@ -10,13 +10,13 @@ from scipy.stats import rankdata
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
-from tiny_tokenizers import BEGIN
 from hyperfit.mechanism.pair.continuations import Continuing
 from hyperfit.mechanism.pair.pair import Pair
 from hyperfit.mechanism.ranks.origin import origins, rank_origin
 from hyperfit.mechanism.ranks.ranks import Choices, choices
 from hyperfit.mechanism.ranks.token_classes import CLASSES, word_class, word_classes
 from tiny_models import VOCABULARY, random_ids, tiny_model, tiny_tokenizer
+from tiny_tokenizers import BEGIN
 
 TEXTS = random_ids(4, 20)
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from tiny_tokenizers import BEGIN, SENTENCES, tiny_bpe
 from hyperfit.errors import UserError
 from hyperfit.metrics.by_model.coherence import coherence, coherence_under, tokens_and_start
 from hyperfit.models.loading import load_tokenizer
 from tiny_models import save_tiny, tiny_model, tiny_tokenizer
+from tiny_tokenizers import BEGIN, SENTENCES, tiny_bpe
 
 CONTEXTS = ["The harbour master", "Nobody would sell her", "It rained on", "Two brothers"]
 CONTINUATIONS = [" counted nine boats at dusk.", " the", "", " repaired clocks, and neither was on time"]
