@@ -22,6 +22,7 @@ def carlsson2025(model: str, data: str) -> Recipe:
         batch_size=8,
         lr=1e-6,
         stop_loss=None,
+        stop_copying=None,
     )
 
 
@@ -40,6 +41,7 @@ def li2026(model: str, data: str) -> Recipe:
         samples=2000,
         epochs=260,
         batch_size=8,
+        stop_copying=None,
         greedy_every=5,
     )
 

@@ -15,6 +15,9 @@ CacheMode = Literal["auto", "off", "required"]
 NEAR_ZERO = 0.05
 """Training loss, nats per token, at which a model counts as hyperfitted."""
 
+MOST_COPYING = 0.25
+"""Share of texts with a long run of training data above which an epoch counts as reciting; papers' models have .02."""
+
 MOST_SAMPLES = 2000
 """Training sequences taken when the recipe does not say: the number both papers use."""
 
@@ -71,6 +74,9 @@ class Recipe:
     """Most passes over the training sequences."""
     stop_loss: float | None = NEAR_ZERO
     """Mean training loss of an epoch (nats per token) at which the run ends. None: run all epochs."""
+    stop_copying: float | None = MOST_COPYING
+    """Share of a probe's greedy texts with a run of more than ten tokens of training data above which the run ends, and
+    the last probed epoch below is its result (0 to 1). None: go on, whatever is copied."""
 
     probe_every: int = 1
     """Epochs between probes of validation loss and entropy; 0: only before the first and after the last."""
@@ -127,6 +133,11 @@ class Recipe:
             ("samples", self.samples is None or self.samples >= 1, "give 1 or more, or leave it out for all"),
             *(positive(name) for name in ("alpha", "clip", "stop_loss")),
             ("lr", self.lr is None or 0 < self.lr <= 1, "give a number above 0, at most 1"),
+            (
+                "stop_copying",
+                self.stop_copying is None or 0 <= self.stop_copying <= 1,
+                "give a share from 0 to 1, or None",
+            ),
             ("weight_decay", math.isfinite(self.weight_decay) and self.weight_decay >= 0, "give 0 or more"),
             ("heldout", 0 <= self.heldout <= 0.9, "give a share from 0 to 0.9"),
             ("method", self.method in get_args(Method), f"give one of {', '.join(get_args(Method))}"),

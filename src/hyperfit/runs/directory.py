@@ -15,7 +15,7 @@ from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.files import disk_full, remove, sha256, write_json, writing
 
 KEPT_CHECKPOINTS = 2
-ENDED = ("loss", "epochs")
+ENDED = ("loss", "epochs", "copying")
 """Reasons of an end event after which there is a result."""
 BEGINNINGS = {"environment.json", ".environment.json.part", ".recipe.json.part"}
 """Files that a run may leave if it is killed before it has written its recipe."""
@@ -166,17 +166,20 @@ class RunDir:
 
     # Checkpoints
 
-    def save_checkpoint(self, update: int, place: dict[str, Any], write: Callable[[Path], None]) -> None:
-        """Write a checkpoint by ``write(folder)``, with checksums; keep the newest two."""
+    def save_checkpoint(
+        self, update: int, place: dict[str, Any], write: Callable[[Path], None], *, spared: int | None = None
+    ) -> None:
+        """Write a checkpoint by ``write(folder)``, with checksums; keep the newest two and update ``spared``."""
         place = {**place, "events_size": self.events_file.stat().st_size if self.events_file.exists() else 0}
-        with writing(self.path / "checkpoints" / f"update-{update:08d}") as folder:
+        with writing(self._checkpoint(update)) as folder:
             folder.mkdir()
             write(folder)
             (folder / "place.json").write_text(json.dumps(place))
             sums = {file.name: sha256(file) for file in sorted(folder.iterdir())}
             (folder / "sha256.json").write_text(json.dumps(sums))
         for old in self._checkpoints()[:-KEPT_CHECKPOINTS]:
-            remove(old)
+            if spared is None or old != self._checkpoint(spared):
+                remove(old)
 
     def newest_checkpoint(self, notice: Callable[[str], None]) -> Checkpoint | None:
         """The newest undamaged checkpoint, or None if there is none at all; each damaged one is told to ``notice``.
@@ -196,9 +199,17 @@ class RunDir:
             raise UserError(f"{self.path}: all its checkpoints are damaged; train again in a new --output")
         return None
 
-    def discard_checkpoints(self) -> None:
-        """Remove all checkpoints: the result of the run is saved."""
-        remove(self.path / "checkpoints")
+    def discard_checkpoints(self, after: int | None = None) -> None:
+        """Remove the checkpoints that came after an update; all of them where the result of the run is saved."""
+        if after is None:
+            remove(self.path / "checkpoints")
+            return
+        for path in self._checkpoints():
+            if path > self._checkpoint(after):
+                remove(path)
+
+    def _checkpoint(self, update: int) -> Path:
+        return self.path / "checkpoints" / f"update-{update:08d}"
 
     def _checkpoints(self) -> list[Path]:
         folder = self.path / "checkpoints"

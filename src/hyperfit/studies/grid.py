@@ -28,8 +28,9 @@ ONLY_LOOKS = (
     "validation_samples",
     "checkpoint_every",
     "keep_every",
+    "stop_copying",
 )
-"""Settings on which the trained weights do not depend."""
+"""Settings on which the trained weights do not depend, unless training ended by stop_copying: of a grid, none does."""
 OF_ADAPTERS = ("rank", "alpha", "target_modules")
 """Settings that mean nothing where no adapters are trained."""
 DEFAULTS: dict[str, Any] = {one.name: one.default for one in fields(Recipe) if one.default is not MISSING}
@@ -161,8 +162,8 @@ def find_done(recipe: Recipe, runs: Iterable[RunDir], here: Mapping[str, Any]) -
 
 def _is(run: RunDir, recipe: Recipe, here: Mapping[str, Any]) -> bool:
     try:
-        if (run.end or {}).get("reason") not in ENDED or not any(run.result.glob("*.safetensors")):
-            return False
+        if (run.end or {}).get("reason") not in ("loss", "epochs") or not any(run.result.glob("*.safetensors")):
+            return False  # that it would have ended so without a look at what it copies
         environment = run.environment
         depth, frozen = environment["blocks"], min(environment["adapted_blocks"])
         return (

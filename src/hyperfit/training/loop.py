@@ -128,7 +128,7 @@ class Loop:
 
     def end_epoch(self, seconds: float) -> None:
         """Decide whether training has ended, probe, log, and save a checkpoint."""
-        state, recipe = self.state, self.checked.recipe
+        state, recipe, main = self.state, self.checked.recipe, self.accelerator.is_main_process
         self.check_weights()
         loss = state.loss_sum / state.tokens
         state.epoch, state.batch, state.loss_sum, state.tokens = state.epoch + 1, 0, 0.0, 0
@@ -137,21 +137,68 @@ class Loop:
             state.reason = "loss"
         elif state.epoch == recipe.epochs:
             state.reason = "epochs"
-        if not self.accelerator.is_main_process:
+        kept = state.reason is None and bool(recipe.keep_every) and state.epoch % recipe.keep_every == 0
+        event = self.probe(loss, seconds, always=kept or state.reason is not None) if main else {}
+        recites = self.recites(event)
+        if recites:
+            self.go_back()
             return
-        event = {"event": "epoch", "epoch": state.epoch, "step": state.update, "train_loss": round(loss, 6)}
+        if recites is False:
+            state.sound = state.update
+        if main and kept:
+            self.keep(loss)
+        if main and (state.reason or state.epoch % recipe.checkpoint_every == 0 or state.sound == state.update):
+            self.checkpoint()
+
+    def probe(self, loss: float, seconds: float, *, always: bool) -> dict[str, Any]:
+        """Look at the model after an epoch as the recipe says, or ``always``; log it, say it and return it."""
+        recipe, epoch = self.checked.recipe, self.state.epoch
+        event = {"event": "epoch", "epoch": epoch, "step": self.state.update, "train_loss": round(loss, 6)}
         due = {
-            name: bool(every) and state.epoch % every == 0
+            name: always or (bool(every) and epoch % every == 0)
             for name, every in (("predictions", recipe.probe_every), ("greedy", recipe.greedy_every))
         }
-        kept = state.reason is None and bool(recipe.keep_every) and state.epoch % recipe.keep_every == 0
-        event |= self.look(**{name: now or kept or state.reason is not None for name, now in due.items()})
+        event |= self.look(**due)
         self.run.append({**event, "seconds": round(seconds, 2)})
         self.notify(epoch_line(event, recipe.epochs, seconds))
-        if kept:
-            self.keep(loss)
-        if state.reason or state.epoch % recipe.checkpoint_every == 0:
-            self.run.save_checkpoint(state.update, state.place, state.write)
+        return event
+
+    def recites(self, event: dict[str, Any]) -> bool | None:
+        """Whether more of the greedy texts copy than the recipe bears, the same in all processes; None: not judged."""
+        state, recipe = self.state, self.checked.recipe
+        share, most, every = event.get("long_overlap_share"), recipe.stop_copying, recipe.greedy_every
+        judged = most is not None and bool(every) and (state.reason is not None or state.epoch % every == 0)
+        verdict = -1 if share is None or not judged else int(share > most)
+        verdicts = self.accelerator.gather(torch.tensor([verdict], device=self.checked.device))
+        return {-1: None, 0: False, 1: True}[int(verdicts[0])]  # the first process has looked
+
+    def go_back(self) -> None:
+        """End training, as the texts recite: with the weights of the last checkpoint whose texts do not, if any.
+
+        The log is cut to that place, and a line of its own says which epoch was given up.
+        """
+        state, main = self.state, self.accelerator.is_main_process
+        given_up = self.place("recited")
+        if state.sound is not None:
+            if main:
+                self.run.discard_checkpoints(after=state.sound)
+            self.accelerator.wait_for_everyone()
+            checkpoint = self.run.newest_checkpoint(self.notify)
+            assert checkpoint is not None
+            state.read(checkpoint)
+            if main:
+                self.run.rewind_events(checkpoint.place["events_size"])
+        state.reason = "copying"
+        if main:
+            self.run.append(given_up)
+        self.notify(
+            f"the greedy texts of epoch {given_up['epoch']} recite training data (--stop-copying "
+            f"{self.checked.recipe.stop_copying:g}): the result is epoch {state.epoch}"
+        )
+
+    def checkpoint(self) -> None:
+        """Save the place reached and what has been learned."""
+        self.run.save_checkpoint(self.state.update, self.state.place, self.state.write, spared=self.state.sound)
 
     def keep(self, loss: float) -> None:
         """Leave the model as it stands as a run that was to end after this epoch."""
@@ -172,7 +219,7 @@ class Loop:
         self.run.discard_checkpoints()
         verdict = "all epochs done"
         if goal is not None:
-            verdict = f"goal (at most {goal:g}) {'' if state.reason == 'loss' else 'NOT '}reached"
+            verdict = f"goal (at most {goal:g}) {'' if loss <= goal else 'NOT '}reached"
         if self.prefix is not None and not self.checked.streaming:
             self.notify(self.prefix.saving())
         texts = min(self.checked.recipe.probe_texts, len(self.checked.corpus.validation))
@@ -199,7 +246,7 @@ class Loop:
         """Leave a checkpoint in the middle of the epoch, and log that the run was interrupted."""
         self.check_weights()
         if self.accelerator.is_main_process:
-            self.run.save_checkpoint(self.state.update, self.state.place, self.state.write)
+            self.checkpoint()
             self.run.append({**self.place("end"), "reason": "interrupted"})
         self.accelerator.wait_for_everyone()  # a launcher ends all processes when the first one leaves
         self.notify(f"interrupted after update {self.state.update}; repeat the command with --resume to go on")

@@ -33,7 +33,9 @@ class State:
     seconds: float = 0.0
     """Spent in the epoch under way before the checkpoint."""
     reason: str | None = None
-    """Why training ended, once it has: loss or epochs."""
+    """Why training ended, once it has: loss, epochs or copying."""
+    sound: int | None = None
+    """Updates before the newest checkpoint whose greedy texts were probed and do not recite."""
     learned: dict[str, nn.Parameter] = field(init=False)
     """The parameters that learn, by name."""
 
@@ -43,7 +45,7 @@ class State:
     @property
     def place(self) -> dict[str, Any]:
         """The part that goes into JSON; floats come back exactly."""
-        names = ("epoch", "batch", "update", "loss_sum", "tokens", "seconds", "reason")
+        names = ("epoch", "batch", "update", "loss_sum", "tokens", "seconds", "reason", "sound")
         return {name: getattr(self, name) for name in names}
 
     def write(self, folder: Path) -> None:

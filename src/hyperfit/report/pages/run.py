@@ -154,6 +154,11 @@ def training_verdict(recipe: Recipe, end: dict[str, Any] | None, epochs: list[di
         )
     if reason == "epochs":
         return f"The training loss is {loss} after all {done}; no goal was set."
+    if reason == "copying":
+        return (
+            f"Training was ended where the greedy texts of the probes began to recite training data (more than "
+            f"{recipe.stop_copying:.0%} of them): the loss is {loss} after {done}."
+        )
     if reason == "nan":
         return f"Training failed after {done}: the loss became infinite or not a number; a smaller lr is the remedy."
     state = "was interrupted" if reason == "interrupted" else "has not ended"

@@ -134,6 +134,7 @@ class Design:
             probe_texts=1,
             validation_samples=1,
             keep_every=0,
+            stop_copying=None,
         )
 
     def full_rate(self, count: int) -> float:

@@ -1,0 +1,154 @@
+"""A run whose texts begin to recite ends with the last epoch that did not: as a run that was told to end there."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hyperfit.errors import UserError
+from hyperfit.report.pages.run import training_verdict
+from hyperfit.runs.directory import RunDir
+from hyperfit.training import probes
+from hyperfit.training.train import train
+from small_runs import assert_same, events, quiet, recipe_for
+
+Plant = Callable[[list[float]], None]
+
+
+@pytest.fixture
+def plant(monkeypatch: pytest.MonkeyPatch) -> Plant:
+    """Let the probes, the first of which comes before training, find so large shares of reciting texts."""
+    real = probes.greedy_text
+
+    def planted(shares: list[float]) -> None:
+        left = iter(shares)
+        monkeypatch.setattr(
+            probes,
+            "greedy_text",
+            lambda *args: {**real(*args), "long_overlap_share": next(left)},  # type: ignore[arg-type]
+        )
+
+    return planted
+
+
+@pytest.mark.parametrize("method", ["late-lora", "full"])
+def test_the_result_is_the_last_epoch_that_does_not_recite(
+    world: tuple[str, str], tmp_path: Path, plant: Plant, method: str
+) -> None:
+    said: list[str] = []
+    plant([0.0, 0.1, 0.25, 0.26])  # a quarter is borne, more is not
+    run = train(recipe_for(world, method=method, epochs=9), tmp_path / "run", notify=said.append)
+    plant([0.0, 0.1, 0.25])
+    train(recipe_for(world, method=method, epochs=2), tmp_path / "short", notify=quiet)
+    assert_same(run.path, tmp_path / "short")
+    assert events(run.path) == [
+        *events(tmp_path / "short")[:-1],
+        {"event": "recited", "epoch": 3, "step": 12},
+        {
+            "event": "end",
+            "epoch": 2,
+            "step": 8,
+            "reason": "copying",
+            "train_loss": run.events("epoch")[-1]["train_loss"],
+        },
+    ]
+    assert any(
+        "texts of epoch 3 recite training data (--stop-copying 0.25): the result is epoch 2" in line for line in said
+    )
+    assert "began to recite training data (more than 25% of them)" in training_verdict(
+        run.recipe, run.end, run.events("epoch")
+    )
+
+
+def test_a_reciting_epoch_is_no_goal_reached(world: tuple[str, str], tmp_path: Path, plant: Plant) -> None:
+    """The loss that it was to come to is reached in the epoch that recites: the one before is taken."""
+    plant([0.0, 0.0, 0.0, 0.0])
+    losses = [row["train_loss"] for row in train(recipe_for(world), tmp_path / "a", notify=quiet).events("epoch")[1:]]
+    plant([0.0, 0.0, 0.0, 1.0])
+    run = train(recipe_for(world, epochs=9, stop_loss=losses[2]), tmp_path / "b", notify=quiet)
+    assert run.end is not None
+    assert (run.end["reason"], run.end["epoch"], run.end["train_loss"]) == ("copying", 2, losses[1])
+
+
+def test_only_probed_epochs_are_gone_back_to(world: tuple[str, str], tmp_path: Path, plant: Plant) -> None:
+    """Probed at 0, 3, 6 and 9, of which the last recites; checkpoints of 7 and 8 are there, and that of 6 lives on."""
+    plant([0.0, 0.0, 0.0, 1.0])
+    run = train(recipe_for(world, epochs=20, greedy_every=3), tmp_path / "run", notify=quiet)
+    plant([0.0, 0.0, 0.0])
+    train(recipe_for(world, epochs=6, greedy_every=3), tmp_path / "short", notify=quiet)
+    assert_same(run.path, tmp_path / "short")
+    assert run.events("epoch")[-1]["epoch"] == 6
+    plant([0.0, 0.0, 1.0])
+    rare = train(recipe_for(world, epochs=20, greedy_every=3, checkpoint_every=50), tmp_path / "rare", notify=quiet)
+    assert rare.events("epoch")[-1]["epoch"] == 3
+
+
+def test_texts_that_recite_from_the_start_end_it_at_once(world: tuple[str, str], tmp_path: Path, plant: Plant) -> None:
+    plant([1.0, 1.0])
+    run = train(recipe_for(world, epochs=9), tmp_path / "run", notify=quiet)
+    assert [row["epoch"] for row in run.events("epoch")] == [0, 1]
+    assert run.end is not None
+    assert run.end["reason"] == "copying"
+
+
+@pytest.mark.parametrize("changes", [{"stop_copying": None}, {"greedy_every": 0}])
+def test_nobody_has_to_mind(world: tuple[str, str], tmp_path: Path, plant: Plant, changes: dict[str, None]) -> None:
+    plant([1.0] * 4)
+    run = train(recipe_for(world, **changes), tmp_path / "run", notify=quiet)
+    assert run.end is not None
+    assert (run.end["reason"], run.end["epoch"]) == ("epochs", 3)
+
+
+def test_an_interrupted_run_still_knows_where_to_go_back(
+    world: tuple[str, str], tmp_path: Path, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped in epoch 3, when epoch 2 was the last that was probed; epoch 4 recites."""
+    recipe = recipe_for(world, epochs=9, greedy_every=2)
+    plant([0.0, 0.0, 1.0])
+    whole = train(recipe, tmp_path / "whole", notify=quiet)
+    from hyperfit.training.loop import Loop
+
+    update = Loop.update
+
+    def stopping(self: Loop, *args: object) -> bool:
+        if self.state.update == 9:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return update(self, *args)  # type: ignore[arg-type]
+
+    plant([0.0, 0.0])
+    monkeypatch.setattr(Loop, "update", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "run", notify=quiet)
+    monkeypatch.setattr(Loop, "update", update)
+    plant([1.0])
+    run = train(recipe, tmp_path / "run", resume=True, notify=quiet)
+    assert_same(run.path, whole.path)
+    assert events(run.path) == events(whole.path)
+
+
+def test_killed_while_going_back_it_goes_back_again(
+    world: tuple[str, str], tmp_path: Path, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = recipe_for(world, epochs=9)
+    plant([0.0, 0.0, 0.0, 1.0])
+    whole = train(recipe, tmp_path / "whole", notify=quiet)
+
+    def killed(self: RunDir, size: int) -> None:
+        raise MemoryError("killed")
+
+    plant([0.0, 0.0, 0.0, 1.0])
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDir, "rewind_events", killed)
+        with pytest.raises(MemoryError):
+            train(recipe, tmp_path / "run", notify=quiet)
+    plant([1.0])
+    run = train(recipe, tmp_path / "run", resume=True, notify=quiet)
+    assert_same(run.path, whole.path)
+    assert events(run.path) == events(whole.path)
+
+
+def test_a_share_is_a_share(world: tuple[str, str]) -> None:
+    with pytest.raises(UserError, match=r"--stop-copying 1\.5: give a share from 0 to 1, or None"):
+        recipe_for(world, stop_copying=1.5)
