@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from hyperfit.data import corpus as corpus_module
-from hyperfit.data.corpus import Corpus, build_corpus, evaluation_texts, packed, split_documents, starts
-from hyperfit.data.sources import Document
+from hyperfit.data.corpus import Corpus, build_corpus, evaluation_texts, packed, starts
+from hyperfit.data.documents import Document
+from hyperfit.data.split import split_documents
 from hyperfit.errors import UserError
 from hyperfit.recipes.recipe import MOST_SAMPLES, Recipe
 from tiny_tokenizers import END, tiny_bpe
@@ -71,9 +72,14 @@ TEXT = st.text("ab \n", max_size=3)
 """From so few letters that the same texts come again and again, some with white space around them."""
 
 
-def different(texts: Sequence[str]) -> int:
-    """How many texts there are, blank ones not counted."""
-    return len({text.strip() for text in texts} - {""})
+def words_of(texts: Sequence[str]) -> set[str]:
+    """The different texts, blank ones not counted: white space is white space."""
+    return {" ".join(text.split()) for text in texts} - {""}
+
+
+def letters(texts: Sequence[str]) -> set[str]:
+    """What such short texts have to share to be near-copies: all of their letters."""
+    return {"".join(text.split()) for text in texts} - {""}
 
 
 @given(
@@ -91,35 +97,40 @@ def test_no_text_is_both_trained_on_and_held_out(
         write(folder / "train" / "texts.jsonl", texts)
         if apart is not None:
             write(folder / "heldout" / "texts.jsonl", apart)
-        splittable = all(map(different, (texts, apart))) if apart is not None else different(texts) > 1
+        splittable = all(map(letters, (texts, apart))) if apart is not None else len(letters(texts)) > 1
         with nullcontext() if splittable else pytest.raises(UserError):
-            train, held, duplicates = split_documents(Recipe(model="m", data=name, heldout=heldout, seed=seed))
+            split = split_documents(Recipe(model="m", data=name, heldout=heldout, seed=seed))
         if not splittable:
             return
-    trained, kept_out = ([document.text.strip() for document in part] for part in (train, held))
-    assert not set(trained) & set(kept_out)
-    assert Counter(trained + kept_out) == Counter({text.strip() for text in read}), "each text once, none lost"
-    assert duplicates == len(read) - len(trained) - len(kept_out)
+    trained, kept_out = (
+        [" ".join(document.text.split()) for document in part] for part in (split.train, split.heldout)
+    )
+    assert not letters(trained) & letters(kept_out)
+    assert len(set(trained + kept_out)) == len(trained + kept_out), "each text once"
+    assert len(read) == len(trained) + len(kept_out) + split.duplicates + split.near_copies, "none lost"
     assert kept_out
-    if apart is not None:
-        assert set(kept_out) == {text.strip() for text in apart if text.strip()}
+    if apart is None:
+        assert set(trained + kept_out) == words_of(texts)
+    else:
+        assert set(kept_out) == words_of(apart)
+        assert letters(trained) == letters(texts) - letters(apart)
 
 
 def test_share_held_out(recipe_of: Make) -> None:
     for count, share, expected in ((20, 0.1, 2), (20, 0.9, 18), (2, 0.1, 1), (3, 0.5, 2), (10, 0.01, 1), (3, 0.9, 2)):
-        train, held, _ = split_documents(recipe_of([story(i) for i in range(count)], heldout=share))
-        assert (len(train), len(held)) == (count - expected, expected)
+        split = split_documents(recipe_of([story(i) for i in range(count)], heldout=share))
+        assert (len(split.train), len(split.heldout)) == (count - expected, expected)
 
 
 def test_split_keeps_the_order_and_follows_the_seed(recipe_of: Make) -> None:
     texts = [story(i) for i in range(40)]
     splits = []
     for seed in (0, 0, 1, 2):
-        train, held, _ = split_documents(recipe_of(texts, heldout=0.25, seed=seed))
-        for part in (train, held):
+        split = split_documents(recipe_of(texts, heldout=0.25, seed=seed))
+        for part in (split.train, split.heldout):
             places = [texts.index(document.text) for document in part]
             assert places == sorted(places)
-        splits.append({document.text for document in held})
+        splits.append({document.text for document in split.heldout})
     assert splits[0] == splits[1]
     assert splits[0] != splits[2] != splits[3]
 
@@ -141,7 +152,7 @@ def test_one_text_cannot_be_split(recipe_of: Make, texts: list[str]) -> None:
         split_documents(recipe)
     assert str(caught.value).startswith(f"--data {recipe.data}: 1 document(s) cannot be split")
     assert "--heldout 0" in str(caught.value)
-    assert len(split_documents(dataclasses.replace(recipe, heldout=0))[0]) == 1
+    assert len(split_documents(dataclasses.replace(recipe, heldout=0)).train) == 1
 
 
 # Sequences
@@ -229,9 +240,9 @@ def test_packed_without_an_end_token() -> None:
 
 def test_packed_corpus_does_not_mix_the_parts(recipe_of: Make, tokenizer: PreTrainedTokenizerFast) -> None:
     recipe = recipe_of([story(i) for i in range(10)], heldout=0.3, chunking="packed")
-    train, held, _ = split_documents(recipe)
+    split = split_documents(recipe)
     corpus = build_corpus(recipe, tokenizer)
-    for part, found in ((train, corpus.train), (held, corpus.validation)):
+    for part, found in ((split.train, corpus.train), (split.heldout, corpus.validation)):
         expected = one_by_one([document.text for document in part], tokenizer, LENGTH)
         assert Counter(rows(found)) == Counter(expected)
     assert corpus.short == 0
@@ -346,7 +357,10 @@ def test_fingerprint_is_that_of_the_tokens(recipe_of: Make, bare_tokenizer: PreT
 def test_fingerprint_knows_training_from_validation() -> None:
     def fingerprint(train: list[list[int]], validation: list[list[int]]) -> str:
         parts = {"train": torch.tensor(train), "validation": torch.tensor(validation)}
-        return Corpus(**parts, documents=0, duplicates=0, short=0, heldout_documents=0, available=0).fingerprint
+        counts = dict.fromkeys(
+            ("documents", "duplicates", "near_copies", "together", "short", "heldout_documents", "available"), 0
+        )
+        return Corpus(**parts, **counts).fingerprint
 
     assert fingerprint([[1, 2], [3, 4]], [[5, 6]]) != fingerprint([[1, 2]], [[3, 4], [5, 6]])
     assert fingerprint([[1, 2], [3, 4]], [[5, 6]]) != fingerprint([[3, 4], [1, 2]], [[5, 6]])
@@ -363,7 +377,7 @@ def test_evaluation_texts_of_the_runs_own_data_are_held_out(
     recipe_of: Make, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     recipe = recipe_of([story(i) for i in range(20)], heldout=0.25)
-    _, held, _ = split_documents(recipe)
+    held = split_documents(recipe).heldout
     found = evaluation_texts(recipe, recipe.data, tokenizer, LENGTH)
     assert set(rows(found)) == firsts([document.text for document in held], tokenizer)
     assert found.shape == (5, LENGTH)

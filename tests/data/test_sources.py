@@ -1,5 +1,6 @@
 """Reading texts of every kind, and one clear message for everything that cannot be read."""
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from hyperfit.data.builtin import TEXTS
-from hyperfit.data.sources import Document, read_documents
+from hyperfit.data.documents import Document
+from hyperfit.data.sources import read_documents, read_prompts
 from hyperfit.errors import UserError
 
 TWO = ["A goat ate the map.\nThen it slept.", "Wer hat den Käse\u2028versteckt?"]
@@ -101,9 +103,9 @@ def tables(tmp_path: Path) -> Callable[[dict[str, list[Any]]], list[Path]]:
 
     def write(columns: dict[str, list[Any]]) -> list[Path]:
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-        csv = tmp_path / "t.csv"
-        csv.write_text("\n".join(",".join(map(str, line)) for line in (columns, *(row.values() for row in rows))))
-        return [jsonl(tmp_path / "t.jsonl", rows), csv, parquet(tmp_path / "t.parquet", **columns)]
+        table = tmp_path / "t.csv"
+        table.write_text("\n".join(",".join(map(str, line)) for line in (columns, *(row.values() for row in rows))))
+        return [jsonl(tmp_path / "t.jsonl", rows), table, parquet(tmp_path / "t.parquet", **columns)]
 
     return write
 
@@ -123,6 +125,59 @@ def test_the_text_column_is_named(tables: Tables) -> None:
         assert texts(path, "title") == ["T", "U"]
 
 
+@pytest.mark.parametrize(("separator", "called"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
+def test_csv_by_other_separators(
+    tmp_path: Path, separator: str, called: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "t.csv"
+    lines = [["id", "title", "text"], ["0", "A, B", '"one\ntwo; three\t|"'], ["1", "C", "four, five, six"]]
+    path.write_text("\n".join(separator.join(line) for line in lines), encoding="utf-8")
+    assert texts(path) == ["one\ntwo; three\t|", "four, five, six"]
+    assert capsys.readouterr().err == f"{path}: read as separated by {called}\n"
+
+
+def test_csv_of_one_column_may_hold_separators_in_quotes(tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text('text\n"goat; map"\n"a, b"\n')
+    assert texts(path) == ["goat; map", "a, b"]
+
+
+LONG = "Eleven men and a rope would have been needed to land a grown bull on the island."
+
+
+@pytest.mark.parametrize(
+    "first", [f'"{LONG}"', f'0,T0,"{LONG}"', f"0;T0;{LONG}", "7,goat", "goat,2024-05-01", "The end."]
+)
+def test_csv_without_names_is_refused(tmp_path: Path, first: str) -> None:
+    """Else its first text would be lost as the name of a column."""
+    path = tmp_path / "bare.csv"
+    path.write_text(f"{first}\n{first}\n")
+    message = problem(path)
+    assert message.startswith(f"--data {path}: has no row of column names; its first row holds ")
+    assert "put names above it, with text for the texts" in message
+
+
+def test_csv_names_may_look_like_anything_where_the_texts_column_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "form.csv"
+    path.write_text("When?,Please tell us in a few words how it was.\n1,goat\n2,map\n")
+    assert "has no row of column names" in problem(path)
+    assert texts(path, "Please tell us in a few words how it was.") == ["goat", "map"]
+    path.write_text(",2019,text\n0,1,goat\n1,2,map\n")
+    assert texts(path) == ["goat", "map"], "with an index, and a column named text"
+
+
+def test_csv_with_a_quote_that_does_not_close_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "open.csv"
+    path.write_text('text\ngoat\n"map\nowl\n')
+    assert "cannot be read as .csv (unexpected end of data)" in problem(path)
+
+
+def test_csv_dates_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "dated.csv"
+    path.write_text("day,seen,story\n2024-05-01,true,goat\n2024-05-02,false,\n")
+    assert texts(path) == ["goat"]
+
+
 def test_folder_is_read_to_its_depth_in_the_order_of_names(tmp_path: Path) -> None:
     deep = tmp_path / "b" / "c"
     deep.mkdir(parents=True)
@@ -133,6 +188,27 @@ def test_folder_is_read_to_its_depth_in_the_order_of_names(tmp_path: Path) -> No
     (deep / "rows.csv").write_text("text\nbefore second\n")
     parquet(tmp_path / "b" / "d.parquet", text=["fourth"])
     assert texts(tmp_path) == ["first", "before second", "second", "third", "fourth", "last"]
+
+
+def test_folder_says_what_it_skips_and_reads_endings_in_any_case(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.txt", "b.TXT", "c.md", ".hidden.txt", ".cache/d.txt", "e.json", "f.json", "LICENCE"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    jsonl(tmp_path / "g.JSONL", [{"text": "row"}])
+    assert texts(tmp_path) == ["a.txt", "b.TXT", "row"]
+    assert capsys.readouterr().err == (
+        f"{tmp_path}: files skipped: 2 .json, 1 .md, 1 no ending; what can be read is .txt, .jsonl, .csv, .parquet\n"
+    )
+    assert texts(tmp_path / "b.TXT") == ["b.TXT"]
+    assert texts(tmp_path / ".hidden.txt") == [".hidden.txt"], "named, it is read"
+
+
+def test_rows_without_text_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = jsonl(tmp_path / "gaps.jsonl", [{"text": "goat"}, {"text": None}, {"text": " "}])
+    assert texts(path) == ["goat"]
+    assert capsys.readouterr().err == f"{path}: 2 rows without text passed over\n"
 
 
 def test_folder_with_train_and_heldout_is_split_so(tmp_path: Path) -> None:
@@ -338,7 +414,41 @@ def test_named_column_that_is_missing_or_no_text(tables: Tables) -> None:
 
 def test_jsonl_column_that_holds_strings_only_in_part(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "mixed.jsonl", [{"text": "goat"}, {"text": 3}])
-    assert "does not hold strings" in problem(path)
+    assert problem(path) == f"--data {path}, line 2: text is 3, not a string; write it in quotes, or remove the line"
+    assert texts(jsonl(tmp_path / "ids.jsonl", [{"id": "a", "story": "goat"}, {"id": 3, "story": "map"}])) == [
+        "goat",
+        "map",
+    ], "a column of both is no text column where another is whole"
+    many = jsonl(tmp_path / "many.jsonl", [{"text": "goat"}, *({"text": number} for number in range(2000))])
+    assert ", line 2: text is 0, not a string, and 1,999 more like it; " in problem(many)
+
+
+def test_only_numbers(tables: Tables) -> None:
+    for path in tables({"id": [1, 2], "n": [3.5, 4.5]}):
+        assert problem(path) == (
+            f"--data {path}: none of its columns holds strings; give texts, one a row, in a column named text. "
+            "Its columns are id, n"
+        )
+
+
+CHAT = [{"role": "user", "content": "A goat?"}, {"role": "assistant", "content": "A map."}]
+
+
+@pytest.mark.parametrize(
+    ("name", "chat"), [("messages", CHAT), ("conversations", [{"from": "human", "value": "A goat?"}])]
+)
+def test_chats_are_named_as_such(tmp_path: Path, name: str, chat: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = {"source": ["a", "b"], name: [chat, chat]}
+    listed = [dict(zip(rows, row, strict=True)) for row in zip(*rows.values(), strict=True)]
+    hub = datasets.Dataset.from_dict(rows)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *args, **kwargs: hub)
+    for source in (jsonl(tmp_path / "c.jsonl", listed), parquet(tmp_path / "c.parquet", **rows), "org/chats"):
+        for column in (None, name):
+            assert problem(source, column).startswith(
+                f"--data {source}: holds chats (in the column {name}), and only plain"
+            )
+        assert texts(source, "source") == ["a", "b"]
+    assert texts(jsonl(tmp_path / "both.jsonl", [{"text": "goat", name: chat}])) == ["goat"]
 
 
 def test_folder_without_readable_files(tmp_path: Path) -> None:
@@ -372,6 +482,38 @@ def test_bad_files_of_both_parts_are_reported(tmp_path: Path) -> None:
     found = problems(tmp_path)
     assert len(found) == len(expected)
     assert all(message.startswith(start) for message, start in zip(found, expected, strict=True))
+
+
+# Prompts
+
+
+def test_prompts_are_taken_as_they_are_and_in_order(tmp_path: Path) -> None:
+    five = ["The ferry", "A goat ", " Rain\n\n", "\ttab", "End"]
+    assert read_prompts(jsonl(tmp_path / "p.jsonl", [{"text": text} for text in five])) == five
+    assert read_prompts(parquet(tmp_path / "p.parquet", text=five)) == five
+    with (tmp_path / "p.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["text"], *([text] for text in five)])
+    assert read_prompts(tmp_path / "p.csv") == five
+    (tmp_path / "p.txt").write_bytes(b" one\n\ntwo \r\n")
+    assert read_prompts(tmp_path / "p.txt") == [" one\n\ntwo "], "less the line end of the file"
+
+
+def test_prompts_without_text_are_named(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "p.jsonl", [{"text": "a"}, {"text": ""}, {"text": "b"}, {"n": 1}, {"text": " \n"}])
+    with pytest.raises(UserError) as caught:
+        read_prompts(path)
+    assert str(caught.value).startswith(f"--prompts: no text to continue in {path}:2, {path}:4, {path}:5; ")
+    (tmp_path / "p.csv").write_text("text\na\n\nb\n")
+    with pytest.raises(UserError, match=r"p\.csv:2; fill in or remove"):
+        read_prompts(tmp_path / "p.csv")
+
+
+def test_prompts_in_a_column_of_that_name(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "p.jsonl", [{"id": "a", "prompt": "goat", "text": "map"}])
+    assert read_prompts(path) == ["goat"]
+    assert read_prompts(path, "text") == ["map"]
+    with pytest.raises(UserError, match=r"--prompts .* a column named prompt or text is not there; .* --text-column"):
+        read_prompts(jsonl(tmp_path / "q.jsonl", [{"id": "a", "title": "goat"}]))
 
 
 def test_unknown_builtin() -> None:

@@ -118,6 +118,31 @@ def test_each_bad_line_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "holds no line" in fails(capsys, "evaluate", "--texts", file)[0]
 
 
+def test_many_bad_lines_of_a_kind_are_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = lines(tmp_path / "texts.jsonl", *[{"text": "x"}] * 2880, {"continuation": 3}, {"continuation": 4})
+    one, other = fails(capsys, "evaluate", "--texts", file)
+    assert f"--texts {file}, line 1: has no continuation; " in one
+    assert one.endswith(" (2,879 more like it)")
+    assert other.endswith(
+        f"--texts {file}, line 2881: continuation is 3, not text; write it in quotes (1 more like it)"
+    )
+
+
+def test_the_column_of_the_training_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = lines(tmp_path / "texts.jsonl", {"continuation": "one two three four five six"})
+    training = lines(tmp_path / "training.jsonl", {"title": "none", "body": "zero one two three four five six"})
+    flags = ["evaluate", "--texts", str(file), "--json"]
+    (said,) = fails(capsys, *flags, "--training", training)
+    assert said.startswith(f"hyperfit: --training {training}: a column named text is not there; name one")
+    main([*flags, "--training", str(training), "--text-column", "body"])
+    overlap = json.loads(capsys.readouterr().out)["conditions"]["texts"]["longest_overlap"]["value"]
+    main([*flags, "--training", str(training), "--text-column", "title"])
+    assert json.loads(capsys.readouterr().out)["conditions"]["texts"]["longest_overlap"]["value"] < overlap
+    for useless in (flags, ["evaluate", "run"]):
+        (said,) = fails(capsys, *useless, "--text-column", "body")
+        assert said.startswith("hyperfit: --text-column: says which column of --")
+
+
 def test_texts_of_a_human_are_the_references(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "texts.jsonl"
     rows = [{"continuation": "one two", "model": "human"}, {"continuation": "three", "model": "m", "reference": "four"}]

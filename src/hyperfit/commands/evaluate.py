@@ -9,6 +9,7 @@ from tyro.conf import Positional, arg
 from hyperfit.commands.output import Json, show_results, show_tables
 from hyperfit.errors import UserError
 from hyperfit.evaluation.settings import EvaluationSettings
+from hyperfit.generation.settings import useless_text_column
 
 OF_TEXTS = ("mauve", "coherence", "device", "precision")
 """Settings of an evaluation that go with --texts too."""
@@ -32,7 +33,8 @@ class Evaluate(EvaluationSettings):
     tokenizer: str | None = None
     """With --texts: the model whose tokens are counted. None: builtin:tiny."""
     training: str | None = None
-    """With --texts: what the generator was trained on, for the measures of memorisation; a source as for --data."""
+    """With --texts: what the generator was trained on, for the measures of memorisation; a source as for --data, with
+    --text-column where it is a table."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     """With --texts: a folder for evaluation.json and tables/. None: only print."""
     json: Json = False
@@ -60,11 +62,13 @@ class Evaluate(EvaluationSettings):
         """Raises UserError unless there is just one thing to evaluate, and all flags are of use for it."""
         if (self.run_folder is None) == (self.texts is None):
             raise UserError("evaluate: give either a RUN, or texts from elsewhere with --texts FILE.jsonl")
+        read, sources = (self.contexts, "--contexts") if self.texts is None else (self.training, "--training")
+        useless = [useless_text_column(sources)] if self.text_column is not None and not read else []
         if self.texts is not None:
-            problems = useless_for_texts(settings)
+            problems = useless + useless_for_texts(settings)
         else:
             of_texts = {"--tokenizer": self.tokenizer, "--training": self.training, "--output": self.output}
-            problems = [
+            problems = useless + [
                 f"{flag}: is not for a RUN; it goes with --texts; leave it out"
                 for flag, value in of_texts.items()
                 if value is not None
@@ -81,7 +85,9 @@ class Evaluate(EvaluationSettings):
 
         given = {name: getattr(settings, name) for name in OF_TEXTS}
         given |= {"tokenizer": self.tokenizer} if self.tokenizer is not None else {}
-        results = evaluate_texts(ExternalTexts(texts=texts, training=self.training, **given))
+        results = evaluate_texts(
+            ExternalTexts(texts=texts, training=self.training, text_column=self.text_column, **given)
+        )
         if self.output is not None:
             write_json(self.output / "evaluation.json", results)
             write_tables(self.output / "tables", all_tables(results))
@@ -90,7 +96,11 @@ class Evaluate(EvaluationSettings):
 
 def useless_for_texts(settings: EvaluationSettings) -> list[str]:
     """A problem for each flag that says how a run is evaluated, or how a model computes where none does."""
-    changed = [name for name, value in vars(settings).items() if value != getattr(EvaluationSettings(), name)]
+    changed = [
+        name
+        for name, value in vars(settings).items()
+        if name != "text_column" and value != getattr(EvaluationSettings(), name)
+    ]
     by_model = [name for name in changed if name in OF_TEXTS]
     problems = [
         f"--{name.replace('_', '-')}: is not for --texts; it goes with a RUN; leave it out"

@@ -9,7 +9,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from hyperfit.data.sources import Document, read_documents
+from hyperfit.console import say
+from hyperfit.data.documents import Document
+from hyperfit.data.sources import read_documents
+from hyperfit.data.split import split_documents, unique, without_copies
 from hyperfit.errors import UserError
 from hyperfit.recipes.recipe import MOST_SAMPLES, Recipe
 
@@ -25,12 +28,18 @@ class Corpus:
     documents: int
     """Different documents in the source."""
     duplicates: int
-    """Documents left out because the same text came before."""
+    """Documents left out because the same text came before or is held out."""
+    near_copies: int
+    """Training documents left out as near-copies of what the source itself holds out."""
+    together: int
+    """Documents that have near-copies, all of which are on their side of the split."""
     short: int
     """Documents left out because they have fewer tokens than a sequence (chunking "start")."""
     heldout_documents: int
     available: int
     """Training sequences there were to choose from."""
+    notes: tuple[str, ...] = ()
+    """What people should know of how the source was read."""
 
     @property
     def fingerprint(self) -> str:
@@ -42,20 +51,26 @@ class Corpus:
 
     def describe(self) -> str:
         """One line for people."""
-        left_out = [
-            f"{count} {what}" for count, what in ((self.duplicates, "duplicates"), (self.short, "too short")) if count
-        ]
+        counts = (
+            (self.duplicates, "duplicates"),
+            (self.near_copies, "near-copies of held-out ones"),
+            (self.short, "too short"),
+        )
+        left_out = [f"{count} {what}" for count, what in counts if count]
         return (
             f"{len(self.train)} of {self.available} training sequences of {self.train.shape[1]} tokens, "
             f"{len(self.validation)} held out for validation; {self.documents} documents"
             + (f" ({', '.join(left_out)} left out)" if left_out else "")
-            + f", {self.heldout_documents} of them held out; fingerprint {self.fingerprint}"
+            + f", {self.heldout_documents} of them held out"
+            + (f"; {self.together} have near-copies, on the same side" if self.together else "")
+            + f"; fingerprint {self.fingerprint}"
         )
 
 
 def build_corpus(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Corpus:
     """Read, split, tokenise and choose. Raises UserError if there are too few sequences."""
-    train, heldout, duplicates = split_documents(recipe)
+    split = split_documents(recipe)
+    train, heldout = split.train, split.heldout
     documents = len(train) + len(heldout)
     if recipe.chunking == "start":
         train_rows, train_short = starts(train, tokenizer, recipe.length)
@@ -71,6 +86,7 @@ def build_corpus(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Corpus:
     problems = []
     if len(train_rows) < max(wanted, 1):
         why = f" ({short} of {documents} documents are shorter)" if short else ""
+        why += f" ({split.near_copies} documents are near-copies of held-out ones)" if split.near_copies else ""
         would_do = f"--samples {len(train_rows)}, " if len(train_rows) and recipe.samples else ""
         other = "--chunking packed, " if recipe.chunking == "start" else ""
         problems.append(
@@ -89,25 +105,36 @@ def build_corpus(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Corpus:
         train=choose(train_rows, wanted, recipe.seed),
         validation=choose(heldout_rows, min(recipe.validation_samples, len(heldout_rows)), recipe.seed),
         documents=documents,
-        duplicates=duplicates,
+        duplicates=split.duplicates,
+        near_copies=split.near_copies,
+        together=split.together,
         short=short,
         heldout_documents=len(heldout),
         available=len(train_rows),
+        notes=tuple(split.notes),
     )
 
 
-def evaluation_texts(recipe: Recipe, source: str, tokenizer: PreTrainedTokenizerBase, length: int) -> Tensor:
+def evaluation_texts(
+    recipe: Recipe, source: str, tokenizer: PreTrainedTokenizerBase, length: int, column: str | None = None
+) -> Tensor:
     """int64[texts, length]: the first tokens of documents of ``source`` that the recipe does not train on.
 
-    For the recipe's own data these are its held-out documents; for another source its held-out part, or all
-    of it if it has none, less any text that is trained on or begins like one. Raises UserError if none is long enough.
+    For the recipe's own data these are its held-out documents; for another source, with its text column, its held-out
+    part, or all of it if it has none, less any text that is trained on, begins like one or is a near-copy of one.
+    Raises UserError if none is long enough.
     """
-    train, heldout, _ = split_documents(recipe)
-    if source == recipe.data:
-        documents = heldout
-    else:
-        everything, apart = read_documents(source, flag="--contexts")
-        documents = unique(apart or everything, {document.text.strip() for document in train})
+    split = split_documents(recipe)
+    train, documents = split.train, split.heldout
+    if source != recipe.data:
+        everything, apart = read_documents(source, column, flag="--contexts")
+        different = unique(apart or everything)
+        documents = without_copies(unique(different, train), train)
+        if trained_on := len(different) - len(documents):
+            say(
+                f"--contexts {source}: {trained_on} of {len(different)} texts left out, as they, or near-copies, "
+                "are trained on"
+            )
     if not documents:
         raise UserError(f"--contexts {source}: all of it was trained on; name other texts")
     rows, short = starts(documents, tokenizer, length)
@@ -120,42 +147,6 @@ def evaluation_texts(recipe: Recipe, source: str, tokenizer: PreTrainedTokenizer
             "shorter; give a smaller --total or other texts with --contexts"
         )
     return rows
-
-
-def split_documents(recipe: Recipe) -> tuple[list[Document], list[Document], int]:
-    """(training documents, held-out documents, number of duplicates left out).
-
-    The source's own held-out part is used where it has one, else a seeded random share; neither where
-    the recipe holds nothing out. A text that stands in both parts, or twice, counts once, so that nothing leaks.
-    """
-    train, heldout = read_documents(recipe.data, recipe.text_column)
-    read = len(train) + len(heldout)
-    heldout = unique(heldout, set())
-    train = unique(train, {document.text.strip() for document in heldout})
-    duplicates = read - len(train) - len(heldout)
-    if recipe.heldout == 0:
-        return train, [], duplicates
-    if not heldout:
-        if len(train) < 2:
-            raise UserError(
-                f"--data {recipe.data}: {len(train)} document(s) cannot be split into training and held-out parts; "
-                "give more documents (one a file or row), or --heldout 0 to go without validation"
-            )
-        count = min(max(1, round(recipe.heldout * len(train))), len(train) - 1)
-        order = np.random.default_rng([recipe.seed, 1]).permutation(len(train))
-        heldout = [train[index] for index in sorted(order[:count])]
-        train = [train[index] for index in sorted(order[count:])]
-    return train, heldout, duplicates
-
-
-def unique(documents: list[Document], seen: set[str]) -> list[Document]:
-    """The documents whose text is not in ``seen`` and has not come before."""
-    kept = []
-    for document in documents:
-        if (text := document.text.strip()) not in seen:
-            seen.add(text)
-            kept.append(document)
-    return kept
 
 
 def starts(documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase, length: int) -> tuple[Tensor, int]:

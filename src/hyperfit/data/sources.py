@@ -1,217 +1,146 @@
 """Text of any kind → documents: files, folders of files, hub data sets, the embedded texts."""
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from hyperfit.data.builtin import text_source
+from hyperfit.console import say
+from hyperfit.data.builtin import PREFIX, text_source
+from hyperfit.data.columns import TextColumn
+from hyperfit.data.documents import Document
+from hyperfit.data.parts import parts_of_folder
+from hyperfit.data.tables import READERS, read_hub
 from hyperfit.errors import UserError, collecting
 
+ENDINGS = ", ".join(READERS)
 
-@dataclass(frozen=True)
-class Document:
-    """One text and where it came from, such as ``stories.jsonl:12``."""
 
-    text: str
-    origin: str
+@dataclass
+class Found:
+    """What a source holds, and what people should know of how it was read."""
+
+    train: list[Document] = field(default_factory=list)
+    heldout: list[Document] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def read_documents(
-    source: str, column: str | None = None, flag: str = "--data"
+    source: str, column: str | None = None, flag: str = "--data", notify: Callable[[str], None] = say
 ) -> tuple[list[Document], list[Document]]:
     """All documents of a source, in order, and those it sets apart as held out (often none).
 
     source: a .txt (one document), .jsonl, .csv or .parquet file (one document a row), a folder of
-    such files, a hub data set ORG/NAME[:CONFIG[:SPLIT]], or builtin:NAME. A folder whose subfolders
-    are ``train`` and ``heldout`` is taken as split that way. column: the text column of tables.
+    such files, a hub data set ORG/NAME[:CONFIG[:SPLIT]], or builtin:NAME. A folder whose files or folders are named as
+    parts of a data set (``hyperfit.data.parts``) is taken so; what is for a last test is not read. Hidden files are not
+    read either. column: the text column of tables. notify: told of files and rows that are passed over.
     Raises UserError naming the flag and every file that cannot be read, and why.
     """
+    with naming(flag):
+        found = read_source(source, TextColumn(column))
+    kept = [[document for document in part if document.text.strip()] for part in (found.train, found.heldout)]
+    if blank := len(found.train) + len(found.heldout) - sum(map(len, kept)):
+        found.notes.append(f"{source}: {blank} row{'s' * (blank > 1)} without text passed over")
+    if not source.startswith(PREFIX):
+        for note in found.notes:
+            notify(note)
+    return kept[0], kept[1]
+
+
+def read_prompts(file: Path, column: str | None = None) -> list[str]:
+    """Every text of a file or folder, in order and as it is, but for the line end at the end of a .txt file.
+
+    The column of tables is ``column``, else prompt, else text, else the only one of strings. Raises UserError that
+    names what cannot be read, and each row without text.
+    """
+    with naming("--prompts"):
+        found = read_source(str(file), TextColumn(column, usual=("prompt", "text")), whole=True)
+    for note in found.notes:
+        say(note)
+    blank = [document.origin for document in found.train if not document.text.strip()]
+    if blank:
+        rest = f" and {len(blank) - 10:,} more" if len(blank) > 10 else ""
+        raise UserError(
+            f"--prompts: no text to continue in {', '.join(blank[:10])}{rest}; fill in or remove these rows"
+        )
+    return [prompt_of(document) for document in found.train]
+
+
+def prompt_of(document: Document) -> str:
+    """Its text; that of a .txt file without the line end that editors put at the end."""
+    if Path(document.origin).suffix.lower() == ".txt":
+        return document.text.removesuffix("\n").removesuffix("\r")
+    return document.text
+
+
+@contextmanager
+def naming(flag: str) -> Iterator[None]:
+    """Let problems with a source name the flag that it was given by."""
     try:
-        return _read(source, column)
+        yield
     except UserError as error:
         raise UserError(*(problem.replace("--data ", f"{flag} ", 1) for problem in error.problems)) from error
 
 
-def _read(source: str, column: str | None) -> tuple[list[Document], list[Document]]:
+def read_source(source: str, column: TextColumn, whole: bool = False) -> Found:
+    """All rows of a source, also those without text; whole: of every part, as one."""
     path = Path(text_source(source))
-    if (path / "train").is_dir() and (path / "heldout").is_dir():
-        return _split_folder(path, column)
     if path.is_dir():
-        return _folder(path, column), []
+        return read_folder(path, column, whole)
     if path.is_file():
-        return _file(path, column), []
-    if path.suffix in READERS or source.count("/") > 1 or source.startswith((".", "/", "~")):
+        found = Found()
+        found.train = read_file(path, column, found.notes)
+        return found
+    if path.suffix.lower() in READERS or source.count("/") > 1 or source.startswith((".", "/", "~")):
         raise UserError(f"--data {source}: no such file or folder (seen from {Path.cwd()}); name another")
-    return _hub(source, column), []
+    return Found(with_text(source, read_hub(source, column)))
 
 
-def _split_folder(folder: Path, column: str | None) -> tuple[list[Document], list[Document]]:
-    problems: list[str] = []
-    parts: dict[str, list[Document]] = {}
-    for name in ("train", "heldout"):
-        with collecting(problems):
-            parts[name] = _folder(folder / name, column)
-    if problems:
-        raise UserError(*problems)
-    return parts["train"], parts["heldout"]
-
-
-def _folder(folder: Path, column: str | None) -> list[Document]:
-    files = sorted(path for path in folder.rglob("*") if path.suffix in READERS and path.is_file())
+def read_folder(folder: Path, column: TextColumn, whole: bool) -> Found:
+    """The files of a folder and of those in it, in the order of their names, by parts where it has some."""
+    seen = sorted(path for path in folder.rglob("*") if path.is_file() and not is_hidden(path.relative_to(folder)))
+    files = [path for path in seen if path.suffix.lower() in READERS]
     if not files:
-        raise UserError(f"--data {folder}: no {', '.join(READERS)} file in this folder or below it; name another")
+        raise UserError(f"--data {folder}: no {ENDINGS} file in this folder or below it; name another")
+    found = Found()
+    if skipped := Counter(path.suffix or "no ending" for path in seen if path not in set(files)):
+        named = ", ".join(f"{count} {ending}" for ending, count in sorted(skipped.items()))
+        found.notes.append(f"{folder}: files skipped: {named}; what can be read is {ENDINGS}")
+    parts = {} if whole else parts_of_folder(folder, files)
+    if parts:
+        alone = {"test": len(parts.get("test", ())), "other": len(files) - sum(map(len, parts.values()))}
+        left = [f"{count} {kind} left alone" for kind, count in alone.items() if count]
+        counts = [f"{len(parts['train'])} to train on", f"{len(parts.get('heldout', ()))} held out", *left]
+        found.notes.append(f"{folder}: files split by their names, {', '.join(counts)}")
     problems: list[str] = []
-    documents: list[Document] = []
-    for path in files:
-        with collecting(problems):
-            documents += _file(path, column)
+    for documents, paths in ((found.train, parts.get("train", files)), (found.heldout, parts.get("heldout", ()))):
+        for path in paths:
+            with collecting(problems):
+                documents += read_file(path, column, found.notes)
     if problems:
         raise UserError(*problems)
-    return documents
+    return found
 
 
-def _file(path: Path, column: str | None) -> list[Document]:
-    reader = READERS.get(path.suffix)
+def is_hidden(path: Path) -> bool:
+    """Whether the name of a file inside a folder, or of a folder it is in, begins with a full stop."""
+    return any(part.startswith(".") for part in path.parts)
+
+
+def read_file(path: Path, column: TextColumn, notes: list[str]) -> list[Document]:
+    """The documents of a file."""
+    reader = READERS.get(path.suffix.lower())
     if reader is None:
         ending = path.suffix or "a file with no ending"
-        raise UserError(f"--data {path}: cannot read {ending}; give {', '.join(READERS)}")
+        raise UserError(f"--data {path}: cannot read {ending}; give {ENDINGS}")
     if path.stat().st_size == 0:
         raise UserError(f"--data {path}: the file is empty; remove it or name another")
-    return _with_text(str(path), reader(path, column))
+    return with_text(str(path), reader(path, column, notes))
 
 
-def _with_text(source: str, documents: list[Document]) -> list[Document]:
-    kept = [document for document in documents if document.text.strip()]
-    if not kept:
+def with_text(source: str, documents: list[Document]) -> list[Document]:
+    """The documents as they are. Raises UserError if none holds text."""
+    if not any(document.text.strip() for document in documents):
         raise UserError(f"--data {source}: holds no text; remove it or name another")
-    return kept
-
-
-def _txt(path: Path, column: str | None) -> list[Document]:
-    return [Document(_decode(path), str(path))]
-
-
-def _jsonl(path: Path, column: str | None) -> list[Document]:
-    rows: list[dict[str, Any]] = []
-    numbers: list[int] = []
-    broken: list[str] = []
-    for number, line in enumerate(_decode(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is JSON, but not text
-        except (ValueError, RecursionError) as error:
-            broken.append(f"line {number} cannot be read as JSON ({error})")
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
-            numbers.append(number)
-        else:
-            broken.append(f"line {number} is not an object with named fields")
-    if broken:
-        more = f", and {len(broken) - 1} more like it" if len(broken) > 1 else ""
-        raise UserError(f"--data {path}: {broken[0]}{more}; mend or remove it")
-    if not rows:
-        return []
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    strings = [name for name in names if {type(row[name]) for row in rows if row.get(name) is not None} == {str}]
-    chosen = _text_column(str(path), names, strings, column)
-    return [Document(row.get(chosen) or "", f"{path}:{number}") for row, number in zip(rows, numbers, strict=True)]
-
-
-def _csv(path: Path, column: str | None) -> list[Document]:
-    import pyarrow as pa
-    import pyarrow.csv
-
-    _decode(path)  # for the clear message: Arrow reads bytes that are not UTF-8 as a binary column
-    whole = pa.csv.ReadOptions(block_size=min(path.stat().st_size + 1, 2**31 - 1))  # else a long row is an error
-    multiline = pa.csv.ParseOptions(newlines_in_values=True)
-    return _table(path, column, lambda: pyarrow.csv.read_csv(path, read_options=whole, parse_options=multiline))
-
-
-def _parquet(path: Path, column: str | None) -> list[Document]:
-    import pyarrow.parquet
-
-    return _table(path, column, lambda: pyarrow.parquet.read_table(path))
-
-
-def _table(path: Path, column: str | None, read: Callable[[], Any]) -> list[Document]:
-    import pyarrow as pa
-
-    try:
-        table = read()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"--data {path}: cannot be read as {path.suffix} ({error}); mend or remove it") from error
-    if not table.num_rows:
-        return []
-    strings = [field.name for field in table.schema if _holds_strings(field.type)]
-    chosen = _text_column(str(path), table.column_names, strings, column)
-    values = table.column(chosen).to_pylist()
-    return [Document(value or "", f"{path}:{row}") for row, value in enumerate(values, start=1)]
-
-
-def _holds_strings(kind: Any) -> bool:
-    import pyarrow.types as types
-
-    if types.is_dictionary(kind):
-        kind = kind.value_type
-    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
-
-
-def _hub(source: str, column: str | None) -> list[Document]:
-    import datasets
-
-    name, config, split = [*source.split(":", 2), "", ""][:3]
-    try:
-        data = datasets.load_dataset(name, config or None, split=split or "train")
-    except Exception as error:  # the hub client raises dozens of unrelated kinds
-        raise UserError(
-            f"--data {source}: neither a file or folder here nor a hub data set that could be loaded as "
-            f"ORG/NAME[:CONFIG[:SPLIT]] ({type(error).__name__}: {error}); name another"
-        ) from error
-    kinds = ("string", "large_string", "string_view")
-    strings = [key for key, feature in data.features.items() if getattr(feature, "dtype", "") in kinds]
-    chosen = _text_column(source, data.column_names, strings, column)
-    documents = [Document(text or "", f"{source}:{row}") for row, text in enumerate(data[chosen], start=1)]
-    return _with_text(source, documents)
-
-
-def _text_column(source: str, names: list[str], strings: list[str], wanted: str | None) -> str:
-    """The column to read: the one wanted, else "text", else the only one that holds strings."""
-    listed = ", ".join(names)
-    chosen = wanted or ("text" if "text" in strings or len(strings) != 1 else strings[0])
-    flag = f"--text-column {wanted}: in {source} this column" if wanted else f"--data {source}: a column named text"
-    if chosen in strings and names.count(chosen) == 1:
-        return chosen
-    if chosen not in names:
-        reason = "is not there"
-    else:
-        reason = "does not hold strings" if chosen not in strings else "stands more than once"
-    raise UserError(f"{flag} {reason}; name one that holds strings with --text-column. Its columns are {listed}")
-
-
-def _decode(path: Path) -> str:
-    try:
-        raw = path.read_bytes()
-        text = raw.decode("utf-8").removeprefix("\ufeff")
-    except OSError as error:
-        raise UserError(f"--data {path}: cannot be read ({error.strerror}); change that or name another") from error
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"--data {path}: not UTF-8 text (byte {error.start} is {error.object[error.start]:#04x}); convert it first"
-        ) from error
-    if "\0" in text:
-        raise UserError(f"--data {path}: binary, not text (byte {raw.index(0)} is NUL); remove it or name another")
-    return text
-
-
-READERS: dict[str, Callable[[Path, str | None], list[Document]]] = {
-    ".txt": _txt,
-    ".jsonl": _jsonl,
-    ".csv": _csv,
-    ".parquet": _parquet,
-}
-"""File endings that can be read, and what reads them."""
+    return documents

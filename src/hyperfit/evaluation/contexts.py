@@ -58,7 +58,8 @@ def human_texts(recipe: Recipe, settings: EvaluationSettings, tokenizer: PreTrai
         raise UserError("--contexts: this run held no texts out (--heldout 0); name texts to continue")
     chosen: dict[tuple[int, ...], str] = {}
     for source in sources:
-        rows = choose(evaluation_texts(recipe, source, tokenizer, settings.total), share, settings.context_seed)
+        texts = evaluation_texts(recipe, source, tokenizer, settings.total, settings.text_column)
+        rows = choose(texts, share, settings.context_seed)
         chosen = {**dict.fromkeys(map(tuple, rows.tolist()), source), **chosen}
     kept = [row for source in sources for row in chosen if chosen[row] == source][: settings.most_contexts]
     return Texts(torch.tensor(kept, dtype=torch.int64), [chosen[row] for row in kept], settings.context)

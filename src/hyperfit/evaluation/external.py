@@ -10,7 +10,8 @@ from transformers import PreTrainedTokenizerBase
 
 from hyperfit.console import say
 from hyperfit.data.corpus import tokenize
-from hyperfit.data.sources import Document, read_documents
+from hyperfit.data.documents import Document
+from hyperfit.data.sources import read_documents
 from hyperfit.errors import UserError, collecting
 from hyperfit.evaluation.by_model import check_featuriser, check_scorer, coherences, likeness
 from hyperfit.evaluation.external_lines import HUMAN, Line, by_condition, own_references, read_lines, with_context
@@ -36,6 +37,8 @@ class ExternalTexts:
     """The model whose tokens are counted."""
     training: str | None = None
     """Texts that the generator was trained on."""
+    text_column: str | None = None
+    """Their column, where they are a table. None: "text", or the only column of strings."""
     mauve: str | None = None
     """Featuriser of MAUVE against the human texts. None: not measured."""
     coherence: str | None = None
@@ -119,7 +122,7 @@ def check_texts(settings: ExternalTexts) -> CheckedTexts:
     with collecting(problems):
         tokenizer = load_tokenizer(settings.tokenizer)
     with collecting(problems):
-        documents = training_documents(settings.training)
+        documents = training_documents(settings.training, settings.text_column)
     with collecting(problems):
         device = pick_device(settings.device)
     strings = by_condition(lines)
@@ -157,9 +160,9 @@ def plain_settings(settings: ExternalTexts, checked: CheckedTexts, lexicon: Lexi
     return {**plain, "device": str(checked.device), "precision": checked.precision}
 
 
-def training_documents(source: str | None) -> list[Document]:
+def training_documents(source: str | None, column: str | None) -> list[Document]:
     """What the texts may have been copied from: all of a source but what it sets apart. None without one."""
-    return read_documents(source, flag="--training")[0] if source else []
+    return read_documents(source, column, flag="--training")[0] if source else []
 
 
 def continuation_ids(tokenizer: PreTrainedTokenizerBase, rows: Sequence[tuple[str, str]]) -> list[list[int]]:

@@ -1,11 +1,13 @@
 """A file of texts from elsewhere: its lines, and the conditions they belong to."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from hyperfit.errors import UserError, collecting
+from hyperfit.errors import UserError
 
 COLUMNS = ("context", "continuation", "reference", "model", "decoding")
 """What a line may hold; other fields are left unread."""
@@ -25,48 +27,54 @@ class Line:
 
 
 def read_lines(path: Path) -> list[Line]:
-    """The texts of a file. Raises UserError with each bad line, by its number."""
+    """The texts of a file. Raises UserError with each kind of bad line: the first, by its number, and how many more."""
     try:
         content = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "is not UTF-8 text"
         raise UserError(f"--texts {path}: cannot be read ({reason}); give a .jsonl file") from error
-    lines, problems = list[Line](), list[str]()
+    lines, first, count = list[Line](), dict[str, str](), Counter[str]()
     for number, written in enumerate(content.split("\n"), start=1):
         if written.strip():
-            with collecting(problems):
-                lines.append(read_line(written, f"--texts {path}, line {number}"))
-    if not lines and not problems:
-        problems.append(f"--texts {path}: holds no line; give one object a line with the field continuation")
-    if problems:
-        raise UserError(*problems)
+            row, problems = read_row(written)
+            for kind, problem in problems.items():
+                first.setdefault(kind, f"--texts {path}, line {number}: {problem}")
+                count[kind] += 1
+            if not problems:
+                lines.append(line_of(row))
+    if first:
+        more = {kind: f" ({count[kind] - 1:,} more like it)" if count[kind] > 1 else "" for kind in first}
+        raise UserError(*(f"{problem}{more[kind]}" for kind, problem in first.items()))
+    if not lines:
+        raise UserError(f"--texts {path}: holds no line; give one object a line with the field continuation")
     return lines
 
 
-def read_line(written: str, where: str) -> Line:
-    """One line. Raises UserError with all that is wrong with it, ``where`` in front."""
+def read_row(written: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """(what a line holds, all that is wrong with it by kind of problem)."""
     try:
         row = json.loads(written)
         json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is JSON, but not text
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}: cannot be read as JSON ({error}); mend or remove it") from error
+        return {}, {"broken": f"cannot be read as JSON ({error}); mend or remove it"}
     if not isinstance(row, dict):
-        raise UserError(f"{where}: is not an object with named fields; mend or remove it")
-    problems = [
-        f"{where}: {name} is {json.dumps(row[name], ensure_ascii=False)[:40]}, not text; write it in quotes"
+        return {}, {"no object": "is not an object with named fields; mend or remove it"}
+    problems = {
+        f"{name} no text": f"{name} is {json.dumps(row[name], ensure_ascii=False)[:40]}, not text; write it in quotes"
         for name in COLUMNS
         if row.get(name) is not None and not isinstance(row[name], str)
-    ]
+    }
     if row.get("continuation") is None:
-        problems.append(f"{where}: has no continuation; add that field, or remove the line")
-    condition = "/".join(row[name] for name in ("model", "decoding") if isinstance(row.get(name), str) and row[name])
-    problems += [
-        f"{where}: {name} holds characters that cannot be shown; write its name in letters"
-        for name in ("model", "decoding")
-        if isinstance(row.get(name), str) and not row[name].isprintable()
-    ]
-    if problems:
-        raise UserError(*problems)
+        problems["no continuation"] = "has no continuation; add that field, or remove the line"
+    for name in ("model", "decoding"):
+        if isinstance(row.get(name), str) and not row[name].isprintable():
+            problems[f"{name} odd"] = f"{name} holds characters that cannot be shown; write its name in letters"
+    return row, problems
+
+
+def line_of(row: dict[str, Any]) -> Line:
+    """The text that a good line holds."""
+    condition = "/".join(row[name] for name in ("model", "decoding") if row.get(name))
     return Line(row.get("context") or "", row["continuation"], row.get("reference"), condition or "texts")
 
 

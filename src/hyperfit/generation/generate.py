@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from hyperfit.console import progress, say
-from hyperfit.data.sources import read_documents
+from hyperfit.data.sources import read_prompts
 from hyperfit.errors import UserError, collecting
 from hyperfit.generation.citations.blocking import CitationBlocker
 from hyperfit.generation.citations.of_run import run_citations, trained_on
@@ -90,8 +90,7 @@ def check_prompts(settings: GenerationSettings) -> CheckedPrompts:
         device = pick_device(settings.device)
     with collecting(problems):
         if settings.prompts is not None:
-            documents, apart = read_documents(str(settings.prompts), flag="--prompts")
-            prompts += [document.text.strip() for document in (*documents, *apart)]
+            prompts += read_prompts(settings.prompts, settings.text_column)
     with collecting(problems):
         base, adapter = parts_of(settings.model)
         limit = positions_of(load_config(base))

@@ -21,7 +21,10 @@ class GenerationSettings:
     prompt: tuple[str, ...] = ()
     """Texts to continue."""
     prompts: Path | None = None
-    """A file of texts to continue: .txt (one), .jsonl, .csv or .parquet (one a row)."""
+    """A file of texts to continue: .txt (one), .jsonl, .csv or .parquet (one a row), as they are but for the line end
+    at the end of a .txt file."""
+    text_column: str | None = None
+    """Column of --prompts that holds the texts. None: "prompt", "text", or the only column of strings."""
     new_tokens: int = 224
     """Most tokens to add; a text ends earlier where the model ends it."""
     decoding: str = "greedy"
@@ -53,6 +56,8 @@ class GenerationSettings:
         problems += decoding_problems([self.decoding], "--decoding")
         if self.prompts is None and not any(text.strip() for text in self.prompt):
             problems.append("--prompt: give a text to continue, or a file of them with --prompts")
+        if self.text_column is not None and self.prompts is None:
+            problems.append(useless_text_column("--prompts"))
         if not self.block_citations:
             problems += useless_citation_flags(self, "--block-citations")
         if problems:
@@ -73,6 +78,11 @@ def useless_citation_flags(settings: Any, needed: str) -> list[str]:
         for name, value in citation_settings(settings).items()
         if value != getattr(type(settings), name)
     ]
+
+
+def useless_text_column(needed: str) -> str:
+    """A problem where no table is read."""
+    return f"--text-column: says which column of {needed} holds the texts; give that too, or leave it out"
 
 
 def too_small(settings: Any, **least: int) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from hyperfit.errors import UserError
-from hyperfit.generation.settings import too_small
+from hyperfit.generation.settings import too_small, useless_text_column
 from hyperfit.metrics.text.diversity import TTR_WINDOW
 from hyperfit.recipes.recipe import Precision
 
@@ -28,6 +28,8 @@ class MechanismSettings:
     contexts: tuple[str, ...] = ()
     """Texts to study: files, folders, hub data sets or builtin:NAME; of a run, what was not trained on is used.
     Empty: the held-out texts of the run's own data."""
+    text_column: str | None = None
+    """Column that holds the text, of --contexts that are tables. None: "text", or the only column of strings."""
     most_contexts: int = 64
     """Most texts in all, chosen at random, as many from each source."""
     context: int = 32
@@ -81,6 +83,8 @@ class MechanismSettings:
         problems += [
             f"--studies {name}: give some of {', '.join(STUDIES)}" for name in self.studies if name not in STUDIES
         ]
+        if self.text_column is not None and not self.contexts:
+            problems.append(useless_text_column("--contexts"))
         if not self.studies:
             problems.append(f"--studies: give some of {', '.join(STUDIES)}")
         if len(set(self.alphas)) < 3 or not all(map(math.isfinite, self.alphas)):

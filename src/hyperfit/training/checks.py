@@ -11,7 +11,8 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from hyperfit.data.corpus import Corpus, build_corpus, split_documents
+from hyperfit.data.corpus import Corpus, build_corpus
+from hyperfit.data.split import split_documents
 from hyperfit.errors import UserError, collecting
 from hyperfit.metrics.copying.training_index import TrainingIndex
 from hyperfit.metrics.text.words import Lexicon, lexicon_of

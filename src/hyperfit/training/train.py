@@ -100,7 +100,8 @@ def make_ready(
     checked: CheckedRecipe, folder: Path, notify: Say
 ) -> tuple[PreTrainedModel | PeftModel, PrefixCache | None]:
     """As ``set_up``, said to people: the texts before, what learns after. SIGTERM meanwhile is KeyboardInterrupt."""
-    notify(checked.corpus.describe())
+    for line in (*checked.corpus.notes, checked.corpus.describe()):
+        notify(line)
     with terminable():
         model, prefix = set_up(checked, folder, notify)
     notify(f"{learning(model).describe()}; {checked.precision} on {checked.device}")

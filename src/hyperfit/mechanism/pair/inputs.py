@@ -199,6 +199,7 @@ def run_texts(run: RunDir, settings: MechanismSettings, tokenizer: PreTrainedTok
     trained_on(run, tokenizer)
     choice = EvaluationSettings(
         contexts=settings.contexts,
+        text_column=settings.text_column,
         most_contexts=settings.most_contexts,
         context=settings.context,
         total=settings.total,
@@ -215,7 +216,7 @@ def other_texts(settings: MechanismSettings, tokenizer: PreTrainedTokenizerBase)
     share = math.ceil(settings.most_contexts / len(settings.contexts))
     for source in settings.contexts:
         with collecting(problems):
-            everything, apart = read_documents(source, flag="--contexts")
+            everything, apart = read_documents(source, settings.text_column, flag="--contexts")
             found, short = starts(apart or everything, tokenizer, settings.total)
             if not len(found):
                 problems.append(

@@ -1,0 +1,103 @@
+"""Documents → those to train on and those held out, with no text, and no near-copy of one, on both sides."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hyperfit.data.copies import near_copies, normal_form
+from hyperfit.data.documents import Document
+from hyperfit.data.sources import read_documents
+from hyperfit.errors import UserError
+from hyperfit.recipes.recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """The documents of a recipe's data."""
+
+    train: list[Document]
+    heldout: list[Document]
+    duplicates: int
+    """Documents left out because the same text came before or is held out."""
+    near_copies: int
+    """Training documents left out as near-copies of what the source itself holds out."""
+    together: int
+    """Documents that have near-copies, all of which are on their side."""
+    notes: list[str]
+    """What people should know of how the source was read."""
+
+
+def split_documents(recipe: Recipe) -> Split:
+    """The recipe's documents, each text once, in the order of the source.
+
+    The source's own held-out part is used where it has one, less what of the training part is a near-copy of it; else a
+    seeded random share, to which near-copies of each other go together or not at all (``hyperfit.data.copies``).
+    Neither where the recipe holds nothing out. Raises UserError if there is nothing that can be held out.
+    """
+    notes: list[str] = []
+    train, heldout = read_documents(recipe.data, recipe.text_column, notify=notes.append)
+    read = len(train) + len(heldout)
+    heldout = unique(heldout)
+    train = unique(train, heldout)
+    duplicates, left_out, together = read - len(train) - len(heldout), 0, 0
+    if heldout:
+        fresh = without_copies(train, heldout)
+        left_out, train = len(train) - len(fresh), fresh
+    elif recipe.heldout:
+        train, heldout, together = hold_out(train, recipe)
+    return Split(
+        train=train,
+        heldout=heldout if recipe.heldout else [],
+        duplicates=duplicates,
+        near_copies=left_out,
+        together=together,
+        notes=notes,
+    )
+
+
+def hold_out(documents: list[Document], recipe: Recipe) -> tuple[list[Document], list[Document], int]:
+    """(training documents, a random share that is held out, how many of all have near-copies).
+
+    Documents are taken in random order, each with its near-copies, unless these are more than are still wanted.
+    """
+    groups = near_copies([document.text for document in documents])
+    members: dict[int, list[int]] = defaultdict(list)
+    for index, group in enumerate(groups):
+        members[group].append(index)
+    if len(members) < 2:
+        what = "near-copies of one another" if len(documents) > 1 else "document(s)"
+        raise UserError(
+            f"--data {recipe.data}: {len(documents)} {what} cannot be split into training and held-out parts; "
+            "give more documents (one a file or row), or --heldout 0 to go without validation"
+        )
+    wanted = min(max(1, round(recipe.heldout * len(documents))), len(documents) - 1)
+    order = np.random.default_rng([recipe.seed, 1]).permutation(len(documents)).tolist()
+    chosen: set[int] = set()
+    for index in order:
+        if index not in chosen and len(chosen) + len(members[groups[index]]) <= wanted:
+            chosen.update(members[groups[index]])
+    if not chosen:
+        chosen.update(min((members[groups[index]] for index in order), key=lambda group: len(group)))
+    train = [document for index, document in enumerate(documents) if index not in chosen]
+    heldout = [document for index, document in enumerate(documents) if index in chosen]
+    return train, heldout, sum(len(group) for group in members.values() if len(group) > 1)
+
+
+def unique(documents: Sequence[Document], others: Sequence[Document] = ()) -> list[Document]:
+    """The documents whose text is not among ``others`` and has not come before."""
+    seen = {normal_form(document.text) for document in others}
+    kept = []
+    for document in documents:
+        if (text := normal_form(document.text)) not in seen:
+            seen.add(text)
+            kept.append(document)
+    return kept
+
+
+def without_copies(documents: Sequence[Document], others: Sequence[Document]) -> list[Document]:
+    """The documents that are in no group of near-copies with one of ``others``."""
+    groups = near_copies([document.text for document in (*others, *documents)])
+    taken = set(groups[: len(others)])
+    return [document for document, group in zip(documents, groups[len(others) :], strict=True) if group not in taken]
