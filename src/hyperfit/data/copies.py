@@ -44,8 +44,8 @@ def near_copies(texts: Sequence[str]) -> list[int]:
 
     for one in sorted(range(len(texts)), key=lambda index: len(runs[index]), reverse=True):
         places = np.searchsorted(every, runs[one])
-        places = places[np.argsort(holding[places], kind="stable")]
-        shared: list[int] = places[holding[places] > 1].tolist()  # rare ones first
+        places = places[holding[places] > 1]
+        shared: list[int] = places[np.argsort(holding[places], kind="stable")].tolist()  # rare ones first
         needed = min(len(runs[one]), max(LEAST, -(-len(runs[one]) // 2)))
         known[one] = set(shared)
         if 0 < needed <= len(shared):

@@ -79,7 +79,8 @@ def hold_out(documents: list[Document], recipe: Recipe) -> tuple[list[Document],
         if index not in chosen and len(chosen) + len(members[groups[index]]) <= wanted:
             chosen.update(members[groups[index]])
     if not chosen:
-        chosen.update(min((members[groups[index]] for index in order), key=lambda group: len(group)))
+        smallest = min(order, key=lambda index: len(members[groups[index]]))
+        chosen.update(members[groups[smallest]])
     train = [document for index, document in enumerate(documents) if index not in chosen]
     heldout = [document for index, document in enumerate(documents) if index in chosen]
     return train, heldout, sum(len(group) for group in members.values() if len(group) > 1)
