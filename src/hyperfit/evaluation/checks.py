@@ -80,12 +80,12 @@ def check_evaluation(run: RunDir, settings: EvaluationSettings) -> CheckedEvalua
 def blockers(
     run: RunDir, settings: EvaluationSettings, tokenizer: PreTrainedTokenizerBase, training: Sequence[Sequence[int]]
 ) -> Callable[[], CitationBlocker]:
-    """A maker of citation blockers as the settings say. Contexts are of one length, so that nothing is padding."""
+    """A maker of citation blockers as the settings say."""
     index = run_citations(run, settings.citation_tokens, lambda: training)
     starts = word_starts(tokenizer) if settings.citation_whole_words else None
     return lambda: CitationBlocker(
         index,
         count_context=not settings.citation_generated_only,
-        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
         word_starts=starts,
     )

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from hyperfit.console import say
+from hyperfit.data.characters import excerpt
 from hyperfit.evaluation.by_model import coherences, likeness
 from hyperfit.evaluation.checks import CheckedEvaluation, check_evaluation
 from hyperfit.evaluation.conditions import HUMAN, Condition, conditions_of, save_samples
@@ -60,7 +61,7 @@ def evaluate(run: RunDir, settings: EvaluationSettings) -> dict[str, Any]:
         "models": observed.models,
         "agreement": observed.agreement,
         "comparisons": comparisons(values, conditions),
-        "copies": copies(observed.texts, index, checked.training, partial(decoded, checked)),
+        "copies": copies(observed.texts, index, checked.training, partial(excerpt, checked.tokenizer)),
     }
     save_samples(run, checked, strings, conditions)
     write_json(run.path / "evaluation.json", results)
@@ -78,14 +79,9 @@ def say_first(checked: CheckedEvaluation) -> None:
         say(f"continuations of {settings.total - settings.context} tokens have no TTR, which takes {TTR_WINDOW}")
 
 
-def decoded(checked: CheckedEvaluation, ids: Sequence[int]) -> str:
-    """The text of token ids, without special tokens."""
-    return str(checked.tokenizer.decode(list(ids), skip_special_tokens=True))
-
-
 def lexicon_for(checked: CheckedEvaluation, contexts: Sequence[str]) -> Lexicon | None:
     """What counts as a word in the language of training data and contexts; None where that is not known, and said."""
-    lexicon = lexicon_of(map(partial(decoded, checked), checked.training), contexts)
+    lexicon = lexicon_of(map(partial(excerpt, checked.tokenizer), checked.training), contexts)
     if lexicon is None:
         say(NO_LEXICON)
     return lexicon

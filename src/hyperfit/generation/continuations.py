@@ -15,6 +15,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from hyperfit.data.characters import without_cut_end
 from hyperfit.generation.batches.key_value_cache import roomy_cache
 from hyperfit.generation.batches.size import batch_that_fits
 from hyperfit.generation.decodings import Decoding, parse_decoding
@@ -200,15 +201,20 @@ def continuation_text(
     *,
     skip_special: bool = False,
 ) -> str:
-    """The text that ``continuation`` adds to ``context``.
+    """The text that ``continuation`` adds to ``context``, in whole characters.
 
-    Decoded alone, a continuation loses the space in front of its first word with many tokenizers (SentencePiece).
+    Decoded alone, a continuation loses the space in front of its first word with many tokenizers (SentencePiece). A
+    character that both share is the continuation's; one that the continuation does not finish is left out.
     """
-    start = str(tokenizer.decode(list(context), skip_special_tokens=skip_special))
-    whole = str(tokenizer.decode([*context, *continuation], skip_special_tokens=skip_special))
-    if whole.startswith(start):
-        return whole[len(start) :]
-    return str(tokenizer.decode(list(continuation), skip_special_tokens=skip_special))
+
+    def text(ids: Sequence[int]) -> str:
+        return str(tokenizer.decode(list(ids), skip_special_tokens=skip_special))
+
+    start, whole = text(context), text([*context, *continuation])
+    for before in (start, without_cut_end(start)):
+        if whole.startswith(before):
+            return without_cut_end(whole[len(before) :])
+    return without_cut_end(text(continuation))
 
 
 def left_pad(rows: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from hyperfit.console import progress, say
 from hyperfit.data.sources import read_documents
+from hyperfit.data.special_tokens import token_ids
 from hyperfit.errors import UserError, collecting
 from hyperfit.generation.citations.blocking import CitationBlocker
 from hyperfit.generation.citations.of_run import run_citations, trained_on
@@ -104,7 +105,7 @@ def check_prompts(settings: GenerationSettings) -> CheckedPrompts:
         tokenizer = load_tokenizer(base)
         with collecting(problems):
             blocker = blocker_of(settings, tokenizer) if settings.block_citations else None
-        contexts = [list(ids) for ids in tokenizer(prompts)["input_ids"]] if prompts else []
+        contexts = token_ids(tokenizer, prompts)
         if not all(contexts):
             raise UserError("--prompt: an empty text has no token to continue; leave it out")
         longest = max((len(ids) for ids in contexts), default=0)

@@ -11,6 +11,7 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from hyperfit.data.characters import excerpt
 from hyperfit.data.corpus import Corpus, build_corpus, split_documents
 from hyperfit.errors import UserError, collecting
 from hyperfit.metrics.copying.training_index import TrainingIndex
@@ -55,8 +56,8 @@ class CheckedRecipe:
     @cached_property
     def lexicon(self) -> Lexicon | None:
         """What counts as a word; None where there is no lexicon of the texts' language."""
-        decode = partial(self.tokenizer.batch_decode, skip_special_tokens=True)
-        return lexicon_of(decode(self.corpus.train), decode(self.corpus.validation))
+        read = partial(excerpt, self.tokenizer)
+        return lexicon_of(map(read, self.corpus.train.tolist()), map(read, self.corpus.validation.tolist()))
 
     def autocast(self) -> torch.autocast:
         """bfloat16 arithmetic where the precision is bf16."""

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hyperfit.console import say
+from hyperfit.data.characters import excerpt
 from hyperfit.data.corpus import choose, starts
 from hyperfit.data.sources import read_documents
 from hyperfit.errors import UserError, collecting
@@ -110,10 +111,8 @@ class StudyInputs:
     @cached_property
     def lexicon(self) -> Lexicon | None:
         """What counts as a word: of the language of the texts, and those of the training data, if it is known."""
-        human, training = (
-            self.tokenizer.batch_decode(rows, skip_special_tokens=True) for rows in (self.texts, self.training or [])
-        )
-        found = lexicon_of(training, human)
+        read = partial(excerpt, self.tokenizer)
+        found = lexicon_of(map(read, self.training or []), map(read, self.texts.tolist()))
         if found is None:
             say(NO_LEXICON)
         return found
