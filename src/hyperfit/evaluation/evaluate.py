@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from hyperfit.console import say
@@ -24,10 +25,10 @@ from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import write_json
 
 
-def evaluate(run: RunDir, settings: EvaluationSettings) -> dict[str, Any]:
-    """Continue the same contexts with both models, measure, and write samples/ and evaluation.json.
+def evaluate(run: RunDir, settings: EvaluationSettings, output: Path | None = None) -> dict[str, Any]:
+    """Continue the same contexts with both models, measure, and write samples/ and evaluation.json into ``output``.
 
-    Returns what evaluation.json holds; each measure with value, low, high, n:
+    output: a folder. None: the run's. Returns what evaluation.json holds; each measure with value, low, high, n:
 
     conditions: measures of texts by model/decoding, of those with citations blocked (model/decoding+blocked; with
         the shares of steps at which a token was forbidden, and the likeliest one was), and of the human continuations.
@@ -38,7 +39,8 @@ def evaluate(run: RunDir, settings: EvaluationSettings) -> dict[str, Any]:
 
     Raises UserError with every problem before anything is computed.
     """
-    checked = check_evaluation(run, settings)
+    folder = output or run.path
+    checked = check_evaluation(run, settings, folder)
     conditions = conditions_of(checked.settings)
     say_first(checked)
     observed = observe(run, checked, conditions)
@@ -63,8 +65,8 @@ def evaluate(run: RunDir, settings: EvaluationSettings) -> dict[str, Any]:
         "comparisons": comparisons(values, conditions),
         "copies": copies(observed.texts, index, checked.training, partial(excerpt, checked.tokenizer)),
     }
-    save_samples(run, checked, strings, conditions)
-    write_json(run.path / "evaluation.json", results)
+    save_samples(folder, checked, strings, conditions)
+    write_json(folder / "evaluation.json", results)
     return results
 
 

@@ -22,6 +22,7 @@ from hyperfit.models.devices import autocast, pick_device, pick_precision
 from hyperfit.models.ends import end_tokens
 from hyperfit.models.families import inner_model, positions_of
 from hyperfit.models.loading import load_config, load_tokenizer
+from hyperfit.models.vocabulary import check_embedded
 from hyperfit.recipes.recipe import Precision
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import check_adapter, is_run, load_any, parts_of
@@ -106,6 +107,8 @@ def check_prompts(settings: GenerationSettings) -> CheckedPrompts:
         with collecting(problems):
             blocker = blocker_of(settings, tokenizer) if settings.block_citations else None
         contexts = token_ids(tokenizer, prompts)
+        with collecting(problems):
+            check_embedded(base, tokenizer, contexts)
         if not all(contexts):
             raise UserError("--prompt: an empty text has no token to continue; leave it out")
         longest = max((len(ids) for ids in contexts), default=0)

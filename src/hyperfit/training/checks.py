@@ -20,6 +20,7 @@ from hyperfit.models.adapt import check_depth, learning
 from hyperfit.models.devices import autocast, device_name, pick_device, pick_precision
 from hyperfit.models.families import positions_of
 from hyperfit.models.loading import load_config, load_tokenizer
+from hyperfit.models.vocabulary import check_embedded
 from hyperfit.models.weights import weights_fingerprint
 from hyperfit.prefix.eviction import LIMIT
 from hyperfit.prefix.sizes import readable, size_from
@@ -113,6 +114,7 @@ def check(
     with collecting(problems):
         if tokenizer is not None:
             corpus = build_corpus(recipe, tokenizer)
+            check_embedded(recipe.model, tokenizer, [*corpus.train.tolist(), *corpus.validation.tolist()])
         else:
             split_documents(recipe)  # the texts may have problems of their own
     if problems or tokenizer is None or corpus is None:

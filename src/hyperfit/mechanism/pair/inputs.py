@@ -28,10 +28,11 @@ from hyperfit.metrics.text.words import NO_LEXICON, Lexicon, lexicon_of
 from hyperfit.models.devices import autocast, pick_device, pick_precision
 from hyperfit.models.families import positions_of
 from hyperfit.models.loading import load_config, load_tokenizer
+from hyperfit.models.vocabulary import check_embedded
 from hyperfit.models.weights import weights_fingerprint
 from hyperfit.recipes.recipe import Precision
 from hyperfit.runs.directory import RunDir
-from hyperfit.runs.files import sha256
+from hyperfit.runs.files import check_writable, sha256
 from hyperfit.runs.result import check_adapter, check_base, is_run, load_any, parts_of
 
 
@@ -141,6 +142,8 @@ def check_inputs(models: Models, settings: MechanismSettings) -> StudyInputs:
     with collecting(problems):
         device = pick_device(settings.device)
     with collecting(problems):
+        check_writable(models.output)
+    with collecting(problems):
         config = load_config(models.base)
         limit, depth = positions_of(config), config.num_hidden_layers
         with collecting(problems):
@@ -163,6 +166,7 @@ def check_inputs(models: Models, settings: MechanismSettings) -> StudyInputs:
             )
         tokenizer = load_tokenizer(models.base)
         texts = run_texts(models.run, settings, tokenizer) if models.run else other_texts(settings, tokenizer)
+        check_embedded(models.base, tokenizer, texts.tolist())
         if len(texts) < 2:
             problems.append(f"--contexts: gives {len(texts)} text of {settings.total} tokens; two or more are needed")
     if "placement" in settings.studies and models.run is None:
