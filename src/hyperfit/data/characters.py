@@ -15,7 +15,11 @@ LEFT_BEHIND = re.compile(f"{INCOMPLETE}{{1,{LONGEST - 1}}}$")
 
 def excerpt(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
     """The text of token ids, without special tokens and without characters that were cut at its ends."""
-    text = str(tokenizer.decode(list(ids), skip_special_tokens=True))
+    return whole_characters(str(tokenizer.decode(list(ids), skip_special_tokens=True)))
+
+
+def whole_characters(text: str) -> str:
+    """The text without characters that were cut at its ends."""
     return LEFT_BEFORE.sub("", without_cut_end(text))
 
 
