@@ -1,13 +1,16 @@
 """An evaluation from the run's folder to evaluation.json: what each number is, worked out once more from the texts."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from hyperfit.cli import main
 from hyperfit.errors import UserError
 from hyperfit.evaluation.conditions import Condition, conditions_of
 from hyperfit.evaluation.evaluate import comparisons, evaluate
@@ -60,14 +63,42 @@ def test_the_index_is_built_once_and_again_if_damaged(
         run_citations(adapted, 48, lambda: training)
 
 
-def test_a_folder_that_cannot_be_written_in(adapted: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "failure", [PermissionError(13, "Permission denied"), SafetensorError("Read-only file system")]
+)
+def test_a_folder_that_cannot_be_written_in(
+    failure: Exception, adapted: RunDir, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def refuse(index: CitationIndex, path: Path) -> None:
-        raise PermissionError(13, "Permission denied")
+        raise failure
 
     monkeypatch.setattr(CitationIndex, "save", refuse)
     training = random_ids(4, 30).tolist()
     assert run_citations(adapted, K, lambda: training).followers_of(training[0][:K]) == [training[0][K]]
     assert not list(adapted.path.glob("citations-*"))
+    said = capsys.readouterr().err
+    assert "cannot be kept (Permission denied)" in said or "cannot be kept (Read-only file system)" in said
+
+
+def test_a_run_that_cannot_be_written_to_is_said_first(adapted: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != adapted.path)
+    monkeypatch.setattr("hyperfit.evaluation.evaluate.observe", None)  # nothing is computed
+    with pytest.raises(UserError, match=f"--output {adapted.path}: .* is not a folder that can be written to"):
+        evaluate(adapted, settings_for(adapted))
+
+
+def test_all_that_an_evaluation_writes_goes_to_the_output(
+    adapted: RunDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in adapted.path.rglob("*")}
+    output = tmp_path / "there" / "out"
+    main(["evaluate", str(adapted.path), "--total", "44", "--context", "16", "--most-contexts", "2",
+          "--decodings", "greedy", "-o", str(output)])  # fmt: skip
+    assert f"Report: {output / 'report.html'}" in capsys.readouterr().out
+    written = {path.name for path in output.iterdir()}
+    assert written >= {"evaluation.json", "report.html", "samples", "tables"}
+    assert any(name.startswith("citations-") for name in written)
+    assert {path: path.stat().st_mtime_ns for path in adapted.path.rglob("*")} == before
 
 
 # The whole command

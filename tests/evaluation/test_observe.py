@@ -25,7 +25,7 @@ K = 5
 
 def observed_in(run: RunDir, **changes: Any) -> tuple[CheckedEvaluation, Observed]:
     settings = settings_for(run, **changes)
-    place = check_evaluation(run, settings)
+    place = check_evaluation(run, settings, run.path)
     return place, observe(run, place, conditions_of(place.settings))
 
 

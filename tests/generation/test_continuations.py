@@ -23,6 +23,7 @@ from hyperfit.generation.continuations import continuation_text, continue_contex
 from hyperfit.generation.decodings import DECODINGS
 from hyperfit.generation.processors.rules import SAMPLING, NoRepeatNGram
 from hyperfit.models.adapt import adapt
+from hyperfit.models.ends import end_tokens
 from hyperfit.models.families import FAMILIES
 from hyperfit.recipes.recipe import Recipe
 from tiny_models import END, VOCABULARY, cast, random_ids, tiny_model, tiny_tokenizer
@@ -128,7 +129,7 @@ def test_settings_of_the_models_own_do_not_leak_in_and_are_put_back(decoding: st
         max_new_tokens=3,
         min_length=50,
         max_time=1e-9,
-        eos_token_id=[often],
+        eos_token_id=[END],
         pad_token_id=5,
         stop_strings=["e"],
         use_cache=False,
@@ -239,8 +240,49 @@ def test_stopping_at_the_end_cuts_there(batch_size: int) -> None:
     assert written == expected
 
 
-def test_tokenizer_without_an_end_or_padding() -> None:
+@pytest.mark.parametrize("decoding", ["greedy", "beam", "contrastive", "nucleus"])
+@pytest.mark.parametrize("file", ["config", "generation_config"])
+def test_every_declared_end_ends_a_text_or_is_forbidden(file: str, decoding: str) -> None:
     model, tokenizer = tiny_model(), tiny_tokenizer()
+    how = {"new_tokens": NEW, "decoding": decoding}
+    free = continue_contexts(model, tokenizer, CONTEXTS, **how)
+    ends = [free[0][5], free[1][3]]
+    getattr(model, file).eos_token_id = [END, *ends]
+    forbidding = continue_contexts(model, tokenizer, CONTEXTS, **how)
+    assert [len(text) for text in forbidding] == [NEW] * len(CONTEXTS)
+    assert not any(end in text for end in ends for text in forbidding)
+    if decoding in ("greedy", "nucleus"):  # no search: what comes before the end is what would have come without it
+        stopping = continue_contexts(model, tokenizer, CONTEXTS, **how, stop_at_end=True)
+        firsts = [min((text.index(end) for end in ends if end in text), default=NEW) for text in free]
+        assert stopping == [text[:first] for text, first in zip(free, firsts, strict=True)]
+        assert firsts[0] <= 5
+        assert firsts[1] <= 3
+
+
+def test_a_text_ends_where_transformers_ends_it() -> None:
+    """With an end in each file and in the tokenizer, beside one declared as a plain number."""
+    model = tiny_model()
+    free = [plain_greedy(model, context, forbidden=None) for context in CONTEXTS]
+    model.config.eos_token_id, model.generation_config.eos_token_id = free[0][4], [free[1][2], free[0][4]]
+    tokenizer = tokenizer_that_ends_with(free[2][3])
+    written = continue_contexts(model, tokenizer, CONTEXTS, new_tokens=NEW, stop_at_end=True)
+    assert end_tokens(model, tokenizer) == sorted({free[0][4], free[1][2], free[2][3]})
+    for context, text in zip(CONTEXTS, written, strict=True):
+        theirs = model.generate(  # type: ignore[operator]
+            torch.tensor([context]),
+            attention_mask=torch.ones(1, len(context), dtype=torch.int64),
+            max_new_tokens=NEW,
+            do_sample=False,
+            eos_token_id=end_tokens(model, tokenizer),
+            pad_token_id=END,
+        )[0, len(context) :].tolist()
+        assert text == (theirs[:-1] if theirs[-1] in end_tokens(model, tokenizer) else theirs)
+    for text, most in zip(written, (4, 2, 3), strict=False):
+        assert len(text) <= most
+
+
+def test_tokenizer_without_an_end_or_padding() -> None:
+    model, tokenizer = tiny_model(eos_token_id=None), tiny_tokenizer()
     tokenizer.eos_token = tokenizer.pad_token = None
     expected = [plain_greedy(model, context, forbidden=None) for context in CONTEXTS]
     for stop_at_end in (True, False):

@@ -9,6 +9,7 @@ from torch import nn
 from transformers import PreTrainedConfig
 
 from hyperfit.errors import UserError
+from hyperfit.models import loading
 from hyperfit.models.devices import pick_device, pick_precision
 from hyperfit.models.families import FAMILIES, IMAGE_FAMILIES, blocks_of, family_of, positions_of
 from hyperfit.models.loading import evaluating, load_config, load_model, load_tokenizer
@@ -287,3 +288,26 @@ def test_evaluating_puts_the_mode_back(training: bool) -> None:
     assert seen == [False, False]
     assert all(module.training == training for module in model.modules())
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("method", ["gptq", "awq", "bitsandbytes", "compressed-tensors", "hqq", "of my own"])
+def test_quantized_weights_that_cannot_be_read_here(method: str, tmp_path: Path) -> None:
+    save_tiny(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    how = {"quant_method": method, "bits": 4, "group_size": 128, "load_in_4bit": method == "bitsandbytes"}
+    (tmp_path / "config.json").write_text(json.dumps(config | {"quantization_config": how}))
+    (problem,) = problems_of(tmp_path)
+    assert "its weights are quantized (quantization_config in config.json), and cannot be read here (" in problem
+    assert problem.endswith("install what that names, or give the model in its original precision")
+
+
+def test_sentencepieces_file_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_tiny(tmp_path)
+    for file in tmp_path.glob("tokenizer*"):
+        file.unlink()
+    (tmp_path / "tokenizer.model").write_bytes(b"\n\x0e\n\x05<unk>\x15\x00\x00\x00\x00\x18\x02")
+    monkeypatch.setattr(loading, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"SentencePiece's file \(tokenizer\.model\), .* pip install sentencepiece"):
+        load_tokenizer(str(tmp_path))
+    tiny_tokenizer().save_pretrained(tmp_path)
+    assert load_tokenizer(str(tmp_path)).encode("a") == tiny_tokenizer().encode("a")

@@ -462,21 +462,21 @@ def test_curves_of_what_was_not_measured() -> None:
 
 def test_examples_are_the_first_of_each_source_in_turn(make: Make) -> None:
     run = make()
-    assert [one.context for one in examples(run, 5)] == ["news 0", "fiction 0", "news 1", "fiction 1", "news 2"]
-    assert len(examples(run, 99)) == 6
-    assert examples(run, 0) == examples(run, -1) == []
+    assert [one.context for one in examples(run.path, 5)] == ["news 0", "fiction 0", "news 1", "fiction 1", "news 2"]
+    assert len(examples(run.path, 99)) == 6
+    assert examples(run.path, 0) == examples(run.path, -1) == []
 
 
 def test_contexts_that_do_not_match_are_left_out(make: Make) -> None:
     run = make()
     write_samples(run, {"human": "Nobody slept."}, contexts=2)
-    assert [one.context for one in examples(run, 6)] == ["news 0", "news 1"]
+    assert [one.context for one in examples(run.path, 6)] == ["news 0", "news 1"]
 
 
 def test_a_separator_inside_a_text_does_not_end_its_line(make: Make) -> None:
     run = make()
     write_samples(run, {"human": "before\u2028after"})
-    assert examples(run, 1)[0].continuations["Human"] == [("before\u2028after", None)]
+    assert examples(run.path, 1)[0].continuations["Human"] == [("before\u2028after", None)]
 
 
 def test_damaged_samples_and_evaluations_are_named(make: Make) -> None:
@@ -493,7 +493,7 @@ def test_damaged_samples_and_evaluations_are_named(make: Make) -> None:
 def test_terminal_texts_keep_control_characters_from_the_terminal(make: Make) -> None:
     run = make()
     write_samples(run, {"base-greedy": "red \x1b[31m alarm \x07 tab\there"})
-    shown = printed(terminal_texts(run, 2))
+    shown = printed(terminal_texts(run.path, 2))
     assert "news 0" in shown
     assert "red [31m alarm" in shown
     assert not set("\x1b\x07") & set(shown)

@@ -50,7 +50,7 @@ class Demo:
         say("continuing held-out contexts with the base and the hyperfitted model, and measuring both")
         evaluate(run, demo_evaluation(model))
         write_report(run)
-        show_results(run, as_json=self.json, texts=3)
+        show_results(run.path, as_json=self.json, texts=3)
 
     def folder(self, model: str) -> Path:
         """Of the run, named by model and method."""

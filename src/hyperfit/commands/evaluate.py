@@ -19,7 +19,8 @@ OF_TEXTS = ("mauve", "coherence", "device", "precision")
 class Evaluate(EvaluationSettings):
     """Continue the same contexts with the base and the hyperfitted model, measure both, and the human text.
 
-    Prints tables; writes evaluation.json, tables/ (CSV and LaTeX), samples/ and report.html into the run's folder.
+    Prints tables; writes evaluation.json, tables/ (CSV and LaTeX), samples/ and report.html into the run's folder, or
+    into --output.
     With --texts it measures texts that any generator wrote instead.
     """
 
@@ -36,7 +37,7 @@ class Evaluate(EvaluationSettings):
     """With --texts: what the generator was trained on, for the measures of memorisation; a source as for --data, with
     --text-column where it is a table."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
-    """With --texts: a folder for evaluation.json and tables/. None: only print."""
+    """A folder for all that is written. None: the run's; with --texts nothing is written then."""
     json: Json = False
     """Print the results as JSON instead of tables."""
 
@@ -54,9 +55,9 @@ class Evaluate(EvaluationSettings):
             from hyperfit.runs.directory import RunDir
 
             run = RunDir.open(self.run_folder)
-            evaluate(run, settings)
-            write_report(run)
-            show_results(run, as_json=self.json, texts=2)
+            evaluate(run, settings, self.output)
+            write_report(run, output=self.output)
+            show_results(self.output or run.path, as_json=self.json, texts=2)
 
     def check(self, settings: EvaluationSettings) -> None:
         """Raises UserError unless there is just one thing to evaluate, and all flags are of use for it."""
@@ -67,7 +68,7 @@ class Evaluate(EvaluationSettings):
         if self.texts is not None:
             problems = useless + useless_for_texts(settings)
         else:
-            of_texts = {"--tokenizer": self.tokenizer, "--training": self.training, "--output": self.output}
+            of_texts = {"--tokenizer": self.tokenizer, "--training": self.training}
             problems = useless + [
                 f"{flag}: is not for a RUN; it goes with --texts; leave it out"
                 for flag, value in of_texts.items()

@@ -56,7 +56,7 @@ class Mechanism(MechanismSettings):
         models = model_pair(self.run_folder, base=self.base, tuned=self.tuned, output=self.output)
         results = explain(models, settings, again=self.again)
         page = write_mechanism_page(models.output, results)
-        if models.run is not None and (models.run.path / "report.html").is_file():
+        if models.run is not None and models.output == models.run.path and (models.run.path / "report.html").is_file():
             write_report(models.run)
         if self.json:
             print(json.dumps(results, ensure_ascii=False))

@@ -2,26 +2,23 @@
 
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any
 
 from tyro.conf import arg
-
-if TYPE_CHECKING:
-    from hyperfit.runs.directory import RunDir
-
 
 Json = Annotated[bool, arg(name="json")]
 """The flag --json."""
 
 
-def show_results(run: "RunDir", *, as_json: bool, texts: int) -> None:
+def show_results(folder: Path, *, as_json: bool, texts: int) -> None:
     """The evaluation as tables with some texts, or as JSON; and where the report is."""
     from hyperfit.report.texts.samples import terminal_texts
 
-    results = json.loads((run.path / "evaluation.json").read_text(encoding="utf-8"))
-    show_tables(results, *(() if as_json else [terminal_texts(run, texts)]), as_json=as_json)
+    results = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    show_tables(results, *(() if as_json else [terminal_texts(folder, texts)]), as_json=as_json)
     if not as_json:
-        print(f"Report: {run.path / 'report.html'}; tables as CSV and LaTeX: {run.path / 'tables'}")
+        print(f"Report: {folder / 'report.html'}; tables as CSV and LaTeX: {folder / 'tables'}")
 
 
 def show_tables(results: dict[str, Any], *more: Any, as_json: bool) -> None:

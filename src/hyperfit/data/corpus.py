@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from hyperfit.console import say
 from hyperfit.data.documents import Document
 from hyperfit.data.sources import read_documents
+from hyperfit.data.special_tokens import added_tokens, token_ids
 from hyperfit.data.split import split_documents, unique, without_copies
 from hyperfit.errors import UserError
 from hyperfit.recipes.recipe import MOST_SAMPLES, Recipe
@@ -159,22 +160,29 @@ def starts(documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase, le
 def packed(documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase, length: int) -> Tensor:
     """int64[rows, length]: documents joined, an end-of-text token between them, cut; the rest is left."""
     end = tokenizer.eos_token_id
+    front, _ = added_tokens(tokenizer)
     stream: list[int] = []
     for row in tokenize(documents, tokenizer, None):
-        stream += row
-        if end is not None and row[:1] != [end]:
-            stream.append(end)
+        if end is None:
+            stream += row
+        elif front[:1] == [end]:
+            stream += [end, *without_ends(row, end)]
+        else:
+            stream += [*without_ends(row, end), end]
     count = len(stream) // length
     return torch.tensor(stream[: count * length], dtype=torch.int64).view(count, length)
 
 
+def without_ends(row: list[int], end: int) -> list[int]:
+    """The row without the end-of-text tokens at its beginning and at its end: a text may bring its own."""
+    inside = [place for place, token in enumerate(row) if token != end]
+    return row[inside[0] : inside[-1] + 1] if inside else []
+
+
 def tokenize(documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase, most: int | None) -> list[list[int]]:
     """Token ids of each document, with the special tokens the tokenizer puts in front, at most ``most``."""
-    if not documents:
-        return []
-    texts = [document.text.strip() for document in documents]
-    rows = tokenizer(texts, verbose=False)["input_ids"]
-    return [list(row[:most]) for row in rows]  # tokenizers may be set to cut at the front, or to end what they cut
+    rows = token_ids(tokenizer, [document.text.strip() for document in documents])
+    return [row[:most] for row in rows]  # tokenizers may be set to cut at the front, or to end what they cut
 
 
 def choose(rows: Tensor, count: int, seed: int) -> Tensor:

@@ -16,6 +16,7 @@ from hyperfit.metrics.by_model.mauve import Mauve, mauve
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.models.families import positions_of
 from hyperfit.models.loading import load_config, load_tokenizer
+from hyperfit.models.vocabulary import check_embedded
 from hyperfit.recipes.recipe import Precision
 
 
@@ -35,7 +36,12 @@ def check_scorer(name: str, pairs: Iterable[tuple[str, str]], *, what: str, reme
     what: whose texts they are. remedy: what makes them shorter.
     """
     limit, tokenizer = model_of("--coherence", name)
-    longest = max((len(tokens_and_start(tokenizer, *pair)[0]) for pair in pairs), default=0)
+    texts = [tokens_and_start(tokenizer, *pair)[0] for pair in pairs]
+    try:
+        check_embedded(name, tokenizer, texts)
+    except UserError as error:
+        raise UserError(f"--coherence {error}") from error
+    longest = max(map(len, texts), default=0)
     if limit and longest > limit:
         raise UserError(
             f"--coherence {name}: the longest {what} has {longest} of its tokens, and it knows {limit} positions; "

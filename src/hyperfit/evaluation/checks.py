@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from transformers import PreTrainedTokenizerBase
@@ -17,8 +18,10 @@ from hyperfit.metrics.by_model.mauve import mauve_text
 from hyperfit.models.devices import pick_device, pick_precision
 from hyperfit.models.families import positions_of
 from hyperfit.models.loading import load_config, load_tokenizer
+from hyperfit.models.vocabulary import check_embedded
 from hyperfit.recipes.recipe import Precision
 from hyperfit.runs.directory import RunDir
+from hyperfit.runs.files import check_writable
 from hyperfit.runs.result import check_base
 
 
@@ -39,12 +42,17 @@ class CheckedEvaluation:
     """Makes what forbids citations of them, its counts at 0; None where nothing is written so."""
 
 
-def check_evaluation(run: RunDir, settings: EvaluationSettings) -> CheckedEvaluation:
-    """Device, tokenizer, texts, and what blocks citations. Raises UserError with every problem there is."""
+def check_evaluation(run: RunDir, settings: EvaluationSettings, output: Path) -> CheckedEvaluation:
+    """Device, tokenizer, texts, what blocks citations, and whether its files can be written to ``output``.
+
+    Raises UserError with every problem there is.
+    """
     problems: list[str] = []
     device, tokenizer, texts, blocker = torch.device("cpu"), None, None, None
     with collecting(problems):
         run.result  # noqa: B018  # raises if there is none
+    with collecting(problems):
+        check_writable(output)
     with collecting(problems):
         device = pick_device(settings.device)
         settings = settings.on(device.type)
@@ -60,8 +68,9 @@ def check_evaluation(run: RunDir, settings: EvaluationSettings) -> CheckedEvalua
         training = trained_on(run, tokenizer)
         with collecting(problems):
             texts = human_texts(run.recipe, settings, tokenizer)
+            check_embedded(run.recipe.model, tokenizer, texts.ids.tolist())
         with collecting(problems):
-            blocker = blockers(run, settings, tokenizer, training) if settings.decodings_blocked else None
+            blocker = blockers(run, settings, tokenizer, training, output) if settings.decodings_blocked else None
     if settings.mauve is not None:
         with collecting(problems):
             mauve_text()
@@ -78,14 +87,18 @@ def check_evaluation(run: RunDir, settings: EvaluationSettings) -> CheckedEvalua
 
 
 def blockers(
-    run: RunDir, settings: EvaluationSettings, tokenizer: PreTrainedTokenizerBase, training: Sequence[Sequence[int]]
+    run: RunDir,
+    settings: EvaluationSettings,
+    tokenizer: PreTrainedTokenizerBase,
+    training: Sequence[Sequence[int]],
+    output: Path,
 ) -> Callable[[], CitationBlocker]:
-    """A maker of citation blockers as the settings say. Contexts are of one length, so that nothing is padding."""
-    index = run_citations(run, settings.citation_tokens, lambda: training)
+    """A maker of citation blockers as the settings say."""
+    index = run_citations(run, settings.citation_tokens, lambda: training, keep=output)
     starts = word_starts(tokenizer) if settings.citation_whole_words else None
     return lambda: CitationBlocker(
         index,
         count_context=not settings.citation_generated_only,
-        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
         word_starts=starts,
     )

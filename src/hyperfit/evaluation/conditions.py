@@ -3,13 +3,13 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hyperfit.evaluation.checks import CheckedEvaluation
 from hyperfit.evaluation.settings import EvaluationSettings
 from hyperfit.generation.decodings import Decoding
 from hyperfit.generation.settings import citation_settings
-from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import writing
 
 HUMAN = "human"
@@ -54,24 +54,25 @@ def conditions_of(settings: EvaluationSettings) -> list[Condition]:
 
 
 def save_samples(
-    run: RunDir,
+    folder: Path,
     checked: CheckedEvaluation,
     strings: Mapping[str, Sequence[str]],
     conditions: Sequence[Condition],
 ) -> None:
-    """samples/MODEL-DECODING.jsonl: one text a line, with what made it. Replaces the samples of earlier evaluations.
+    """FOLDER/samples/MODEL-DECODING.jsonl: one text a line, with what made it.
 
-    strings: the continuations of each condition, by its name, and the human ones.
+    Replaces the samples of earlier evaluations. strings: the continuations of each condition, by its name, and the
+    human ones.
     """
     contexts = checked.texts.context_strings(checked.tokenizer)
     files: list[tuple[str, str, str, dict[str, Any]]] = [
         (condition.file_name, condition.name, condition.model, condition.made_by(checked.settings))
         for condition in conditions
     ]
-    with writing(run.path / "samples") as folder:
-        folder.mkdir()
+    with writing(folder / "samples") as aside:
+        aside.mkdir()
         for file_name, name, model, made_by in [*files, (HUMAN, HUMAN, HUMAN, {})]:
-            with (folder / f"{file_name}.jsonl").open("w", encoding="utf-8") as file:
+            with (aside / f"{file_name}.jsonl").open("w", encoding="utf-8") as file:
                 for source, context, continuation in zip(checked.texts.sources, contexts, strings[name], strict=True):
                     row = {"context": context, "continuation": continuation, "model": model, "source": source}
                     file.write(json.dumps({**row, **made_by}, ensure_ascii=False) + "\n")

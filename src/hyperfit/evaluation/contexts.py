@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from hyperfit.data.characters import character_end, excerpt
 from hyperfit.data.corpus import choose, evaluation_texts
 from hyperfit.errors import UserError
 from hyperfit.evaluation.settings import EvaluationSettings
@@ -23,18 +24,20 @@ class Texts:
     """int64[texts, total]"""
     sources: list[str]
     """Where each came from."""
-    context: int
-    """Tokens of a context."""
+    cuts: list[int]
+    """Tokens of each one's context."""
+    new_tokens: int
+    """Tokens of every reference."""
 
     @property
     def contexts(self) -> list[list[int]]:
         """The tokens that are continued."""
-        return self.ids[:, : self.context].tolist()
+        return [row[:cut] for row, cut in zip(self.ids.tolist(), self.cuts, strict=True)]
 
     @property
     def human(self) -> list[list[int]]:
         """How the texts themselves go on."""
-        return self.ids[:, self.context :].tolist()
+        return [row[cut:][: self.new_tokens] for row, cut in zip(self.ids.tolist(), self.cuts, strict=True)]
 
     def strings(self, tokenizer: PreTrainedTokenizerBase, continuations: Sequence[Sequence[int]]) -> list[str]:
         """What each continuation adds to its context."""
@@ -43,7 +46,7 @@ class Texts:
 
     def context_strings(self, tokenizer: PreTrainedTokenizerBase) -> list[str]:
         """The contexts without special tokens."""
-        return [str(tokenizer.decode(context, skip_special_tokens=True)) for context in self.contexts]
+        return [excerpt(tokenizer, context) for context in self.contexts]
 
     def human_pairs(self, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, str]]:
         """Each context, and how its text goes on."""
@@ -51,7 +54,10 @@ class Texts:
 
 
 def human_texts(recipe: Recipe, settings: EvaluationSettings, tokenizer: PreTrainedTokenizerBase) -> Texts:
-    """Held-out texts of every source, at most an equal share of ``most_contexts`` from each, none twice."""
+    """Held-out texts of every source, at most an equal share of ``most_contexts`` from each, none twice.
+
+    A context has as many tokens as the settings say, or the few less that end with a whole character.
+    """
     sources = dict.fromkeys(settings.contexts or (recipe.data,))
     share = math.ceil(settings.most_contexts / len(sources))
     if recipe.heldout == 0 and not settings.contexts:
@@ -62,4 +68,9 @@ def human_texts(recipe: Recipe, settings: EvaluationSettings, tokenizer: PreTrai
         rows = choose(texts, share, settings.context_seed)
         chosen = {**dict.fromkeys(map(tuple, rows.tolist()), source), **chosen}
     kept = [row for source in sources for row in chosen if chosen[row] == source][: settings.most_contexts]
-    return Texts(torch.tensor(kept, dtype=torch.int64), [chosen[row] for row in kept], settings.context)
+    return Texts(
+        torch.tensor(kept, dtype=torch.int64),
+        [chosen[row] for row in kept],
+        [character_end(tokenizer, row, settings.context) for row in kept],
+        settings.total - settings.context,
+    )

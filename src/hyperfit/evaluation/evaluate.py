@@ -4,9 +4,11 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from hyperfit.console import say
+from hyperfit.data.characters import excerpt
 from hyperfit.evaluation.by_model import coherences, likeness
 from hyperfit.evaluation.checks import CheckedEvaluation, check_evaluation
 from hyperfit.evaluation.conditions import HUMAN, Condition, conditions_of, save_samples
@@ -23,10 +25,10 @@ from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import write_json
 
 
-def evaluate(run: RunDir, settings: EvaluationSettings) -> dict[str, Any]:
-    """Continue the same contexts with both models, measure, and write samples/ and evaluation.json.
+def evaluate(run: RunDir, settings: EvaluationSettings, output: Path | None = None) -> dict[str, Any]:
+    """Continue the same contexts with both models, measure, and write samples/ and evaluation.json into ``output``.
 
-    Returns what evaluation.json holds; each measure with value, low, high, n:
+    output: a folder. None: the run's. Returns what evaluation.json holds; each measure with value, low, high, n:
 
     conditions: measures of texts by model/decoding, of those with citations blocked (model/decoding+blocked; with
         the shares of steps at which a token was forbidden, and the likeliest one was), and of the human continuations.
@@ -37,7 +39,8 @@ def evaluate(run: RunDir, settings: EvaluationSettings) -> dict[str, Any]:
 
     Raises UserError with every problem before anything is computed.
     """
-    checked = check_evaluation(run, settings)
+    folder = output or run.path
+    checked = check_evaluation(run, settings, folder)
     conditions = conditions_of(checked.settings)
     say_first(checked)
     observed = observe(run, checked, conditions)
@@ -60,10 +63,10 @@ def evaluate(run: RunDir, settings: EvaluationSettings) -> dict[str, Any]:
         "models": observed.models,
         "agreement": observed.agreement,
         "comparisons": comparisons(values, conditions),
-        "copies": copies(observed.texts, index, checked.training, partial(decoded, checked)),
+        "copies": copies(observed.texts, index, checked.training, partial(excerpt, checked.tokenizer)),
     }
-    save_samples(run, checked, strings, conditions)
-    write_json(run.path / "evaluation.json", results)
+    save_samples(folder, checked, strings, conditions)
+    write_json(folder / "evaluation.json", results)
     return results
 
 
@@ -78,14 +81,9 @@ def say_first(checked: CheckedEvaluation) -> None:
         say(f"continuations of {settings.total - settings.context} tokens have no TTR, which takes {TTR_WINDOW}")
 
 
-def decoded(checked: CheckedEvaluation, ids: Sequence[int]) -> str:
-    """The text of token ids, without special tokens."""
-    return str(checked.tokenizer.decode(list(ids), skip_special_tokens=True))
-
-
 def lexicon_for(checked: CheckedEvaluation, contexts: Sequence[str]) -> Lexicon | None:
     """What counts as a word in the language of training data and contexts; None where that is not known, and said."""
-    lexicon = lexicon_of(map(partial(decoded, checked), checked.training), contexts)
+    lexicon = lexicon_of(map(partial(excerpt, checked.tokenizer), checked.training), contexts)
     if lexicon is None:
         say(NO_LEXICON)
     return lexicon

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from hyperfit.console import say
+from hyperfit.data.characters import excerpt
 from hyperfit.data.corpus import tokenize
 from hyperfit.data.documents import Document
 from hyperfit.data.sources import read_documents
@@ -106,9 +108,7 @@ def evaluate_texts(settings: ExternalTexts) -> dict[str, Any]:
     results: dict[str, Any] = {"settings": plain_settings(settings, checked, lexicon), "conditions": found}
     if training is not None and index is not None:
         names = [document.origin.rpartition("/")[2] for document in documents]
-        results["copies"] = copies(
-            texts, index, training, lambda ids: str(tokenizer.decode(list(ids), skip_special_tokens=True)), names
-        )
+        results["copies"] = copies(texts, index, training, partial(excerpt, tokenizer), names)
     say_short(texts)
     return results
 

@@ -12,7 +12,7 @@ from hyperfit.evaluation.by_model import defined
 from hyperfit.evaluation.checks import CheckedEvaluation
 from hyperfit.evaluation.conditions import HUMAN, Condition
 from hyperfit.generation.citations.blocking import BlockCounts
-from hyperfit.generation.continuations import SEARCHES, continue_contexts
+from hyperfit.generation.continuations import SEARCHES, continue_contexts, longest_first
 from hyperfit.metrics.estimate import Estimate, estimate
 from hyperfit.metrics.predictions.agreement import predict_both, top1_agreement
 from hyperfit.metrics.predictions.calibration import Calibration, calibration
@@ -97,7 +97,7 @@ def write(reader: Reader, checked: CheckedEvaluation, condition: Condition) -> W
     """The condition's continuations of all contexts, and how the model predicted them."""
     blocker = checked.blocker() if condition.blocked and checked.blocker else None
     settings = checked.settings
-    contexts, new_tokens = checked.texts.contexts, settings.total - settings.context
+    contexts, new_tokens = checked.texts.contexts, checked.texts.new_tokens
     reread = condition.decoding.name in SEARCHES
     batches, states = list[int](), list[torch.Tensor]()
     with (
@@ -127,9 +127,10 @@ def write(reader: Reader, checked: CheckedEvaluation, condition: Condition) -> W
         )
     if reread:
         whole = [[*context, *text] for context, text in zip(contexts, texts, strict=True)]
-        seen = predict(reader, whole, skip=settings.context)
-    else:  # contexts are of one length, and so are continued in their order
-        seen = predict_written(reader, states, texts)
+        seen = predict(reader, whole, skip=checked.texts.cuts)
+    else:
+        (order,) = longest_first(contexts, len(contexts))
+        seen = predict_written(reader, states, [texts[place] for place in order])
     return Written(texts, sharpness_of(seen), max(batches), blocker.counts() if blocker else None)
 
 

@@ -1,4 +1,4 @@
-"""Continue contexts in batches, left-padded, with nothing taken over from the model's own settings."""
+"""Continue contexts in batches, left-padded; of the model's own settings only the ends of text are taken over."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,11 +15,13 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from hyperfit.data.characters import without_cut_end
 from hyperfit.generation.batches.key_value_cache import roomy_cache
 from hyperfit.generation.batches.size import batch_that_fits
 from hyperfit.generation.decodings import Decoding, parse_decoding
 from hyperfit.generation.processors.rules import custom_generate, penalties, sampling
 from hyperfit.generation.processors.sampling import sample_numbers
+from hyperfit.models.ends import end_tokens
 from hyperfit.models.families import inner_model
 from hyperfit.models.loading import evaluating
 
@@ -54,10 +56,10 @@ def continue_contexts(
     decoding: as ``parse_decoding`` reads it. seed: of the sampling: a text depends on it, on its context and on how
     many equal contexts stand before it, not on the others or the batch; torch's own generator is never used.
     batch_size: None for as many as memory holds, and fewer where that proves too many. stop_at_end: end a text
-    at the end-of-text token (which is not returned); otherwise that token is forbidden and each continuation has
-    exactly ``new_tokens`` tokens. processors: rules of the caller's own, applied to the logits after penalties and
-    before what shapes the distribution of a sampling decoding (temperature, top-p, ...). batch_invariant: one context
-    at a time: in batches the rounding of a logit depends on the batch's shape, in bf16 enough to change the likeliest
+    at any of ``end_tokens`` (which is not returned); otherwise these are forbidden and each continuation has exactly
+    ``new_tokens`` tokens. processors: rules of the caller's own, applied to the logits after penalties and before what
+    shapes the distribution of a sampling decoding (temperature, top-p, ...). batch_invariant: one context at a time:
+    in batches the rounding of a logit depends on the batch's shape, in bf16 enough to change the likeliest
     token. advance: called with the number of texts done.
 
     Raises UserError for a decoding that there is not.
@@ -66,7 +68,7 @@ def continue_contexts(
     inner = inner_model(model)
     writer = BatchWriter(
         model=inner,
-        eos=tokenizer.eos_token_id,
+        ends=end_tokens(inner, tokenizer),
         pad=tokenizer.pad_token_id,
         decoding=decoding,
         new_tokens=new_tokens,
@@ -95,8 +97,8 @@ class BatchWriter:
     """What is the same for every batch; called with one, its continuations."""
 
     model: PreTrainedModel
-    eos: int | None
-    """End-of-text token."""
+    ends: list[int]
+    """Tokens that end a text."""
     pad: int | None
     decoding: Decoding
     new_tokens: int
@@ -114,7 +116,7 @@ class BatchWriter:
             attention_mask=mask.to(self.model.device),
             past_key_values=roomy_cache(self.model.config, ids.shape[1] + self.new_tokens),
             generation_config=generation_config(
-                self.decoding, new_tokens=self.new_tokens, stop_at_end=self.stop_at_end, eos=self.eos, pad=self.pad
+                self.decoding, new_tokens=self.new_tokens, stop_at_end=self.stop_at_end, ends=self.ends, pad=self.pad
             ),
             logits_processor=LogitsProcessorList(self.rules(contexts, numbers)),
             custom_generate=custom_generate(self.decoding),
@@ -131,7 +133,8 @@ class BatchWriter:
 
     def until_end(self, text: list[int]) -> list[int]:
         """The text up to where the model ended it; what follows there is padding."""
-        return text[: text.index(self.eos)] if self.stop_at_end and self.eos in text else text
+        ends = (place for place, token in enumerate(text) if token in self.ends)
+        return text[: next(ends, len(text))] if self.stop_at_end else text
 
 
 def longest_first(contexts: Sequence[Sequence[int]], size: int) -> list[list[int]]:
@@ -172,12 +175,12 @@ def write_batches(
 
 
 def generation_config(
-    decoding: Decoding, *, new_tokens: int, stop_at_end: bool, eos: int | None, pad: int | None
+    decoding: Decoding, *, new_tokens: int, stop_at_end: bool, ends: list[int], pad: int | None
 ) -> GenerationConfig:
     """Settings for ``model.generate``, with nothing in them that draws: ``SeededSampling`` does that.
 
     new_tokens: most tokens to add; exactly that many where ``stop_at_end`` is false, which forbids the
-    end-of-text token. The n-grams are not here: see ``NoRepeatNGram``.
+    ``ends``. The n-grams are not here: see ``NoRepeatNGram``.
     """
     own = decoding.settings if decoding.name in ("beam", "repetition-penalty") else {}
     return GenerationConfig(
@@ -185,7 +188,7 @@ def generation_config(
         do_sample=False,
         max_new_tokens=new_tokens,
         min_new_tokens=None if stop_at_end else new_tokens,
-        eos_token_id=eos,
+        eos_token_id=ends or None,
         pad_token_id=pad,
         use_cache=True,
     )
@@ -198,15 +201,20 @@ def continuation_text(
     *,
     skip_special: bool = False,
 ) -> str:
-    """The text that ``continuation`` adds to ``context``.
+    """The text that ``continuation`` adds to ``context``, in whole characters.
 
-    Decoded alone, a continuation loses the space in front of its first word with many tokenizers (SentencePiece).
+    Decoded alone, a continuation loses the space in front of its first word with many tokenizers (SentencePiece). A
+    character that both share is the continuation's; one that the continuation does not finish is left out.
     """
-    start = str(tokenizer.decode(list(context), skip_special_tokens=skip_special))
-    whole = str(tokenizer.decode([*context, *continuation], skip_special_tokens=skip_special))
-    if whole.startswith(start):
-        return whole[len(start) :]
-    return str(tokenizer.decode(list(continuation), skip_special_tokens=skip_special))
+
+    def text(ids: Sequence[int]) -> str:
+        return str(tokenizer.decode(list(ids), skip_special_tokens=skip_special))
+
+    start, whole = text(context), text([*context, *continuation])
+    for before in (start, without_cut_end(start)):
+        if whole.startswith(before):
+            return without_cut_end(whole[len(before) :])
+    return without_cut_end(text(continuation))
 
 
 def left_pad(rows: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,5 +1,6 @@
 """Prompts in, continuations out, with any model that hyperfit can load."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from hyperfit.console import progress, say
 from hyperfit.data.sources import read_prompts
+from hyperfit.data.special_tokens import token_ids
 from hyperfit.errors import UserError, collecting
 from hyperfit.generation.citations.blocking import CitationBlocker
 from hyperfit.generation.citations.of_run import run_citations, trained_on
@@ -17,8 +19,10 @@ from hyperfit.generation.continuations import ONE_AT_A_TIME, continuation_text, 
 from hyperfit.generation.decodings import parse_decoding
 from hyperfit.generation.settings import GenerationSettings, citation_settings
 from hyperfit.models.devices import autocast, pick_device, pick_precision
-from hyperfit.models.families import positions_of
+from hyperfit.models.ends import end_tokens
+from hyperfit.models.families import inner_model, positions_of
 from hyperfit.models.loading import load_config, load_tokenizer
+from hyperfit.models.vocabulary import check_embedded
 from hyperfit.recipes.recipe import Precision
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import check_adapter, is_run, load_any, parts_of
@@ -35,8 +39,8 @@ class CheckedPrompts:
     prompts: list[str]
     contexts: list[list[int]]
     """Their token ids."""
-    blockers: list[CitationBlocker]
-    """What forbids citations of the training data; none where that is not asked for."""
+    blocker: Callable[[list[int]], CitationBlocker] | None
+    """Makes what forbids citations of the training data, of the tokens that end a text; None: none are forbidden."""
 
 
 def generate(settings: GenerationSettings) -> list[dict[str, Any]]:
@@ -48,6 +52,8 @@ def generate(settings: GenerationSettings) -> list[dict[str, Any]]:
     checked = check_prompts(settings)
     model = load_any(settings.model, device=checked.device, precision=checked.precision)
     decoding = parse_decoding(settings.decoding)
+    ends = end_tokens(inner_model(model), checked.tokenizer)
+    blockers = [checked.blocker(ends)] if checked.blocker else []
     if settings.batch_invariant:
         say(ONE_AT_A_TIME)
     with (
@@ -64,13 +70,13 @@ def generate(settings: GenerationSettings) -> list[dict[str, Any]]:
             batch_size=settings.batch_size,
             batch_invariant=settings.batch_invariant,
             stop_at_end=True,
-            processors=checked.blockers,
+            processors=blockers,
             advance=advance,
         )
-    for counts in (blocker.counts() for blocker in checked.blockers):
+    for counts in (blocker.counts() for blocker in blockers):
         say(f"citations: forbidden at {counts.blocked} of {counts.steps} steps, the choice changed at {counts.changed}")
     made_by = {"model": settings.model, "decoding": str(decoding), **decoding.settings, "seed": settings.seed}
-    made_by |= citation_settings(settings) if checked.blockers else {}
+    made_by |= citation_settings(settings) if blockers else {}
     return [
         {
             "prompt": prompt,
@@ -85,7 +91,7 @@ def check_prompts(settings: GenerationSettings) -> CheckedPrompts:
     """Device, prompts, their tokens, and what blocks citations. Raises UserError with every problem there is."""
     problems: list[str] = []
     device, prompts = torch.device("cpu"), list(settings.prompt)
-    blockers: list[CitationBlocker] = []
+    blocker: Callable[[list[int]], CitationBlocker] | None = None
     with collecting(problems):
         device = pick_device(settings.device)
     with collecting(problems):
@@ -98,8 +104,10 @@ def check_prompts(settings: GenerationSettings) -> CheckedPrompts:
             check_adapter(base, adapter)
         tokenizer = load_tokenizer(base)
         with collecting(problems):
-            blockers = [blocker_of(settings, tokenizer)] if settings.block_citations else []
-        contexts = [list(ids) for ids in tokenizer(prompts)["input_ids"]] if prompts else []
+            blocker = blocker_of(settings, tokenizer) if settings.block_citations else None
+        contexts = token_ids(tokenizer, prompts)
+        with collecting(problems):
+            check_embedded(base, tokenizer, contexts)
         if not all(contexts):
             raise UserError("--prompt: an empty text has no token to continue; leave it out")
         longest = max((len(ids) for ids in contexts), default=0)
@@ -116,22 +124,26 @@ def check_prompts(settings: GenerationSettings) -> CheckedPrompts:
         tokenizer=tokenizer,
         prompts=prompts,
         contexts=contexts,
-        blockers=blockers,
+        blocker=blocker,
     )
 
 
-def blocker_of(settings: GenerationSettings, tokenizer: PreTrainedTokenizerBase) -> CitationBlocker:
-    """Forbids what would cite the run's training data. Raises UserError for a model that is no run."""
+def blocker_of(
+    settings: GenerationSettings, tokenizer: PreTrainedTokenizerBase
+) -> Callable[[list[int]], CitationBlocker]:
+    """A maker of what forbids citing the run's training data. Raises UserError for a model that is no run."""
     if not is_run(settings.model):
         raise UserError(
             f"--block-citations: {settings.model} is no run of hyperfit, so what it was trained on is not known; give "
             "the folder of a run"
         )
     run = RunDir.open(Path(settings.model))
-    return CitationBlocker(
-        run_citations(run, settings.citation_tokens, lambda: trained_on(run, tokenizer)),
+    index = run_citations(run, settings.citation_tokens, lambda: trained_on(run, tokenizer))
+    starts = word_starts(tokenizer) if settings.citation_whole_words else None
+    return lambda ends: CitationBlocker(
+        index,
         count_context=not settings.citation_generated_only,
         pad_token_id=0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        word_starts=word_starts(tokenizer) if settings.citation_whole_words else None,
+        eos_token_id=ends,
+        word_starts=starts,
     )

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from hyperfit.console import progress
+from hyperfit.data.characters import whole_characters
 from hyperfit.mechanism.bias.injection import Injection, bias_injection
 from hyperfit.mechanism.intervention.intervene import intervene, points_to_run
 from hyperfit.mechanism.intervention.settings import InterventionSettings
@@ -138,7 +139,7 @@ def picture(found: Lens, of: StudyInputs, text: int) -> Result:
 
     first = found.skip + start
     return {
-        "before": str(of.tokenizer.decode(found.texts[text, max(0, first - 12) : first].tolist())),
+        "before": whole_characters(str(of.tokenizer.decode(found.texts[text, max(0, first - 12) : first].tolist()))),
         "written": texts_of(found.texts[text : text + 1, first : first + SHOWN])[0],
         "points": list(found.points),
         **{

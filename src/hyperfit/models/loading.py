@@ -4,6 +4,8 @@ import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.quantizers.auto import get_hf_quantizer
 from transformers.utils import logging as transformers_logging
 
 from hyperfit.errors import UserError
@@ -20,6 +23,8 @@ from hyperfit.models.families import FAMILIES, unknown
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, StrictDataclassError)
 """What transformers raises for files that are absent, damaged or do not belong together."""
+SENTENCEPIECE = b"\n"
+"""How its files begin: with the tag of the first piece. Those of tiktoken, which may have the same name, are text."""
 
 
 def load_config(name: str) -> Any:
@@ -41,7 +46,23 @@ def load_config(name: str) -> Any:
         ) from error
     if config.model_type not in FAMILIES:
         raise unknown(config.model_type)
+    if getattr(config, "quantization_config", None) is not None:
+        check_quantization(name, config)
     return config
+
+
+def check_quantization(name: str, config: Any) -> None:
+    """Raises UserError for quantized weights that cannot be read here: a package or a GPU is missing."""
+    reason = "transformers does not know how"
+    try:
+        quantizer, *_ = get_hf_quantizer(deepcopy(config), None, None, True, {})
+    except (*UNREADABLE, ImportError, AttributeError) as error:
+        quantizer, reason = None, _reason(error)
+    if quantizer is None:
+        raise UserError(
+            f"{name}: its weights are quantized (quantization_config in config.json), and cannot be read here "
+            f"({reason}); install what that names, or give the model in its original precision"
+        )
 
 
 def _folder_problems(folder: Path) -> list[str]:
@@ -85,13 +106,24 @@ def _reason(error: BaseException) -> str:
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     """The model's tokenizer; its pad token set to the end-of-text token where it has none."""
     where = model_folder(name)
+    check_sentencepiece(name, Path(where))
     try:
         tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
-    except UNREADABLE as error:
+    except (*UNREADABLE, ImportError) as error:
         raise UserError(f"{name}: its tokenizer cannot be loaded ({_reason(error)})") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.bos_token or tokenizer.unk_token
     return tokenizer
+
+
+def check_sentencepiece(name: str, folder: Path) -> None:
+    """Raises UserError for a tokenizer that only SentencePiece can read, where that is not installed."""
+    own = [file for file in sorted(folder.glob("*.model")) if file.read_bytes()[:1] == SENTENCEPIECE]
+    if own and not (folder / "tokenizer.json").is_file() and find_spec("sentencepiece") is None:
+        raise UserError(
+            f"{name}: its tokenizer is there only as SentencePiece's file ({own[0].name}), and sentencepiece is not "
+            "installed to read it; pip install sentencepiece protobuf, or put the model's tokenizer.json beside it"
+        )
 
 
 def load_model(name: str, *, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:
@@ -109,7 +141,7 @@ def load_model(name: str, *, device: torch.device, dtype: torch.dtype) -> PreTra
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )
-    except UNREADABLE as error:
+    except (*UNREADABLE, ImportError) as error:
         raise UserError(f"{name}: its weights cannot be loaded ({_reason(error)})") from error
     model: PreTrainedModel
     model, report = loaded

@@ -12,7 +12,7 @@ from typing import Any
 
 from hyperfit.errors import UserError
 from hyperfit.recipes.recipe import Recipe
-from hyperfit.runs.files import disk_full, remove, sha256, write_json, writing
+from hyperfit.runs.files import check_writable, disk_full, remove, sha256, write_json, writing
 
 KEPT_CHECKPOINTS = 2
 ENDED = ("loss", "epochs", "copying")
@@ -69,9 +69,7 @@ class RunDir:
             not self.path.is_dir() or not BEGINNINGS.issuperset(entry.name for entry in self.path.iterdir())
         ):
             raise UserError(f"--output {self.path}: is not an empty folder; name a new one")
-        there = next(path for path in (self.path.absolute(), *self.path.absolute().parents) if path.exists())
-        if not there.is_dir() or not os.access(there, os.W_OK):
-            raise UserError(f"--output {self.path}: {there} is not a folder that can be written to; name another")
+        check_writable(self.path)
 
     @property
     def recipe(self) -> Recipe:

@@ -45,6 +45,13 @@ def writing(target: Path) -> Iterator[Path]:
         raise
 
 
+def check_writable(folder: Path) -> None:
+    """Raises UserError for a folder that is not there and cannot be made, or that cannot be written to."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise UserError(f"--output {folder}: {there} is not a folder that can be written to; name another")
+
+
 def part_of(target: Path) -> Path:
     """Where ``writing`` puts what is not yet whole."""
     return target.with_name(f".{target.name}.part")

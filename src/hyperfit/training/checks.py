@@ -11,6 +11,7 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from hyperfit.data.characters import excerpt
 from hyperfit.data.corpus import Corpus, build_corpus
 from hyperfit.data.split import split_documents
 from hyperfit.errors import UserError, collecting
@@ -20,6 +21,7 @@ from hyperfit.models.adapt import check_depth, learning
 from hyperfit.models.devices import autocast, device_name, pick_device, pick_precision
 from hyperfit.models.families import positions_of
 from hyperfit.models.loading import load_config, load_tokenizer
+from hyperfit.models.vocabulary import check_embedded
 from hyperfit.models.weights import weights_fingerprint
 from hyperfit.prefix.eviction import LIMIT
 from hyperfit.prefix.sizes import readable, size_from
@@ -56,8 +58,8 @@ class CheckedRecipe:
     @cached_property
     def lexicon(self) -> Lexicon | None:
         """What counts as a word; None where there is no lexicon of the texts' language."""
-        decode = partial(self.tokenizer.batch_decode, skip_special_tokens=True)
-        return lexicon_of(decode(self.corpus.train), decode(self.corpus.validation))
+        read = partial(excerpt, self.tokenizer)
+        return lexicon_of(map(read, self.corpus.train.tolist()), map(read, self.corpus.validation.tolist()))
 
     def autocast(self) -> torch.autocast:
         """bfloat16 arithmetic where the precision is bf16."""
@@ -113,6 +115,7 @@ def check(
     with collecting(problems):
         if tokenizer is not None:
             corpus = build_corpus(recipe, tokenizer)
+            check_embedded(recipe.model, tokenizer, [*corpus.train.tolist(), *corpus.validation.tolist()])
         else:
             split_documents(recipe)  # the texts may have problems of their own
     if problems or tokenizer is None or corpus is None:

@@ -6,6 +6,7 @@ import numpy as np
 from peft import PeftModel
 from transformers import PreTrainedModel
 
+from hyperfit.data.characters import character_end
 from hyperfit.data.corpus import Corpus
 from hyperfit.generation.continuations import continuation_text, continue_contexts
 from hyperfit.metrics.copying.memorisation import LONG_OVERLAP, longest_overlaps
@@ -40,9 +41,10 @@ def greedy_text(model: PreTrainedModel | PeftModel, checked: CheckedRecipe) -> d
     corpus, tokenizer, texts = checked.corpus, checked.tokenizer, checked.recipe.probe_texts
     if not len(corpus.validation):
         return {**dict.fromkeys(GREEDY), "sample": ""}
-    contexts = corpus.validation[:texts, : min(CONTEXT, corpus.validation.shape[1] - 1)].tolist()
+    most = min(CONTEXT, corpus.validation.shape[1] - 1)
+    contexts = [row[: character_end(tokenizer, row, most)] for row in corpus.validation[:texts].tolist()]
     limit = positions_of(model.config) or CONTEXT + TTR_WINDOW
-    new_tokens = min(TTR_WINDOW, limit - len(contexts[0]))
+    new_tokens = min(TTR_WINDOW, limit - most)
     written = continue_contexts(model, tokenizer, contexts, new_tokens=new_tokens, batch_size=texts)
     overlaps = longest_overlaps(written, checked.index)
     means = {

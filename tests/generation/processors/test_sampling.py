@@ -116,7 +116,7 @@ def test_a_large_vocabulary_is_drawn_from_to_its_end() -> None:
 
 
 def test_in_a_plain_generate_by_someone_who_imports_only_the_class() -> None:
-    model = tiny_model()
+    model = tiny_model(eos_token_id=None)
     contexts = [CONTEXTS[0], CONTEXTS[1], CONTEXTS[3]]
     ids, mask = left_pad(contexts, END)
     config = GenerationConfig(max_new_tokens=NEW, do_sample=False, eos_token_id=None, pad_token_id=END)

@@ -1,7 +1,9 @@
 """The citation index of a run: built once from the sequences it was trained on, and kept in its folder."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from safetensors import SafetensorError
 from transformers import PreTrainedTokenizerBase
 
 from hyperfit.console import say
@@ -28,26 +30,32 @@ def trained_on(run: RunDir, tokenizer: PreTrainedTokenizerBase) -> list[list[int
     return corpus.train.tolist()
 
 
-def run_citations(run: RunDir, tokens: int, training: Callable[[], Training]) -> CitationIndex:
+def run_citations(
+    run: RunDir, tokens: int, training: Callable[[], Training], *, keep: Path | None = None
+) -> CitationIndex:
     """What follows every ``tokens`` tokens in a row of the run's training data.
 
     It lies in RUN/citations-TOKENS-FINGERPRINT.safetensors, under the fingerprint of the training data. If it is not
-    there or damaged, it is built of ``training()`` and saved. Raises UserError if the training sequences are too short.
+    there or damaged, it is built of ``training()`` and saved; in the folder ``keep``, where one is named. Raises
+    UserError if the training sequences are too short.
     """
     if tokens >= run.recipe.length:
         raise UserError(
             f"--citation-tokens {tokens}: nothing follows so many in training sequences of {run.recipe.length} tokens; "
             f"give at most {run.recipe.length - 1}"
         )
-    file = run.path / f"citations-{tokens}-{run.environment['data_fingerprint']}.safetensors"
-    if file.is_file():
-        try:
-            return CitationIndex.load(file)
-        except UserError as damage:
-            say(f"{damage}; that is done now")
+    name = f"citations-{tokens}-{run.environment['data_fingerprint']}.safetensors"
+    file = (keep or run.path) / name
+    for there in dict.fromkeys((run.path / name, file)):
+        if there.is_file():
+            try:
+                return CitationIndex.load(there)
+            except UserError as damage:
+                say(f"{damage}; that is done now")
     index = CitationIndex.build(training(), tokens)
     try:
         index.save(file)
-    except OSError as error:  # a folder that is not ours to write in: blocking works there all the same
-        say(f"{file}: the citation index cannot be kept ({error.strerror}); it is built anew each time")
+    except (OSError, SafetensorError) as error:  # a folder that is not ours to write in: blocking works all the same
+        reason = getattr(error, "strerror", None) or error
+        say(f"{file}: the citation index cannot be kept ({reason}); it is built anew each time")
     return index

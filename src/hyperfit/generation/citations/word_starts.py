@@ -6,13 +6,12 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from hyperfit.data.characters import INCOMPLETE
 from hyperfit.errors import UserError
 
 UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "BOPOMOFO", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN", "JAVANESE")
 """How the Unicode names of letters begin whose scripts put no space between words."""
 APOSTROPHES = "'’"
-INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
-"""What a tokenizer decodes bytes to that are no whole character."""
 
 
 def word_starts(tokenizer: PreTrainedTokenizerBase) -> Tensor:

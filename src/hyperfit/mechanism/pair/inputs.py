@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hyperfit.console import say
+from hyperfit.data.characters import excerpt
 from hyperfit.data.corpus import choose, starts
 from hyperfit.data.sources import read_documents
 from hyperfit.errors import UserError, collecting
@@ -27,10 +28,11 @@ from hyperfit.metrics.text.words import NO_LEXICON, Lexicon, lexicon_of
 from hyperfit.models.devices import autocast, pick_device, pick_precision
 from hyperfit.models.families import positions_of
 from hyperfit.models.loading import load_config, load_tokenizer
+from hyperfit.models.vocabulary import check_embedded
 from hyperfit.models.weights import weights_fingerprint
 from hyperfit.recipes.recipe import Precision
 from hyperfit.runs.directory import RunDir
-from hyperfit.runs.files import sha256
+from hyperfit.runs.files import check_writable, sha256
 from hyperfit.runs.result import check_adapter, check_base, is_run, load_any, parts_of
 
 
@@ -110,10 +112,8 @@ class StudyInputs:
     @cached_property
     def lexicon(self) -> Lexicon | None:
         """What counts as a word: of the language of the texts, and those of the training data, if it is known."""
-        human, training = (
-            self.tokenizer.batch_decode(rows, skip_special_tokens=True) for rows in (self.texts, self.training or [])
-        )
-        found = lexicon_of(training, human)
+        read = partial(excerpt, self.tokenizer)
+        found = lexicon_of(map(read, self.training or []), map(read, self.texts.tolist()))
         if found is None:
             say(NO_LEXICON)
         return found
@@ -142,6 +142,8 @@ def check_inputs(models: Models, settings: MechanismSettings) -> StudyInputs:
     with collecting(problems):
         device = pick_device(settings.device)
     with collecting(problems):
+        check_writable(models.output)
+    with collecting(problems):
         config = load_config(models.base)
         limit, depth = positions_of(config), config.num_hidden_layers
         with collecting(problems):
@@ -164,6 +166,7 @@ def check_inputs(models: Models, settings: MechanismSettings) -> StudyInputs:
             )
         tokenizer = load_tokenizer(models.base)
         texts = run_texts(models.run, settings, tokenizer) if models.run else other_texts(settings, tokenizer)
+        check_embedded(models.base, tokenizer, texts.tolist())
         if len(texts) < 2:
             problems.append(f"--contexts: gives {len(texts)} text of {settings.total} tokens; two or more are needed")
     if "placement" in settings.studies and models.run is None:

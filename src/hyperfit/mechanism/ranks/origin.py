@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from hyperfit.data.characters import whole_characters
 from hyperfit.mechanism.pair.continuations import Continuing, continued
 from hyperfit.mechanism.pair.pair import Pair
 from hyperfit.mechanism.ranks.ranks import Choices, choices
@@ -214,7 +215,7 @@ def examples(
             Example(
                 text=text,
                 place=end,
-                before=str(tokenizer.decode(texts[text, max(0, end - LEFT) : end].tolist())),
+                before=whole_characters(str(tokenizer.decode(texts[text, max(0, end - LEFT) : end].tolist()))),
                 chosen=str(tokenizer.decode([int(seen.chosen[text, place])])),
                 displaced=str(tokenizer.decode([int(seen.displaced[text, place])])),
                 rank=int(ranks[text]),

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from hyperfit.data.special_tokens import added_tokens, doubled
 from hyperfit.errors import UserError, collecting
 from hyperfit.metrics.predictions.predict import Floats, Model, predict, text_means
 from hyperfit.models.devices import autocast, pick_device, pick_precision
@@ -81,8 +82,8 @@ def coherence_under(
 def tokens_and_start(tokenizer: PreTrainedTokenizerBase, context: str, continuation: str) -> tuple[list[int], int]:
     """The token ids of context + continuation, and the place of the first that reaches past the context.
 
-    Tokens that the tokenizer adds at the end are left out. Raises UserError for a tokenizer that cannot tell where
-    in the text its tokens stand.
+    Tokens that the tokenizer adds at the end are left out, and those in front that the text brings itself. Raises
+    UserError for a tokenizer that cannot tell where in the text its tokens stand.
     """
     try:
         encoded = tokenizer(context + continuation, return_offsets_mapping=True)
@@ -92,5 +93,7 @@ def tokens_and_start(tokenizer: PreTrainedTokenizerBase, context: str, continuat
             "with a tokenizer.json"
         ) from error
     ids, ends = list(encoded["input_ids"]), [end for _, end in encoded["offset_mapping"]]
+    twice = doubled(ids, added_tokens(tokenizer)[0])
+    ids, ends = ids[twice:], ends[twice:]
     inside = [place for place, end in enumerate(ends) if end > len(context)]
     return (ids[: inside[-1] + 1], inside[0]) if inside else (ids, len(ids))

@@ -10,6 +10,7 @@ from unicodedata import normalize
 from spellchecker import SpellChecker
 from transformers import PreTrainedTokenizerBase
 
+from hyperfit.data.characters import excerpt
 from hyperfit.generation.continuations import continuation_text
 
 JOINERS = "-'’‐‑"  # the plain hyphen first: elsewhere it would make a range of what stands around it
@@ -96,7 +97,7 @@ def word_shares(
         word_share(
             continuation_text(tokenizer, context, row),
             lexicon,
-            str(tokenizer.decode(list(context), skip_special_tokens=True)),
+            excerpt(tokenizer, context),
         )
         for context, row in zip(contexts, written, strict=True)
     ]

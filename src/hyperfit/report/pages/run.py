@@ -37,24 +37,26 @@ MARKS = 8
 """Colours of repeated spans in the page; more spans than that begin again with the first."""
 
 
-def write_report(run: RunDir, texts: int = 6) -> Path:
+def write_report(run: RunDir, texts: int = 6, output: Path | None = None) -> Path:
     """Write RUN/report.html, and RUN/tables/ if the run is evaluated, from what lies in its folder; the page's path.
 
-    texts: contexts whose continuations are shown. A run that is not yet evaluated, or still in
+    texts: contexts whose continuations are shown. output: the folder that holds the evaluation, and gets page and
+    tables. None: the run's. A run that is not yet evaluated, or still in
     training, gives a shorter page. Equal folders give equal bytes. Raises UserError if a file of the
     run is damaged.
     """
-    target = run.path / "report.html"
+    folder = output or run.path
+    target = folder / "report.html"
     with writing(target) as aside:
-        aside.write_text(page(run, texts), encoding="utf-8")
-    if evaluation := read_evaluation(run):
-        write_tables(run.path / "tables", all_tables(evaluation))
+        aside.write_text(page(run, texts, folder), encoding="utf-8")
+    if evaluation := read_evaluation(folder):
+        write_tables(folder / "tables", all_tables(evaluation))
     return target
 
 
-def page(run: RunDir, texts: int) -> str:
+def page(run: RunDir, texts: int, folder: Path) -> str:
     """The page's HTML. All text that comes from the run is escaped."""
-    recipe, evaluation, epochs = run.recipe, read_evaluation(run), run.events("epoch")
+    recipe, evaluation, epochs = run.recipe, read_evaluation(folder), run.events("epoch")
     human = estimate_of(evaluation, "conditions", "human", "ttr")
     return TEMPLATES.get_template("run.html.j2").render(
         model=Path(recipe.model).name if recipe.model.startswith(("/", ".", "~")) else recipe.model,
@@ -70,8 +72,8 @@ def page(run: RunDir, texts: int) -> str:
         position_panel=Markup(position_panel(evaluation.get("conditions", {}))),
         copied=copied(evaluation),
         least_copied=LEAST_COPIED,
-        examples=examples(run, texts),
-        mechanism=(run.path / "mechanism.html").is_file(),
+        examples=examples(folder, texts),
+        mechanism=(folder / "mechanism.html").is_file(),
         marks=MARKS,
         least=LEAST,
         plain=plain,
@@ -85,15 +87,15 @@ def page(run: RunDir, texts: int) -> str:
     )
 
 
-def read_evaluation(run: RunDir) -> dict[str, Any]:
+def read_evaluation(folder: Path) -> dict[str, Any]:
     """What evaluation.json holds; empty if the run is not evaluated. Raises UserError if it is damaged."""
-    file = run.path / "evaluation.json"
+    file = folder / "evaluation.json"
     if not file.is_file():
         return {}
     try:
         return dict(json.loads(file.read_text(encoding="utf-8")))
     except ValueError as error:
-        raise UserError(f"{file}: cannot be read ({error}); repeat hyperfit evaluate {run.path}") from error
+        raise UserError(f"{file}: cannot be read ({error}); repeat hyperfit evaluate") from error
 
 
 def estimate_of(evaluation: dict[str, Any], *path: str) -> Estimate:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby, zip_longest
+from pathlib import Path
 from typing import Any
 
 from rich.console import Group
@@ -13,7 +14,6 @@ from rich.text import Text
 
 from hyperfit.errors import UserError
 from hyperfit.report.texts.repetition import repeated_spans
-from hyperfit.runs.directory import RunDir
 
 SHOWN = {"base-greedy": "Base, greedy", "hyperfitted-greedy": "Hyperfitted, greedy", "human": "Human"}
 """Files in samples/ that are set side by side, and their headings."""
@@ -34,9 +34,9 @@ class Example:
     continuations: dict[str, list[tuple[str, int | None]]]
 
 
-def examples(run: RunDir, count: int) -> list[Example]:
+def examples(folder: Path, count: int) -> list[Example]:
     """The first contexts of each source in turn, ``count`` in all; fewer, or none, if no more were continued."""
-    files = {heading: rows for name, heading in SHOWN.items() if (rows := samples(run, name))}
+    files = {heading: rows for name, heading in SHOWN.items() if (rows := samples(folder, name))}
     by_source: dict[str, list[dict[str, dict[str, Any]]]] = defaultdict(list)
     for together in zip(*files.values(), strict=False):
         if len({row["context"] for row in together}) == 1:  # files of two evaluations can lie side by side
@@ -52,15 +52,15 @@ def example(rows: dict[str, dict[str, Any]]) -> Example:
     return Example(first["context"].strip(), first.get("source", ""), continuations)
 
 
-def samples(run: RunDir, name: str) -> list[dict[str, Any]]:
-    """The rows of samples/NAME.jsonl; none if there is no such file. Raises UserError if it is damaged."""
-    file = run.path / "samples" / f"{name}.jsonl"
+def samples(folder: Path, name: str) -> list[dict[str, Any]]:
+    """The rows of FOLDER/samples/NAME.jsonl; none if there is no such file. Raises UserError if it is damaged."""
+    file = folder / "samples" / f"{name}.jsonl"
     if not file.is_file():
         return []
     try:
         return [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
     except ValueError as error:
-        raise UserError(f"{file}: cannot be read ({error}); repeat hyperfit evaluate {run.path}") from error
+        raise UserError(f"{file}: cannot be read ({error}); repeat hyperfit evaluate") from error
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,9 @@ def longest_document(one: Copy) -> int:
     return max((len(text), place) for text, place in one.pieces if place is not None)[1]
 
 
-def terminal_texts(run: RunDir, count: int) -> Group:
+def terminal_texts(folder: Path, count: int) -> Group:
     """Contexts, and below each the greedy texts of both models side by side, repeated spans on colour."""
-    return Group(*(terminal_example(one) for one in examples(run, count)))
+    return Group(*(terminal_example(one) for one in examples(folder, count)))
 
 
 def terminal_example(one: Example) -> Table:
