@@ -17,7 +17,7 @@ from shapes import BUILTIN
 from transformers import TrainerCallback
 
 from hyperfit.models.adapt import late_stage_lora_config, lora_config
-from hyperfit.models.families import blocks_of
+from hyperfit.models.layout import blocks_of
 from hyperfit.models.loading import load_model
 from hyperfit.recipes.recipe import CacheMode, Method, Recipe
 from hyperfit.runs.directory import RunDir

@@ -20,7 +20,7 @@ from hyperfit.generation.batches.size import batch_that_fits
 from hyperfit.generation.decodings import Decoding, parse_decoding
 from hyperfit.generation.processors.rules import custom_generate, penalties, sampling
 from hyperfit.generation.processors.sampling import sample_numbers
-from hyperfit.models.families import inner_model
+from hyperfit.models.layout import inner_model
 from hyperfit.models.loading import evaluating
 
 ONE_AT_A_TIME = (

@@ -17,7 +17,7 @@ from hyperfit.generation.continuations import ONE_AT_A_TIME, continuation_text, 
 from hyperfit.generation.decodings import parse_decoding
 from hyperfit.generation.settings import GenerationSettings, citation_settings
 from hyperfit.models.devices import autocast, pick_device, pick_precision
-from hyperfit.models.families import positions_of
+from hyperfit.models.layout import positions_of
 from hyperfit.models.loading import load_config, load_tokenizer
 from hyperfit.recipes.recipe import Precision
 from hyperfit.runs.directory import RunDir

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from hyperfit.errors import UserError
-from hyperfit.models.families import blocks_of, family_of, inner_model
+from hyperfit.models.layout import blocks_of, inner_model, layout_of, under
 from hyperfit.models.loading import quiet
 from hyperfit.recipes.defaults import default_late_blocks
 from hyperfit.recipes.recipe import Recipe
@@ -75,10 +75,11 @@ def last_blocks(model: PreTrainedModel, count: int) -> range:
 
 
 def late_parameters(model: PreTrainedModel, count: int) -> dict[str, nn.Parameter]:
-    """All parameters of the last ``count`` blocks and of the final norm, by name."""
-    family = family_of(model.config.model_type)
-    late = (f"{family.norm}.", *(f"{family.blocks}.{block}." for block in last_blocks(model, count)))
-    return {name: parameter for name, parameter in model.named_parameters() if name.startswith(late)}
+    """All parameters of the last ``count`` blocks and of the final norm, by name; none of the embedding or the head."""
+    layout = layout_of(model)
+    late = layout.above(last_blocks(model, count).start)
+    apart = {*model.get_submodule(layout.embedding).parameters(), *model.get_submodule(layout.head).parameters()}
+    return {name: one for name, one in model.named_parameters() if under(name, late) and one not in apart}
 
 
 def lora_config(
@@ -96,7 +97,7 @@ def lora_config(
         bias="none",
         target_modules=list(target_modules or present),
         layers_to_transform=list(blocks),
-        layers_pattern=family_of(model.config.model_type).blocks.rpartition(".")[2],
+        layers_pattern=layout_of(model).blocks.rpartition(".")[2],
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in blocks_of(model).modules()),
     )
 

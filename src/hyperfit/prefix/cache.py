@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
 from hyperfit.console import say
-from hyperfit.models.families import body_of
+from hyperfit.models.layout import layout_of
 from hyperfit.prefix.bypass import Bypass, below_the_cut, dropout_of
 from hyperfit.prefix.rows import Rows
 from hyperfit.prefix.sizes import readable
@@ -52,8 +52,9 @@ class PrefixCache:
 
         Only whole sequences, without padding, positions or key-value cache (``use_cache=False``) are read from it.
         """
-        body = body_of(self.bypass.model)
-        names = list(inspect.signature(body.forward).parameters)
+        model = self.bypass.model
+        reader = model.get_submodule(layout_of(model).reader)
+        names = list(inspect.signature(reader.forward).parameters)
 
         def look_up(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             given = {**dict(zip(names, args, strict=False)), **kwargs}
@@ -62,10 +63,10 @@ class PrefixCache:
         def forget(module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> None:
             self.bypass.hidden = None
 
-        ATTACHED[self.bypass.model] = self
+        ATTACHED[model] = self
         self.hooks = [
-            body.register_forward_pre_hook(look_up, with_kwargs=True),
-            body.register_forward_hook(forget, always_call=True),
+            reader.register_forward_pre_hook(look_up, with_kwargs=True),
+            reader.register_forward_hook(forget, always_call=True),
         ]
 
     def __enter__(self) -> "PrefixCache":

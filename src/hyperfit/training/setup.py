@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from hyperfit.errors import UserError
 from hyperfit.models.adapt import adapt, round_frozen
-from hyperfit.models.families import blocks_of, inner_model
+from hyperfit.models.layout import blocks_of, inner_model
 from hyperfit.models.loading import load_model
 from hyperfit.prefix.bypass import frozen_blocks, obstacle
 from hyperfit.prefix.cache import PrefixCache
