@@ -19,10 +19,10 @@ from hyperfit.models.adapt import (
     late_parameters,
     late_stage_lora_config,
     learning,
-    linear_layers,
     round_frozen,
 )
 from hyperfit.models.loading import quiet
+from hyperfit.models.targets import linear_layers
 from hyperfit.recipes.recipe import Recipe
 from tiny_models import BLOCKS, FAMILIES, PATHS, cast, random_ids, tiny_model
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-from torch import nn
 from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
@@ -66,7 +65,7 @@ def tiny_config(kind: str) -> PreTrainedConfig:
 
 
 def build(kind: str, seed: int = 0) -> PreTrainedModel:
-    """The model in fp32 and evaluation mode. Weights that start as zeros or ones are moved: they would hide mistakes."""
+    """The model in fp32 and evaluation mode; weights that start as zeros or ones are moved, as they hide mistakes."""
     config = tiny_config(kind)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -74,11 +74,24 @@ def layout_of(model: PreTrainedModel) -> Layout:
     if model not in _LAYOUTS:
         if any(parameter.is_meta for parameter in model.parameters()):
             with FakeTensorMode():
-                found = find_layout(type(model)._from_config(model.config).eval())
+                found = find_layout(copy_of(model))
         else:
             found = find_layout(model)
         _LAYOUTS[model] = found
     return _LAYOUTS[model]
+
+
+def copy_of(model: PreTrainedModel) -> PreTrainedModel:
+    """A new model of the same config."""
+    new: PreTrainedModel = type(model)._from_config(model.config)
+    new.eval()
+    return new
+
+
+def without_weights(model: PreTrainedModel) -> PreTrainedModel:
+    """A copy on the meta device, which takes no memory."""
+    with torch.device("meta"):
+        return copy_of(model)
 
 
 def find_layout(model: PreTrainedModel) -> Layout:
