@@ -1,5 +1,6 @@
 """Continue contexts in batches, left-padded, with nothing taken over from the model's own settings."""
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -112,7 +113,7 @@ class BatchWriter:
         output = generate(
             input_ids=ids.to(self.model.device),
             attention_mask=mask.to(self.model.device),
-            past_key_values=roomy_cache(self.model.config, ids.shape[1] + self.new_tokens),
+            **self.room(ids.shape[1] + self.new_tokens),
             generation_config=generation_config(
                 self.decoding, new_tokens=self.new_tokens, stop_at_end=self.stop_at_end, eos=self.eos, pad=self.pad
             ),
@@ -120,6 +121,13 @@ class BatchWriter:
             custom_generate=custom_generate(self.decoding),
         )
         return [self.until_end(row) for row in output[:, ids.shape[1] :].tolist()]
+
+    def room(self, tokens: int) -> dict[str, Any]:
+        """The key-value cache with room for so many tokens, as an argument; a model that keeps another makes its own."""
+        known = "past_key_values" in inspect.signature(self.model.forward).parameters
+        if not known or not self.model._supports_default_dynamic_cache():
+            return {}
+        return {"past_key_values": roomy_cache(self.model.config, tokens)}
 
     def rules(self, contexts: Sequence[Sequence[int]], numbers: Sequence[int]) -> list[LogitsProcessor]:
         """All that acts on the logits of a batch, in order."""

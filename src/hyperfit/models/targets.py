@@ -60,12 +60,13 @@ def linear_layers(model: PreTrainedModel) -> list[str]:
 
 def layers_in(model: PreTrainedModel, blocks: Sequence[int]) -> Iterator[tuple[str, str]]:
     """(path, name) of the linear layers in some blocks that adapters can be put on."""
-    root, kind = layout_of(model).blocks, model.config.model_type
+    layout, kind = layout_of(model), model.config.model_type
     for index in blocks:
         for inside, module in blocks_of(model)[index].named_modules():
-            name = inside.rpartition(".")[2]
-            if isinstance(module, (nn.Linear, Conv1D)) and not (kind in READ_DIRECTLY and name == "out_proj"):
-                yield f"{root}.{index}.{inside}", name
+            path, name = f"{layout.blocks}.{index}.{inside}", inside.rpartition(".")[2]
+            read_past = path in layout.not_products or (kind in READ_DIRECTLY and name == "out_proj")
+            if isinstance(module, (nn.Linear, Conv1D)) and not read_past:
+                yield path, name
 
 
 READ_DIRECTLY = ("falcon_h1", "mamba", "mamba2", "falcon_mamba", "nemotron_h")

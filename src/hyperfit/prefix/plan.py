@@ -74,6 +74,7 @@ class Plan:
             "dtype": type_name(self.model.dtype),
             "precision": self.precision,
             "attention": self.model.config._attn_implementation,
+            "experts": self.model.config._experts_implementation,
             "fp32_products": torch.get_float32_matmul_precision(),
             "device": self.device.type,
             "device_name": device_name(self.device),
