@@ -123,9 +123,10 @@ class BatchWriter:
         return [self.until_end(row) for row in output[:, ids.shape[1] :].tolist()]
 
     def room(self, tokens: int) -> dict[str, Any]:
-        """The key-value cache with room for so many tokens, as an argument; a model that keeps another makes its own."""
-        known = "past_key_values" in inspect.signature(self.model.forward).parameters
-        if not known or not self.model._supports_default_dynamic_cache():
+        """The key-value cache with room for so many tokens, as an argument; none for a model that keeps another."""
+        model: Any = self.model
+        known = "past_key_values" in inspect.signature(model.forward).parameters
+        if not known or not model._supports_default_dynamic_cache():
             return {}
         return {"past_key_values": roomy_cache(self.model.config, tokens)}
 

@@ -40,8 +40,8 @@ class Layout:
     """Logits of a position."""
     bare_head: bool
     """Whether the logits are what the head gives, neither scaled nor capped."""
-    not_products: frozenset[str]
-    """Modules that return no tensor; a linear layer among them, such as a router, is more than its product."""
+    odd_calls: frozenset[str]
+    """Modules that are not called with one tensor before all else and return one: PEFT cannot wrap them."""
     aside: str | None
     """Why the states of a block are not all that the next one depends on; None if nothing of the kind is seen."""
 
@@ -128,7 +128,7 @@ def find_layout(model: PreTrainedModel) -> Layout:
         states=tuple(states.shape[2:]),
         vocabulary=logits.shape[-1],
         bare_head=same(read.output, logits),
-        not_products=frozenset(call.path for call in seen.calls if not isinstance(call.output, Tensor)),
+        odd_calls=frozenset(call.path for call in seen.calls if not call.maps_a_tensor),
         aside=beside(model, seen, chain, names[embedding]),
     )
 

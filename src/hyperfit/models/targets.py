@@ -64,8 +64,8 @@ def layers_in(model: PreTrainedModel, blocks: Sequence[int]) -> Iterator[tuple[s
     for index in blocks:
         for inside, module in blocks_of(model)[index].named_modules():
             path, name = f"{layout.blocks}.{index}.{inside}", inside.rpartition(".")[2]
-            read_past = path in layout.not_products or (kind in READ_DIRECTLY and name == "out_proj")
-            if isinstance(module, (nn.Linear, Conv1D)) and not read_past:
+            apart = path in layout.odd_calls or (kind in READ_DIRECTLY and name == "out_proj")
+            if isinstance(module, (nn.Linear, Conv1D)) and not apart:
                 yield path, name
 
 
@@ -75,15 +75,14 @@ READ_DIRECTLY = ("falcon_h1", "mamba", "mamba2", "falcon_mamba", "nemotron_h")
 
 def experts_in(model: PreTrainedModel, blocks: Sequence[int]) -> list[str]:
     """Paths of the parameters in some blocks that hold one matrix for each expert."""
-    root = layout_of(model).blocks
-    return [
-        f"{root}.{index}.{inside}.{name}" if inside else f"{root}.{index}.{name}"
-        for index in blocks
-        for inside, module in blocks_of(model)[index].named_modules()
-        if not isinstance(module, nn.modules.conv._ConvNd)
-        for name, parameter in module.named_parameters(recurse=False)
-        if parameter.dim() == 3
-    ]
+    layout, found = layout_of(model), list[str]()
+    for index in blocks:
+        root = f"{layout.blocks}.{index}"
+        for path, module in blocks_of(model)[index].named_modules(prefix=root):
+            if path not in layout.odd_calls and not isinstance(module, nn.modules.conv._ConvNd):
+                held = module.named_parameters(recurse=False)
+                found += [f"{path}.{name}" for name, parameter in held if parameter.dim() == 3]
+    return found
 
 
 def reached(model: PreTrainedModel, config: LoraConfig) -> set[str]:
