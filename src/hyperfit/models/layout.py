@@ -30,8 +30,6 @@ class Layout:
     """The unembedding."""
     embedding: str
     """The token embedding."""
-    reader: str
-    """The outermost module below the model itself that is given the token ids."""
     tuples: tuple[int, ...]
     """Of each block the length of the tuple that it returns, its states first; 0: it returns them bare."""
     states: tuple[int, ...]
@@ -117,13 +115,11 @@ def find_layout(model: PreTrainedModel) -> Layout:
     chain = min(chains, key=lambda one: (one[0].path.count("."), -one[-1].end))
     blocks, read, states = chain[0].path.rpartition(".")[0], reads[-1], states_of(chain[-1].output)
     assert states is not None
-    readers = [call.path for call in seen.calls if call.path and call.was_given(some) and under(blocks, (call.path,))]
     return Layout(
         blocks=blocks,
         tail=tuple(call.path for call in seen.between(chain[-1].end, read.start)),
         head=names[head],
         embedding=names[embedding],
-        reader=readers[0] if readers else "",
         tuples=tuple(len(call.output) if isinstance(call.output, (tuple, list)) else 0 for call in chain),
         states=tuple(states.shape[2:]),
         vocabulary=logits.shape[-1],
