@@ -1,6 +1,6 @@
 """What holds of a model type, tried on a tiny random model of it: one mark for each promise."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -58,7 +58,12 @@ def marks_of(kind: str, folder: Path) -> Marks:
     found = "yes" if same_loss(model, ids) else "the loss is another"
     generates = "yes" if as_alone(model) else "differs in a batch"
     fused = bool(experts_in(model, range(BLOCKS - LATE, BLOCKS)))
-    adapted = adapt(model, Recipe(model=kind, data="-", late_blocks=LATE, rank=2)).eval()
+    recipe = Recipe(model=kind, data="-", late_blocks=LATE, rank=2)
+    try:
+        adapted = adapt(model, recipe).eval()
+    except UserError as error:
+        whole = adapt(model, replace(recipe, method="late-full")).eval()
+        return Marks(found, generates, str(error), prefix(whole, ids, folder), layout_of(model).blocks)
     assert isinstance(adapted, PeftModel)
     experts = "" if not fused else "yes" if adapted.peft_config["default"].target_parameters else "no"
     adapters = lora(adapted, kind, ids, folder)
@@ -108,7 +113,7 @@ def lora(adapted: PeftModel, kind: str, ids: Tensor, folder: Path) -> str:
         )
 
 
-def prefix(adapted: PeftModel, ids: Tensor, folder: Path) -> str:
+def prefix(adapted: PeftModel | PreTrainedModel, ids: Tensor, folder: Path) -> str:
     """Whether the cache gives the same bits, in loss and gradients."""
     if reason := obstacle(adapted, frozen_blocks(adapted)):
         return reason

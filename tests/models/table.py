@@ -17,14 +17,15 @@ from hyperfit.console import progress
 DOCS = Path(__file__).parents[2] / "docs" / "models.md"
 HEAD = """# Models
 
-Every causal LM of transformers, and the text side of every multimodal one, tried as a tiny random model in fp32 on a CPU:
-transformers {transformers}, PEFT {peft}, torch {torch}. Written by `python tests/models/table.py docs/models.md`; a test compares
-each row with what holds. {sums}
+Every causal LM of transformers, and the text side of every multimodal one, tried as a tiny random model in fp32 on
+a CPU: transformers {transformers}, PEFT {peft}, torch {torch}. Written by `python tests/models/table.py docs/models.md`;
+a test compares each row with what holds. {sums}
 
 - **found**: blocks, final norm and head are found by watching a forward pass; a token changes nothing before it; the
   training loss is the one that transformers computes itself.
 - **generates**: texts continued in one batch are the texts continued alone.
-- **adapters**: Late-Stage LoRA learns in the late blocks alone, changes what the model says, and comes back from its file.
+- **adapters**: Late-Stage LoRA learns in the late blocks alone, changes what the model says, and comes back from its
+  file.
 - **experts**: experts that are held as one tensor get adapters, too; empty where there are none.
 - **prefix**: loss and gradients above cached blocks equal those of the whole model, bit for bit.
 
@@ -54,10 +55,8 @@ def write(file: Path) -> None:
                 found[kind] = marks_of(kind, Path(folder))
             advance(1)
     run = [marks for marks in found.values() if marks.found == "yes"]
-    sums = (
-        f"Of {len(found)} types that can be built here {len(run)} can be hyperfitted, {sum(one.prefix == 'yes' for one in run)} with "
-        f"an exact prefix."
-    )
+    exact = sum(marks.prefix == "yes" for marks in run)
+    sums = f"Of {len(found)} types that were tried {len(run)} can be hyperfitted, {exact} with an exact prefix."
     versions = {
         "transformers": transformers.__version__,
         "peft": peft.__version__,

@@ -4,7 +4,8 @@ import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from peft import LoraConfig, inject_adapter_in_model
+import peft
+from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 from peft.tuners.lora.layer import ParamWrapper
 from torch import nn
@@ -50,7 +51,10 @@ def lora_config(
         ):
             if reached(model, config) == {*weights, *experts}:
                 return config
-    raise UserError(f"{model.config.model_type}: PEFT puts adapters elsewhere than in blocks {list(blocks)}")
+    raise UserError(
+        f"{model.config.model_type}: PEFT {peft.__version__} does not put adapters on these layers, or does not find "
+        "them again in their file; --method late-full or full trains it without adapters"
+    )
 
 
 def linear_layers(model: PreTrainedModel) -> list[str]:
@@ -86,12 +90,15 @@ def experts_in(model: PreTrainedModel, blocks: Sequence[int]) -> list[str]:
 
 
 def reached(model: PreTrainedModel, config: LoraConfig) -> set[str]:
-    """Paths of the weights that get an adapter by a config; none if PEFT refuses it."""
+    """Paths of the weights that get an adapter by a config; none if PEFT refuses it or would not find it in its file."""
     empty = without_weights(model)
     try:
         with quiet():
-            inject_adapter_in_model(copy.deepcopy(config), empty, low_cpu_mem_usage=True)
-    except (ValueError, NotImplementedError, RuntimeError, TypeError, AttributeError):
+            adapted = get_peft_model(empty, copy.deepcopy(config), low_cpu_mem_usage=True)
+            again = set_peft_model_state_dict(adapted, get_peft_model_state_dict(adapted), low_cpu_mem_usage=True)
+    except (ValueError, NotImplementedError, RuntimeError, TypeError, AttributeError, KeyError):
+        return set()
+    if again.unexpected_keys or any("lora_" in key for key in again.missing_keys):
         return set()
     return {
         f"{path.replace('.base_layer', '')}.{module.parameter_name if isinstance(module, ParamWrapper) else 'weight'}"

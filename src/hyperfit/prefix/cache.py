@@ -20,14 +20,6 @@ from hyperfit.prefix.states import States
 from hyperfit.prefix.store import Entry
 
 UNDERSTOOD = ("input_ids", "attention_mask", "use_cache", "return_dict", "labels", "num_items_in_batch")
-    "input_ids",
-    "attention_mask",
-    "use_cache",
-    "return_dict",
-    "labels",
-    "logits_to_keep",
-    "num_items_in_batch",
-)
 """Arguments of a forward pass that may be given where stored states are used; all others must be left out."""
 
 Say = Callable[[str], None]
