@@ -90,12 +90,12 @@ def experts_in(model: PreTrainedModel, blocks: Sequence[int]) -> list[str]:
 
 
 def reached(model: PreTrainedModel, config: LoraConfig) -> set[str]:
-    """Paths of the weights that get an adapter by a config; none if PEFT refuses it or would not find it in its file."""
+    """Paths of the weights that get an adapter by a config; none if PEFT refuses it, or loses it on the way to a file."""
     empty = without_weights(model)
     try:
         with quiet():
             adapted = get_peft_model(empty, copy.deepcopy(config), low_cpu_mem_usage=True)
-            again = set_peft_model_state_dict(adapted, get_peft_model_state_dict(adapted), low_cpu_mem_usage=True)
+            again: Any = set_peft_model_state_dict(adapted, get_peft_model_state_dict(adapted), low_cpu_mem_usage=True)
     except (ValueError, NotImplementedError, RuntimeError, TypeError, AttributeError, KeyError):
         return set()
     if again.unexpected_keys or any("lora_" in key for key in again.missing_keys):
