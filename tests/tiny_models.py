@@ -1,7 +1,7 @@
-"""A tiny random model of every family of ``FAMILIES``, and a tokenizer of single bytes for them."""
+"""Tiny random models of some families, and a tokenizer of single bytes for them."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -60,12 +60,33 @@ TINY: dict[str, dict[str, Any]] = {
     "imagegpt": {"n_inner": 64, "vocab_size": VOCABULARY + 1},  # its start token is read, never predicted
 }
 """What each family's config needs besides SIZES. Dropout, tied heads and the like stay as the family has them."""
+FAMILIES = [family for family in TINY if family != "imagegpt"]
+"""Those that read text."""
+
+
+class Paths(NamedTuple):
+    """Where a family keeps its parts, looked up by hand in its code."""
+
+    blocks: str
+    norm: str
+    head: str
+    embedding: str
+
+
+LIKE_LLAMA = Paths("model.layers", "model.norm", "lm_head", "model.embed_tokens")
+PATHS: dict[str, Paths] = dict.fromkeys(TINY, LIKE_LLAMA) | {
+    "phi": Paths("model.layers", "model.final_layernorm", "lm_head", "model.embed_tokens"),
+    "gpt2": Paths("transformer.h", "transformer.ln_f", "lm_head", "transformer.wte"),
+    "gpt_neox": Paths("gpt_neox.layers", "gpt_neox.final_layer_norm", "lm_head", "gpt_neox.embed_in"),
+    "opt": Paths("model.decoder.layers", "model.decoder.final_layer_norm", "lm_head", "model.decoder.embed_tokens"),
+    "imagegpt": Paths("transformer.h", "transformer.ln_f", "lm_head", "transformer.wte"),
+}
 
 
 def tiny_config(family: str, **changes: Any) -> PreTrainedConfig:
     """The config of a tiny model; ``changes`` go over everything else."""
     spread = {"init_std" if family == "opt" else "initializer_range": SPREAD}
-    return CONFIG_MAPPING[family](**{**SIZES, **spread, **TINY[family], **changes})
+    return CONFIG_MAPPING[family](**{**SIZES, **spread, **TINY.get(family, {}), **changes})
 
 
 def tiny_model(family: str = "llama", *, seed: int = 0, **changes: Any) -> PreTrainedModel:

@@ -24,9 +24,8 @@ from hyperfit.generation.decodings import DECODINGS
 from hyperfit.generation.processors.rules import SAMPLING, NoRepeatNGram
 from hyperfit.models.adapt import adapt
 from hyperfit.models.ends import end_tokens
-from hyperfit.models.families import FAMILIES
 from hyperfit.recipes.recipe import Recipe
-from tiny_models import END, VOCABULARY, cast, random_ids, tiny_model, tiny_tokenizer
+from tiny_models import END, FAMILIES, VOCABULARY, cast, random_ids, tiny_model, tiny_tokenizer
 
 NEW = 12
 # shorter and longer than the sliding window of 16; the second starts with the token that is also the padding

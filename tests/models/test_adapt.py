@@ -19,13 +19,12 @@ from hyperfit.models.adapt import (
     late_parameters,
     late_stage_lora_config,
     learning,
-    linear_layers,
     round_frozen,
 )
-from hyperfit.models.families import FAMILIES
 from hyperfit.models.loading import quiet
+from hyperfit.models.targets import linear_layers
 from hyperfit.recipes.recipe import Recipe
-from tiny_models import BLOCKS, cast, random_ids, tiny_model
+from tiny_models import BLOCKS, FAMILIES, PATHS, cast, random_ids, tiny_model
 
 RANK = 4
 
@@ -115,10 +114,10 @@ def intended(family: str, model: nn.Module, settings: dict[str, Any], blocks: ra
     if settings["method"] == "full":
         return {name for name, _ in model.named_parameters()}
     if settings["method"] == "late-full":
-        late = (FAMILIES[family].norm, *(f"{FAMILIES[family].blocks}.{block}." for block in blocks))
+        late = (PATHS[family].norm, *(f"{PATHS[family].blocks}.{block}." for block in blocks))
         return {name for name, _ in model.named_parameters() if name.startswith(late)}
     return {
-        f"base_model.model.{FAMILIES[family].blocks}.{block}.{layer}.lora_{matrix}.default.weight"
+        f"base_model.model.{PATHS[family].blocks}.{block}.{layer}.lora_{matrix}.default.weight"
         for block in blocks
         for layer in LAYERS[family]
         for matrix in "AB"
@@ -242,7 +241,7 @@ def test_saved_adapter_is_plain_peft(family: str, tmp_path: Path) -> None:
         assert torch.allclose(merged(input_ids=ids).logits, expected, atol=1e-4)
     config = json.loads((tmp_path / "adapter_config.json").read_text())
     assert config["layers_to_transform"] == [BLOCKS - 2, BLOCKS - 1]
-    assert config["layers_pattern"] == FAMILIES[family].blocks.split(".")[-1]
+    assert config["layers_pattern"] == PATHS[family].blocks.split(".")[-1]
     assert set(config["target_modules"]) == {path.rpartition(".")[2] for path in LAYERS[family]}
     assert (config["peft_type"], config["task_type"]) == ("LORA", "CAUSAL_LM")
     assert (config["r"], config["lora_alpha"], config["lora_dropout"]) == (RANK, RANK, 0)

@@ -1,4 +1,4 @@
-"""Loading: the table of families is true of real models, and a bad folder is explained in one message."""
+"""Loading: what comes is what was saved, and a bad folder is explained in one message."""
 
 import json
 from pathlib import Path
@@ -11,44 +11,15 @@ from transformers import PreTrainedConfig
 from hyperfit.errors import UserError
 from hyperfit.models import loading
 from hyperfit.models.devices import pick_device, pick_precision
-from hyperfit.models.families import FAMILIES, IMAGE_FAMILIES, blocks_of, family_of, positions_of
+from hyperfit.models.layout import positions_of
 from hyperfit.models.loading import evaluating, load_config, load_model, load_tokenizer
-from tiny_models import BLOCKS, END_TEXT, POSITIONS, TINY, cast, random_ids, save_tiny, tiny_model, tiny_tokenizer
+from tiny_models import BLOCKS, END_TEXT, FAMILIES, POSITIONS, cast, random_ids, save_tiny, tiny_model, tiny_tokenizer
 
 CPU = torch.device("cpu")
 
 
 def load(folder: Path) -> nn.Module:
     return load_model(str(folder), device=CPU, dtype=torch.float32)
-
-
-def test_every_family_has_a_tiny_model() -> None:
-    assert set(TINY) == set(FAMILIES) | set(IMAGE_FAMILIES)
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_table_names_the_modules_that_the_text_flows_through(family: str) -> None:
-    model, paths = tiny_model(family), FAMILIES[family]
-    assert model.config.model_type == family
-    embedding, norm, head = (model.get_submodule(path) for path in (paths.embedding, paths.norm, paths.head))
-    blocks = blocks_of(model)
-    assert len(blocks) == BLOCKS
-    assert embedding is model.get_input_embeddings()
-    assert head is model.get_output_embeddings()
-    seen: list[nn.Module] = []
-    into: dict[nn.Module, torch.Tensor] = {}
-    out: dict[nn.Module, torch.Tensor] = {}
-
-    def note(module: nn.Module, given: tuple[torch.Tensor, ...], got: torch.Tensor | tuple[torch.Tensor, ...]) -> None:
-        seen.append(module)
-        into[module], out[module] = given[0], got if isinstance(got, torch.Tensor) else got[0]
-
-    for module in (embedding, *blocks, norm, head):
-        module.register_forward_hook(note)
-    model(input_ids=random_ids(2, 9))
-    assert seen == [embedding, *blocks, norm, head]
-    for earlier, later in zip((*blocks, norm), (*blocks[1:], norm, head), strict=True):
-        assert torch.equal(out[earlier], into[later])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -75,17 +46,6 @@ def test_weights_come_in_the_precision_asked_for(saved: torch.dtype, asked: torc
 
 def test_config_without_a_limit_of_positions() -> None:
     assert positions_of(PreTrainedConfig()) is None
-
-
-def test_unknown_family_prints_the_table() -> None:
-    with pytest.raises(UserError) as caught:
-        family_of("bert")
-    message = str(caught.value)
-    assert "'bert'" in message
-    for name, family in FAMILIES.items():
-        assert f"  {name} " in message
-        assert family.blocks in message
-        assert family.norm in message
 
 
 def problems_of(folder: Path) -> tuple[str, ...]:
@@ -179,9 +139,9 @@ def test_code_of_the_models_own_is_not_run_where_the_family_is_known(tmp_path: P
 
 
 def test_problems_come_together(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "config.json").write_text('{"model_type": "t5"}')
     first, second = problems_of(tmp_path)
-    assert "'bert' is not known" in first
+    assert "no causal language model of type 't5'" in first
     assert "no weights" in second
 
 

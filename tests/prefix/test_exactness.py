@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 import hyperfit.training.loss
 from hyperfit.models.adapt import adapt, late_parameters, round_frozen
 from hyperfit.models.devices import autocast
-from hyperfit.models.families import FAMILIES, IMAGE_FAMILIES, blocks_of, family_of, inner_model
+from hyperfit.models.layout import blocks_of, inner_model
 from hyperfit.models.loading import load_model
 from hyperfit.prefix.bypass import frozen_blocks
 from hyperfit.prefix.cache import PrefixCache
@@ -22,7 +22,7 @@ from hyperfit.prefix.cache_prefix import cache_prefix
 from hyperfit.prefix.stream import stream_prefix
 from hyperfit.recipes.recipe import Precision, Recipe
 from hyperfit.training.loss import SequenceLoss
-from tiny_models import BLOCKS, TINY, cast, random_ids, save_tiny, tiny_model, tiny_tokenizer
+from tiny_models import BLOCKS, FAMILIES, PATHS, TINY, cast, random_ids, save_tiny, tiny_model, tiny_tokenizer
 
 CPU = torch.device("cpu")
 COUNT, LENGTH, BATCH = 10, 24, 4  # longer than the sliding windows; the last batch of a fill is not full
@@ -30,7 +30,7 @@ SEQUENCES = random_ids(COUNT, LENGTH, seed=7)
 PICKS = [[3, 9, 0, 5], [8, 8, 1, 2], [7, 4, 6, 9]]
 """The sequences of each update: never in the order of the fill, one of them twice."""
 
-every_family = pytest.mark.parametrize("family", [*FAMILIES, *IMAGE_FAMILIES])
+every_family = pytest.mark.parametrize("family", TINY)
 every_text_family = pytest.mark.parametrize("family", FAMILIES)
 
 Model = PreTrainedModel | PeftModel
@@ -66,7 +66,7 @@ def late_model(family: str, method: str, depth: int, dtype: torch.dtype) -> Mode
             round_frozen(whole)
         return whole
     model = cast(tiny_model(family, tie_word_embeddings=False), dtype).requires_grad_(False)
-    paths = family_of(family)
+    paths = PATHS[family]
     for part in (*blocks_of(model)[-depth:], model.get_submodule(paths.norm), model.get_submodule(paths.head)):
         part.requires_grad_(True)
     return model
@@ -206,7 +206,7 @@ def assert_streamed_is_whole(saved: Path, depth: int, precision: Precision, fold
     assert cache.entry.states.read_bytes() == want.entry.states.read_bytes()
     assert not any(parameter.requires_grad for parameter in streamed.parameters())
     original = dict(inner_model(load_model(str(saved), device=CPU, dtype=dtype)).named_parameters())
-    paths = family_of(streamed.config.model_type)
+    paths = PATHS[streamed.config.model_type]
     tied = streamed.get_output_embeddings().weight is streamed.get_input_embeddings().weight
     frozen = tuple(f"{paths.blocks}.{index}." for index in range(BLOCKS - depth))
     for name, parameter in streamed.named_parameters():
@@ -382,7 +382,3 @@ def test_the_loss_without_gradients() -> None:
         quiet, part = loss(ids)
     assert not part.requires_grad
     assert torch.equal(quiet, loss(ids)[0])
-
-
-def test_every_family_is_streamed_or_no_text_model() -> None:
-    assert set(FAMILIES) == set(TINY) - set(IMAGE_FAMILIES)

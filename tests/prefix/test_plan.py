@@ -14,7 +14,7 @@ import torch
 from hyperfit.cli import main
 from hyperfit.errors import UserError
 from hyperfit.models.adapt import adapt, round_frozen
-from hyperfit.models.families import blocks_of
+from hyperfit.models.layout import blocks_of
 from hyperfit.prefix import store
 from hyperfit.prefix.cache_prefix import cache_prefix
 from hyperfit.prefix.sizes import readable

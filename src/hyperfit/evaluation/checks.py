@@ -16,7 +16,7 @@ from hyperfit.generation.citations.of_run import run_citations, trained_on
 from hyperfit.generation.citations.word_starts import word_starts
 from hyperfit.metrics.by_model.mauve import mauve_text
 from hyperfit.models.devices import pick_device, pick_precision
-from hyperfit.models.families import positions_of
+from hyperfit.models.layout import positions_of
 from hyperfit.models.loading import load_config, load_tokenizer
 from hyperfit.models.vocabulary import check_embedded
 from hyperfit.recipes.recipe import Precision

@@ -1,5 +1,6 @@
 """Continue contexts in batches, left-padded; of the model's own settings only the ends of text are taken over."""
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from hyperfit.generation.decodings import Decoding, parse_decoding
 from hyperfit.generation.processors.rules import custom_generate, penalties, sampling
 from hyperfit.generation.processors.sampling import sample_numbers
 from hyperfit.models.ends import end_tokens
-from hyperfit.models.families import inner_model
+from hyperfit.models.layout import inner_model
 from hyperfit.models.loading import evaluating
 
 ONE_AT_A_TIME = (
@@ -114,7 +115,7 @@ class BatchWriter:
         output = generate(
             input_ids=ids.to(self.model.device),
             attention_mask=mask.to(self.model.device),
-            past_key_values=roomy_cache(self.model.config, ids.shape[1] + self.new_tokens),
+            **self.room(ids.shape[1] + self.new_tokens),
             generation_config=generation_config(
                 self.decoding, new_tokens=self.new_tokens, stop_at_end=self.stop_at_end, ends=self.ends, pad=self.pad
             ),
@@ -122,6 +123,14 @@ class BatchWriter:
             custom_generate=custom_generate(self.decoding),
         )
         return [self.until_end(row) for row in output[:, ids.shape[1] :].tolist()]
+
+    def room(self, tokens: int) -> dict[str, Any]:
+        """The key-value cache with room for so many tokens, as an argument; none for a model that keeps another."""
+        model: Any = self.model
+        known = "past_key_values" in inspect.signature(model.forward).parameters
+        if not known or not model._supports_default_dynamic_cache():
+            return {}
+        return {"past_key_values": roomy_cache(self.model.config, tokens)}
 
     def rules(self, contexts: Sequence[Sequence[int]], numbers: Sequence[int]) -> list[LogitsProcessor]:
         """All that acts on the logits of a batch, in order."""

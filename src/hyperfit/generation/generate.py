@@ -20,7 +20,7 @@ from hyperfit.generation.decodings import parse_decoding
 from hyperfit.generation.settings import GenerationSettings, citation_settings
 from hyperfit.models.devices import autocast, pick_device, pick_precision
 from hyperfit.models.ends import end_tokens
-from hyperfit.models.families import inner_model, positions_of
+from hyperfit.models.layout import inner_model, positions_of
 from hyperfit.models.loading import load_config, load_tokenizer
 from hyperfit.models.vocabulary import check_embedded
 from hyperfit.recipes.recipe import Precision

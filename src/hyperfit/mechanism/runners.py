@@ -21,7 +21,7 @@ from hyperfit.mechanism.ranks.encouragement import by_epoch
 from hyperfit.mechanism.ranks.origin import rank_origin
 from hyperfit.mechanism.settings import MechanismSettings, Study
 from hyperfit.mechanism.temperature.entropy_matching import entropy_by_temperature, entropy_matching
-from hyperfit.models.families import inner_model
+from hyperfit.models.layout import inner_model, layout_of
 
 Result = dict[str, Any]
 Runner = Callable[[StudyInputs, MechanismSettings], Result]
@@ -66,7 +66,7 @@ def temperature(of: StudyInputs, settings: MechanismSettings) -> Result:
 @under_autocast
 def bias(of: StudyInputs, settings: MechanismSettings) -> Result:
     """Study 2: the promoted tokens' mean logit shift, injected."""
-    vocabulary = int(inner_model(of.pair.tuned).config.vocab_size)
+    vocabulary = layout_of(inner_model(of.pair.tuned)).vocabulary
     injection = Injection(
         alphas=settings.alphas,
         counts=settings.promoted,

@@ -7,11 +7,11 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import PreTrainedModel
-from transformers.pytorch_utils import Conv1D
 
 from hyperfit.errors import UserError
-from hyperfit.models.families import blocks_of, family_of, inner_model
+from hyperfit.models.layout import blocks_of, inner_model, layout_of, under
 from hyperfit.models.loading import quiet
+from hyperfit.models.targets import lora_config
 from hyperfit.recipes.defaults import default_late_blocks
 from hyperfit.recipes.recipe import Recipe
 
@@ -75,41 +75,11 @@ def last_blocks(model: PreTrainedModel, count: int) -> range:
 
 
 def late_parameters(model: PreTrainedModel, count: int) -> dict[str, nn.Parameter]:
-    """All parameters of the last ``count`` blocks and of the final norm, by name."""
-    family = family_of(model.config.model_type)
-    late = (f"{family.norm}.", *(f"{family.blocks}.{block}." for block in last_blocks(model, count)))
-    return {name: parameter for name, parameter in model.named_parameters() if name.startswith(late)}
-
-
-def lora_config(
-    model: PreTrainedModel, blocks: Sequence[int], *, rank: int, alpha: float | None, target_modules: tuple[str, ...]
-) -> LoraConfig:
-    """A PEFT LoraConfig for the given blocks."""
-    present = linear_layers(model)
-    if missing := [name for name in target_modules if name not in present]:
-        raise UserError(f"--target-modules {' '.join(missing)}: the blocks' linear layers are {' '.join(present)}")
-    return LoraConfig(
-        task_type="CAUSAL_LM",
-        r=rank,
-        lora_alpha=rank if alpha is None else alpha,  # type: ignore[arg-type]  # PEFT divides it, a float is fine
-        lora_dropout=0.0,
-        bias="none",
-        target_modules=list(target_modules or present),
-        layers_to_transform=list(blocks),
-        layers_pattern=family_of(model.config.model_type).blocks.rpartition(".")[2],
-        fan_in_fan_out=any(isinstance(module, Conv1D) for module in blocks_of(model).modules()),
-    )
-
-
-def linear_layers(model: PreTrainedModel) -> list[str]:
-    """Names of the linear layers inside the blocks, such as q_proj and down_proj, in the model's order."""
-    names = (
-        name.rpartition(".")[2]
-        for block in blocks_of(model)
-        for name, module in block.named_modules()
-        if isinstance(module, (nn.Linear, Conv1D))
-    )
-    return list(dict.fromkeys(names))
+    """All parameters of the last ``count`` blocks and of the final norm, by name; none of the embedding or the head."""
+    layout = layout_of(model)
+    late = layout.above(last_blocks(model, count).start)
+    apart = {*model.get_submodule(layout.embedding).parameters(), *model.get_submodule(layout.head).parameters()}
+    return {name: one for name, one in model.named_parameters() if under(name, late) and one not in apart}
 
 
 def adapt(model: PreTrainedModel, recipe: Recipe) -> PreTrainedModel | PeftModel:

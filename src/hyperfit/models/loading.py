@@ -13,13 +13,14 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.quantizers.auto import get_hf_quantizer
 from transformers.utils import logging as transformers_logging
 
 from hyperfit.errors import UserError
 from hyperfit.models.builtin.folders import model_folder
-from hyperfit.models.families import FAMILIES, unknown
+from hyperfit.models.causal import check_model
+from hyperfit.models.classes import model_class, refusal, unknown
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, StrictDataclassError)
 """What transformers raises for files that are absent, damaged or do not belong together."""
@@ -44,8 +45,8 @@ def load_config(name: str) -> Any:
         raise UserError(
             f"{name}: neither a model folder here nor a hub model that could be loaded ({_reason(error)})"
         ) from error
-    if config.model_type not in FAMILIES:
-        raise unknown(config.model_type)
+    if reason := refusal(config):
+        raise UserError(f"{name}: {reason}")
     if getattr(config, "quantization_config", None) is not None:
         check_quantization(name, config)
     return config
@@ -76,13 +77,9 @@ def _folder_problems(folder: Path) -> list[str]:
     except (ValueError, KeyError, TypeError, OSError) as error:
         return [f"config.json cannot be used ({type(error).__name__}: {error})"]
     problems = []
-    if kind not in FAMILIES:
-        if "auto_map" in config:
-            problems.append(
-                "needs code of its own (auto_map in config.json), which hyperfit does not run; use another model"
-            )
-        else:
-            problems += unknown(kind).problems
+    if (reason := unknown(kind)) and "auto_map" in config:
+        reason = "needs code of its own (auto_map in config.json), which hyperfit does not run; use another model"
+    problems += [reason] if reason else []
     names = {path.name for path in folder.iterdir()}
     if not any(name.endswith(".safetensors") for name in names):
         pickles = sorted(name for name in names if name.endswith((".bin", ".pt", ".pth")))
@@ -132,7 +129,7 @@ def load_model(name: str, *, device: torch.device, dtype: torch.dtype) -> PreTra
     where = model_folder(name)
     try:
         with quiet():
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = model_class(config).from_pretrained(
                 where,
                 config=config,
                 dtype=dtype,
@@ -152,6 +149,10 @@ def load_model(name: str, *, device: torch.device, dtype: torch.dtype) -> PreTra
         )
     moved: nn.Module = model
     moved.to(device).eval()
+    try:
+        check_model(model)
+    except UserError as error:
+        raise UserError(*(f"{name}: {problem}" for problem in error.problems)) from error
     return model
 
 

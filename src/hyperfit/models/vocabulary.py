@@ -13,7 +13,7 @@ def check_embedded(name: str, tokenizer: PreTrainedTokenizerBase, texts: Iterabl
 
     Tokens that no text holds may be without one: some models' tokenizers have more than their embedding has rows.
     """
-    rows = load_config(name).get_text_config().vocab_size
+    rows = load_config(name).get_text_config(decoder=True).vocab_size
     used = {token for ids in texts for token in ids} | {tokenizer.pad_token_id or 0}
     strangers = sorted(token for token in used if token >= rows)
     if strangers:

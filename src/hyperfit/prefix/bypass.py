@@ -1,7 +1,6 @@
 """Where the frozen blocks end, what forbids to skip them, and how their stored output takes their place."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from hyperfit.models.families import blocks_of, family_of, inner_model
+from hyperfit.models.layout import blocks_of, inner_model, layout_of, under
 
 
 def frozen_blocks(model: PreTrainedModel | PeftModel) -> int:
@@ -23,15 +22,17 @@ def frozen_blocks(model: PreTrainedModel | PeftModel) -> int:
 def obstacle(model: PreTrainedModel | PeftModel, frozen: int) -> str | None:
     """Why the output of the first ``frozen`` blocks may not be computed once and reused; None if it may."""
     inner = inner_model(model)
-    config, blocks = inner.config, blocks_of(inner)
+    config = inner.config.get_text_config(decoder=True)
     if frozen == 0:
         return "the first block learns, so there is nothing below it to store"
-    if frozen == len(blocks):
+    if frozen == len(blocks_of(inner)):
         return "no block learns"
     if getattr(config, "hidden_size_per_layer_input", 0):
-        return f"{config.model_type} feeds token embeddings into every block"
+        return f"{inner.config.model_type} feeds token embeddings into every block"
     if getattr(config, "num_kv_shared_layers", 0):
-        return f"blocks of {config.model_type} share keys and values"
+        return f"blocks of {inner.config.model_type} share keys and values"
+    if reason := layout_of(inner).aside:
+        return reason
     below = below_the_cut(inner, frozen)
     if adapted := [name for name, module in below if isinstance(module, BaseTunerLayer)]:
         return f"{adapted[0]} has an adapter, below the first block that learns"
@@ -45,13 +46,8 @@ def obstacle(model: PreTrainedModel | PeftModel, frozen: int) -> str | None:
 
 def below_the_cut(inner: PreTrainedModel, frozen: int) -> list[tuple[str, nn.Module]]:
     """(name, module) of everything that the first ``frozen`` blocks' output depends on, in the model's order."""
-    family = family_of(inner.config.model_type)
-    above = (family.norm, family.head, *(f"{family.blocks}.{i}" for i in range(frozen, len(blocks_of(inner)))))
-    return [
-        (name, module)
-        for name, module in inner.named_modules()
-        if not any(name == path or name.startswith(f"{path}.") for path in above)
-    ]
+    above = layout_of(inner).above(frozen)
+    return [(name, module) for name, module in inner.named_modules() if not under(name, above)]
 
 
 def parameters_of(modules: list[tuple[str, nn.Module]]) -> dict[str, nn.Parameter]:
@@ -86,14 +82,14 @@ class Bypass:
 
     def __init__(self, model: PreTrainedModel | PeftModel, blocks: int) -> None:
         inner = self.model = inner_model(model)
-        family = family_of(inner.config.model_type)
+        self.layout = layout_of(inner)
         self.hidden: Tensor | None = None
-        """float[batch, length, width], or None to compute."""
+        """float[batch, length, ...], or None to compute."""
         self.blocks = blocks
         self.patched: list[tuple[Any, Any]] = []
         for index, block in enumerate(blocks_of(inner)[:blocks]):
-            self._patch(block, self._block(index, block.forward, family.tuple_output))
-        embedding: Any = inner.get_submodule(family.embedding)
+            self._patch(block, self._block(index, block.forward))
+        embedding: Any = inner.get_submodule(self.layout.embedding)
         self._patch(embedding, self._embedding(embedding, embedding.forward))
 
     def _patch(self, module: Any, forward: Callable[..., Any]) -> None:
@@ -109,50 +105,20 @@ class Bypass:
                 module.forward = own
         self.patched = []
 
-    def _block(self, index: int, compute: Callable[..., Any], tuple_output: bool) -> Callable[..., Any]:
+    def _block(self, index: int, compute: Callable[..., Any]) -> Callable[..., Any]:
         def forward(*args: Any, **kwargs: Any) -> Any:
             if self.hidden is None or index >= self.blocks:
                 return compute(*args, **kwargs)
-            return (self.hidden,) if tuple_output else self.hidden
+            return self.layout.returned(index, self.hidden)
 
         return forward
 
     def _embedding(self, embedding: Any, compute: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         def forward(ids: Tensor) -> Tensor:
-            if self.hidden is None:
+            if self.hidden is None or not embedding.weight.is_meta:
                 return compute(ids)
-            # never read: only its shape, type and device tell the model how to make positions and masks
+            # let go of by streaming, and never read: its shape, type and device say how to make positions and masks
             blank = torch.zeros((), dtype=embedding.weight.dtype, device=ids.device)
             return blank.expand(*ids.shape, embedding.embedding_dim)
 
         return forward
-
-
-class _Reached(Exception):  # noqa: N818  # carries the states out of the model; nothing is wrong
-    def __init__(self, hidden: Tensor) -> None:
-        self.hidden = hidden
-
-
-def hidden_at(model: PreTrainedModel | PeftModel, block: int, ids: Tensor) -> Tensor:
-    """float[batch, length, width]: what reaches block ``block`` for int64[batch, length] ids; nothing after is run."""
-    inner = inner_model(model)
-    with stopping_at(blocks_of(inner)[block]):
-        try:
-            inner.base_model(input_ids=ids, use_cache=False)
-        except _Reached as reached:
-            return reached.hidden
-    raise AssertionError(f"block {block} was never reached")
-
-
-@contextmanager
-def stopping_at(block: nn.Module) -> Iterator[None]:
-    """Leave the model's forward pass with what it hands to ``block``."""
-
-    def leave(module: nn.Module, args: tuple[Any, ...]) -> None:
-        raise _Reached(args[0])
-
-    handle = block.register_forward_pre_hook(leave)
-    try:
-        yield
-    finally:
-        handle.remove()

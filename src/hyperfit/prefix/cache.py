@@ -2,24 +2,24 @@
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import wraps
 from types import TracebackType
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
-from torch.utils.hooks import RemovableHandle
 
 from hyperfit.console import say
-from hyperfit.models.families import body_of
+from hyperfit.models.forward import instead
 from hyperfit.prefix.bypass import Bypass, below_the_cut, dropout_of
 from hyperfit.prefix.rows import Rows
 from hyperfit.prefix.sizes import readable
 from hyperfit.prefix.states import States
 from hyperfit.prefix.store import Entry
 
-UNDERSTOOD = ("input_ids", "attention_mask", "use_cache", "return_dict")
+UNDERSTOOD = ("input_ids", "attention_mask", "use_cache", "return_dict", "labels", "num_items_in_batch")
 """Arguments of a forward pass that may be given where stored states are used; all others must be left out."""
 
 Say = Callable[[str], None]
@@ -40,7 +40,7 @@ class PrefixCache:
         self.on = True
         self.missed = False
         self.served = 0
-        self.hooks: list[RemovableHandle] = []
+        self.attached = ExitStack()
 
     @property
     def blocks(self) -> int:
@@ -52,21 +52,20 @@ class PrefixCache:
 
         Only whole sequences, without padding, positions or key-value cache (``use_cache=False``) are read from it.
         """
-        body = body_of(self.bypass.model)
-        names = list(inspect.signature(body.forward).parameters)
+        model: Any = self.bypass.model
+        compute, names = model.forward, list(inspect.signature(model.forward).parameters)
 
-        def look_up(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        @wraps(compute)
+        def forward(*args: Any, **kwargs: Any) -> Any:
             given = {**dict(zip(names, args, strict=False)), **kwargs}
             self.bypass.hidden = self.find(given) if self.on else None
+            try:
+                return compute(*args, **kwargs)
+            finally:
+                self.bypass.hidden = None
 
-        def forget(module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            self.bypass.hidden = None
-
-        ATTACHED[self.bypass.model] = self
-        self.hooks = [
-            body.register_forward_pre_hook(look_up, with_kwargs=True),
-            body.register_forward_hook(forget, always_call=True),
-        ]
+        ATTACHED[model] = self
+        self.attached.enter_context(instead(model, forward))
 
     def __enter__(self) -> "PrefixCache":
         """The cache itself."""
@@ -82,8 +81,7 @@ class PrefixCache:
         """The model computes everything again, and is as it was; nothing where that is so already."""
         if ATTACHED.get(self.bypass.model) is not self:
             return
-        for hook in self.hooks:
-            hook.remove()
+        self.attached.close()
         self.bypass.remove()
         self.states.close()
         ATTACHED.pop(self.bypass.model, None)

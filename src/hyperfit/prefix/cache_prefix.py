@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 from hyperfit.console import Advance, say
 from hyperfit.errors import UserError
-from hyperfit.models.families import inner_model
+from hyperfit.models.layout import inner_model
 from hyperfit.prefix.bypass import Bypass, below_the_cut, frozen_blocks, obstacle, parameters_of
 from hyperfit.prefix.cache import ATTACHED, PrefixCache, Say
 from hyperfit.prefix.eviction import LIMIT

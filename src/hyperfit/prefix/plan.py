@@ -17,8 +17,10 @@ from transformers import PreTrainedModel
 
 from hyperfit.console import Advance, progress
 from hyperfit.models.devices import autocast, device_name
+from hyperfit.models.forward import hidden_at
+from hyperfit.models.layout import layout_of
 from hyperfit.models.loading import evaluating
-from hyperfit.prefix.bypass import Bypass, below_the_cut, buffers_of, hidden_at
+from hyperfit.prefix.bypass import Bypass, below_the_cut, buffers_of
 from hyperfit.prefix.cache import PrefixCache, Say
 from hyperfit.prefix.fill import open_or_fill
 from hyperfit.prefix.rows import Rows
@@ -49,10 +51,9 @@ class Plan:
     device: torch.device
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """(sequences, length, width)"""
-        count, length = self.rows.ids.shape
-        return count, length, self.model.config.hidden_size
+    def shape(self) -> tuple[int, ...]:
+        """(sequences, length, *states): width alone, but for a few models."""
+        return (*self.rows.ids.shape, *layout_of(self.model).states)
 
     @property
     def size(self) -> int:
@@ -73,6 +74,7 @@ class Plan:
             "dtype": type_name(self.model.dtype),
             "precision": self.precision,
             "attention": self.model.config._attn_implementation,
+            "experts": self.model.config._experts_implementation,
             "fp32_products": torch.get_float32_matmul_precision(),
             "device": self.device.type,
             "device_name": device_name(self.device),

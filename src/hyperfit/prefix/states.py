@@ -1,5 +1,6 @@
 """Hidden states in a file: written in pieces, read back through a memory map."""
 
+import math
 import mmap
 import os
 from collections.abc import Sequence
@@ -25,16 +26,14 @@ def bytes_of(tensor: Tensor) -> memoryview:
 
 
 class States:
-    """dtype[rows, length, width] in a file of that many bytes. What has been read is not kept in memory.
+    """dtype[rows, length, ...] in a file of that many bytes. What has been read is not kept in memory.
 
     Until it is closed the file counts as in use (``hyperfit.prefix.locks``), and its cache is not evicted.
     """
 
-    def __init__(
-        self, file: Path, shape: tuple[int, int, int], dtype: torch.dtype, *, access: int = os.O_RDONLY
-    ) -> None:
+    def __init__(self, file: Path, shape: tuple[int, ...], dtype: torch.dtype, *, access: int = os.O_RDONLY) -> None:
         self.shape, self.dtype = shape, dtype
-        self.row_bytes = shape[1] * shape[2] * dtype.itemsize
+        self.row_bytes = math.prod(shape[1:]) * dtype.itemsize
         self.handle = os.open(file, access)
         hold(self.handle)
         size = shape[0] * self.row_bytes
@@ -43,14 +42,14 @@ class States:
         self.tensor = torch.frombuffer(self.map, dtype=dtype).view(shape)
 
     @classmethod
-    def create(cls, file: Path, shape: tuple[int, int, int], dtype: torch.dtype) -> "States":
+    def create(cls, file: Path, shape: tuple[int, ...], dtype: torch.dtype) -> "States":
         """A file for states that are still to be written."""
         with file.open("wb") as new:
-            new.truncate(shape[0] * shape[1] * shape[2] * dtype.itemsize)
+            new.truncate(math.prod(shape) * dtype.itemsize)
         return cls(file, shape, dtype, access=os.O_RDWR)
 
     def read(self, rows: Sequence[int]) -> Tensor:
-        """dtype[len(rows), length, width]: a copy, on the CPU."""
+        """dtype[len(rows), length, ...]: a copy, on the CPU."""
         states = self.tensor[list(rows)]
         if hasattr(mmap, "MADV_DONTNEED"):  # the pages stay in the system's cache, but are no longer ours
             self.map.madvise(mmap.MADV_DONTNEED)
@@ -64,7 +63,7 @@ class States:
                 self.map.madvise(mmap.MADV_WILLNEED, start, (row + 1) * self.row_bytes - start)
 
     def write(self, start: int, states: Tensor) -> None:
-        """Put dtype[any, length, width] at row ``start`` and those after it."""
+        """Put dtype[any, length, ...] at row ``start`` and those after it."""
         assert states.dtype == self.dtype
         assert states.shape[1:] == self.shape[1:]
         data = bytes_of(states)

@@ -11,14 +11,15 @@ from accelerate import init_empty_weights
 from accelerate.utils import set_module_tensor_to_device
 from safetensors import safe_open
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import WeightRenaming, rename_source_key
 
 from hyperfit.console import Advance, say
 from hyperfit.errors import UserError
 from hyperfit.models.adapt import late_parameters
-from hyperfit.models.families import blocks_of, family_of
+from hyperfit.models.classes import model_class
+from hyperfit.models.layout import blocks_of, layout_of
 from hyperfit.models.loading import UNREADABLE, load_config
 from hyperfit.models.weights import weight_files
 from hyperfit.prefix.bypass import Bypass, below_the_cut, obstacle, parameters_of
@@ -70,7 +71,7 @@ def skeleton(name: str, dtype: torch.dtype, device: torch.device) -> PreTrainedM
     """A causal LM without weights: parameters frozen and on the meta device, buffers on ``device``; evaluation mode."""
     config = load_config(name)
     with init_empty_weights(include_buffers=False):
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype)
+        model: PreTrainedModel = model_class(config).from_config(config, dtype=dtype)
     for module in model.modules():
         for part, buffer in module.named_buffers(recurse=False):
             setattr(module, part, buffer.to(device))
@@ -109,12 +110,12 @@ def stream_prefix(
     frozen = len(blocks_of(model)) - late_blocks
     if reason := obstacle(model, frozen):
         raise UserError(f"--streaming: {reason}")
-    family = family_of(model.config.model_type)
+    layout = layout_of(model)
     tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
     below = parameters_of(below_the_cut(model, frozen))
     tensors = ((weight, shards.read(weight, model.dtype)) for weight in below)
-    ground = [weight for weight in below if not weight.startswith(f"{family.blocks}.")]
-    embedding = weights_under(model, family.embedding)
+    ground = [weight for weight in below if layout.block_of(weight) is None]
+    embedding = weights_under(model, layout.embedding)
     plan = Plan(model, frozen, Rows.of(sequences), batch_size, precision, device)
 
     first = plan.rows.batches(batch_size)[0]
@@ -124,7 +125,7 @@ def stream_prefix(
         hidden: Tensor | None = None
         load(model, ground, shards, device)
         for index in range(frozen):
-            block = weights_under(model, f"{family.blocks}.{index}")
+            block = weights_under(model, f"{layout.blocks}.{index}")
             load(model, block, shards, device)
             hidden = plan.run(bypass, first, hidden, index, index + 1)  # never through the file
             push(index)
@@ -146,7 +147,7 @@ def stream_prefix(
     unneeded = {weight for weight in below if weight not in ground} | (set() if tied else set(embedding))
     load(model, [weight for weight in shards.keys if weight not in unneeded], shards, device)
     model.tie_weights()
-    refuse_without(cache, model.get_submodule(family.embedding))
+    refuse_without(cache, model.get_submodule(layout.embedding))
     return model, cache
 
 

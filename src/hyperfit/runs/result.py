@@ -71,7 +71,7 @@ def save_result(
 def sort_modules(file: Path) -> None:
     """Write the names of adapted layers in order: PEFT holds them in a set, so that equal adapters gave other bytes."""
     config = json.loads(file.read_text(encoding="utf-8"))
-    config["target_modules"] = sorted(config["target_modules"])
+    config["target_modules"] = sorted(config["target_modules"] or [])
     file.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
 
 

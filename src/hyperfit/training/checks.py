@@ -19,7 +19,7 @@ from hyperfit.metrics.copying.training_index import TrainingIndex
 from hyperfit.metrics.text.words import Lexicon, lexicon_of
 from hyperfit.models.adapt import check_depth, learning
 from hyperfit.models.devices import autocast, device_name, pick_device, pick_precision
-from hyperfit.models.families import positions_of
+from hyperfit.models.layout import positions_of
 from hyperfit.models.loading import load_config, load_tokenizer
 from hyperfit.models.vocabulary import check_embedded
 from hyperfit.models.weights import weights_fingerprint
@@ -102,7 +102,7 @@ def check(
         if torch.is_autocast_enabled(device.type):  # it would keep the casts of the first weights to the end
             problems.append("torch.autocast is on: train outside of it; --precision bf16 has its own")
     with collecting(problems):
-        config = load_config(recipe.model)
+        config = load_config(recipe.model).get_text_config(decoder=True)
         with collecting(problems):
             check_depth(recipe, config.num_hidden_layers)
         if recipe.adapters and recipe.rank > config.hidden_size:

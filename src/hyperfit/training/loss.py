@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from hyperfit.models.devices import positions_at_once
-from hyperfit.models.families import family_of, head_of, inner_model
+from hyperfit.models.forward import head_of, last_hidden, logits_of
+from hyperfit.models.layout import inner_model, layout_of
 
 
 class SequenceLoss(nn.Module):
@@ -32,17 +34,17 @@ class SequenceLoss(nn.Module):
         """
         inner = inner_model(self.model)
         with self.autocast():
-            hidden = inner.base_model(input_ids=ids, use_cache=False)[0][:count, :-1].flatten(0, 1)
+            hidden = last_hidden(inner, ids)[:count, :-1].flatten(0, 1)
             targets = ids[:count, 1:].flatten()
             apply: Any = ChunkedLoss.apply
-            total, part = apply(hidden, targets, share, head_of(inner), inner.config.vocab_size, *head_weights(inner))
+            head, vocabulary = partial(logits_of, inner), layout_of(inner).vocabulary
+            total, part = apply(hidden, targets, share, head, vocabulary, *head_weights(inner))
         return total, part
 
 
 def head_weights(model: PreTrainedModel) -> list[nn.Parameter]:
     """The head's parameters that learn."""
-    head = model.get_submodule(family_of(model.config.model_type).head)
-    return [parameter for parameter in head.parameters() if parameter.requires_grad]
+    return [parameter for parameter in head_of(model).parameters() if parameter.requires_grad]
 
 
 class ChunkedLoss(torch.autograd.Function):

@@ -14,7 +14,7 @@ from hyperfit.metrics.estimate import estimate
 from hyperfit.metrics.predictions.sharpness import sharpness
 from hyperfit.metrics.text.diversity import TTR_WINDOW, type_token_ratio
 from hyperfit.metrics.text.words import word_shares
-from hyperfit.models.families import positions_of
+from hyperfit.models.layout import positions_of
 from hyperfit.training.checks import CheckedRecipe
 
 GREEDY = ("ttr", "word_share", "longest_overlap", "long_overlap_share")

@@ -14,7 +14,8 @@ from transformers import PreTrainedModel
 
 from hyperfit.errors import UserError
 from hyperfit.models.adapt import adapt, round_frozen
-from hyperfit.models.families import blocks_of, inner_model
+from hyperfit.models.experts import compute_apart
+from hyperfit.models.layout import blocks_of, inner_model
 from hyperfit.models.loading import load_model
 from hyperfit.prefix.bypass import frozen_blocks, obstacle
 from hyperfit.prefix.cache import PrefixCache
@@ -98,6 +99,7 @@ def cached(
     """The cache for a recipe's sequences, attached and tested. Raises UserError with the reason if there is none."""
     if reason := obstacle(model, frozen_blocks(model)):
         raise UserError(reason)
+    compute_apart(inner_model(model), checked.batch_size * sequences.shape[1])
     for _ in range(2):
         cache = cache_prefix(
             model,

@@ -16,9 +16,9 @@ from hyperfit.mechanism.layers.capture import (
     captured,
     points_of,
     recording,
-    resuming,
 )
 from hyperfit.mechanism.pair.pair import SIDES, Pair, Side
+from hyperfit.models.forward import passing
 from tiny_models import TINY, random_ids, tiny_model
 from tiny_pairs import adapter_pair, same_pair, whole_pair
 
@@ -92,7 +92,7 @@ def test_a_forward_of_its_own_comes_back() -> None:
     block = model.model.layers[0]
     own = block.forward
     block.forward = own
-    with resuming(model, 2, torch.zeros(1)):
+    with passing(model, 2, torch.zeros(1)):
         assert block.forward is not own
     assert vars(block)["forward"] == own
     assert "forward" not in vars(model.model.layers[1])

@@ -8,7 +8,6 @@ import pytest
 import torch
 from scipy.stats import entropy
 
-from hyperfit.errors import UserError
 from hyperfit.mechanism.layers.capture import EMBEDDING, block_point
 from hyperfit.mechanism.layers.lens import Lens, Readout, lens, same_readout
 from hyperfit.mechanism.pair.pair import SIDES, Pair
@@ -126,7 +125,9 @@ def test_a_head_that_differs_is_read_on_both_sides() -> None:
     assert (lens(pair, TEXTS).base.tokens != lens(pair, TEXTS).tuned.tokens).all()
 
 
-def test_a_projection_before_the_head_is_refused() -> None:
+def test_a_projection_before_the_head_is_part_of_reading_out() -> None:
     models = [tiny_model("opt", word_embed_proj_dim=16, seed=seed) for seed in (0, 1)]
-    with pytest.raises(UserError, match="projects them first"):
-        lens(Pair(*models), TEXTS)
+    found = lens(Pair(*models), TEXTS)
+    with torch.no_grad():
+        choices = models[0](input_ids=TEXTS).logits.argmax(-1)[:, :-1]
+    assert (found.base.tokens[:, -1] == choices.numpy()).all()

@@ -30,9 +30,9 @@ from hyperfit.mechanism.temperature.temperature import (
     match_mean,
 )
 from hyperfit.models.adapt import adapt
-from hyperfit.models.families import FAMILIES, blocks_of, inner_model
+from hyperfit.models.layout import blocks_of, inner_model
 from hyperfit.recipes.recipe import Recipe
-from tiny_models import BLOCKS, END, VOCABULARY, random_ids, tiny_model, tiny_tokenizer
+from tiny_models import BLOCKS, END, FAMILIES, VOCABULARY, random_ids, tiny_model, tiny_tokenizer
 from tiny_pairs import adapter_pair
 
 TEXTS = random_ids(4, 20)

@@ -19,6 +19,7 @@ from hyperfit.mechanism.layers.covariance import moments, plain_ratio
 from hyperfit.mechanism.pair.pair import Pair
 from hyperfit.metrics.predictions.sharpness import sharpness
 from hyperfit.metrics.text.diversity import ngram_repetition, type_token_ratio
+from hyperfit.models.layout import inner_model, width_of
 
 
 def intervene(
@@ -40,7 +41,7 @@ def intervene(
     settings = settings or InterventionSettings()
     plan = swaps(pair, settings)
     problems = []
-    width = pair.tuned.config.hidden_size
+    width = width_of(inner_model(pair.tuned))
     problems += [f"--removed {rank}: the model is {width} wide" for rank in settings.ranks if rank > width]
     if settings.scaled_blocks and settings.scaled_blocks > pair.depth:
         problems.append(f"--scaled-blocks {settings.scaled_blocks}: the model has {pair.depth} blocks")
@@ -105,7 +106,7 @@ def points_to_run(pair: Pair, settings: InterventionSettings | None = None) -> i
     settings = settings or InterventionSettings()
     shared = pair.shared_blocks
     mixtures = {canonical(weights, shared) for _, _, weights in swaps(pair, settings)}
-    ranks = ranks_of(settings, pair.tuned.config.hidden_size)
+    ranks = ranks_of(settings, width_of(inner_model(pair.tuned)))
     return len(mixtures) + 4 * len(ranks) + 2 * len(settings.amounts)
 
 

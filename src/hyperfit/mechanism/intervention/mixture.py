@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from hyperfit.errors import UserError
 from hyperfit.mechanism.pair.pair import Pair
-from hyperfit.models.families import family_of, inner_model
+from hyperfit.models.layout import inner_model, layout_of, under
 
 
 @contextmanager
@@ -41,10 +41,10 @@ def mixed(pair: Pair, weights: Sequence[float]) -> Iterator[PreTrainedModel | Pe
 
 def weight_of(pair: Pair, name: str, weights: Sequence[float]) -> float:
     """The weight that holds for a module or parameter, by its name in the model."""
-    family = family_of(inner_model(pair.tuned).config.model_type)
-    if name.startswith(f"{family.blocks}."):
-        return weights[int(name.removeprefix(f"{family.blocks}.").split(".")[0])]
-    return weights[-1] if name.startswith((family.norm, family.head)) else weights[0]
+    layout = layout_of(inner_model(pair.tuned))
+    if (block := layout.block_of(name)) is not None:
+        return weights[block]
+    return weights[-1] if under(name, layout.above(pair.depth)) else weights[0]
 
 
 @contextmanager

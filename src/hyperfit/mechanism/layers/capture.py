@@ -18,7 +18,8 @@ from transformers import PreTrainedModel
 
 from hyperfit.errors import UserError
 from hyperfit.mechanism.pair.pair import SIDES, Pair, Side
-from hyperfit.models.families import blocks_of, family_of, inner_model
+from hyperfit.models.forward import entering, last_hidden, passing
+from hyperfit.models.layout import blocks_of, inner_model, layout_of
 from hyperfit.models.loading import evaluating
 from hyperfit.prefix.states import States
 
@@ -43,9 +44,8 @@ def points_of(model: PreTrainedModel | PeftModel) -> tuple[str, ...]:
 
 def norm_of(model: PreTrainedModel) -> nn.Module | None:
     """The norm between the last block and the head; None for a model built without it, such as OPT-350m."""
-    parent, _, name = family_of(model.config.model_type).norm.rpartition(".")
-    module = getattr(model.get_submodule(parent), name)
-    return module if isinstance(module, nn.Module) else None
+    tail = [model.get_submodule(path) for path in layout_of(model).tail]
+    return tail[-1] if tail and not isinstance(tail[-1], nn.Linear) else None
 
 
 @dataclass(frozen=True)
@@ -157,8 +157,8 @@ def _run(
         own = [point for point in points if side == "base" or point not in shared]
         also = [last] if side == "base" and blocks else []
         with pair.side(side) as model, evaluating(model), recording(model, {*own, *also}) as seen:
-            with resuming(model, 0 if side == "base" else blocks, prefix):
-                inner_model(model).base_model(input_ids=ids, use_cache=False)
+            with passing(inner_model(model), 0 if side == "base" else blocks, prefix):
+                last_hidden(inner_model(model), ids)
             yield from ((side, point, seen[point]) for point in own)
             prefix = seen[last] if also else None
 
@@ -175,41 +175,15 @@ def recording(model: PreTrainedModel | PeftModel, points: Collection[str]) -> It
 
         return hook
 
-    def entering(module: nn.Module, args: tuple[Any, ...]) -> None:
-        seen[EMBEDDING] = args[0]
+    def enter(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        seen[EMBEDDING] = entering(args, kwargs)
 
     blocks = blocks_of(inner)
     places = {block_point(index): block for index, block in enumerate(blocks)} | {NORM: norm_of(inner)}
     with ExitStack() as hooks:
         if EMBEDDING in points:
-            hooks.callback(blocks[0].register_forward_pre_hook(entering).remove)
+            hooks.callback(blocks[0].register_forward_pre_hook(enter, with_kwargs=True).remove)
         for point, module in places.items():
             if point in points and module is not None:
                 hooks.callback(module.register_forward_hook(at(point)).remove)
         yield seen
-
-
-@contextmanager
-def resuming(model: PreTrainedModel | PeftModel, blocks: int, hidden: Tensor | None) -> Iterator[None]:
-    """Inside the block, the first ``blocks`` blocks compute nothing and give dtype[batch, length, width] ``hidden``.
-
-    The model's own code still makes masks and phases for the blocks that follow, as in hyperfit.prefix.
-    """
-    inner = inner_model(model)
-    output: Any = (hidden,) if family_of(inner.config.model_type).tuple_output else hidden
-
-    def given(*args: Any, **kwargs: Any) -> Any:
-        return output
-
-    skipped = list(blocks_of(inner))[:blocks]
-    own = [vars(block).get("forward") for block in skipped]
-    try:
-        for block in skipped:
-            block.forward = given
-        yield
-    finally:
-        for block, forward in zip(skipped, own, strict=True):
-            if forward is None:
-                vars(block).pop("forward", None)
-            else:
-                block.forward = forward

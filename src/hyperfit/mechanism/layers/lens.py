@@ -8,16 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from peft import PeftModel
 from torch import Tensor
-from transformers import PreTrainedModel
 
-from hyperfit.errors import UserError
-from hyperfit.mechanism.layers.capture import NORM, Captured, captured, norm_of
+from hyperfit.mechanism.layers.capture import NORM, Captured, captured
 from hyperfit.mechanism.pair.pair import SIDES, Pair, Side, differing
 from hyperfit.metrics.estimate import Estimate, estimate
 from hyperfit.models.devices import positions_at_once
-from hyperfit.models.families import family_of, head_of, inner_model
+from hyperfit.models.forward import read_out
+from hyperfit.models.layout import inner_model, layout_of, under
 from hyperfit.models.loading import evaluating
 
 Values = NDArray[np.float64]
@@ -151,13 +149,9 @@ def lens(
 
     The tokens from ``skip`` on (at least 1) are predicted. Each side's states go through its own final norm and head,
     as its forward pass does it; at the last block that is the model's own prediction. Probabilities are computed in
-    fp32, a bounded number of positions at a time. advance: called with the number of texts captured. Raises UserError
-    for a model whose head does not read the final norm's output. Source: nostalgebraist (2020), *the logit lens*.
+    fp32, a bounded number of positions at a time. advance: called with the number of texts captured. Source:
+    nostalgebraist (2020), *the logit lens*.
     """
-    with pair.side("tuned") as model:
-        config = model.config
-        if getattr(config, "word_embed_proj_dim", config.hidden_size) != config.hidden_size:
-            raise UserError("the logit lens needs a head that reads the last states; this model projects them first")
     with captured(pair, texts, skip=skip, batch_size=batch_size, advance=advance) as states:
         points = tuple(point for point in states.points if point != NORM)
         same = frozenset(points) & states.shared if same_readout(pair) else frozenset()
@@ -171,8 +165,8 @@ def lens(
 
 def same_readout(pair: Pair) -> bool:
     """Whether final norm and head are the same on both sides."""
-    family = family_of(inner_model(pair.tuned).config.model_type)
-    return not any(name.startswith((family.norm, family.head, family.embedding)) for name in differing(pair))
+    layout = layout_of(inner_model(pair.tuned))
+    return not any(under(name, (*layout.above(pair.depth), layout.embedding)) for name in differing(pair))
 
 
 def _read(pair: Pair, states: Captured, point: str, *, once: bool) -> dict[str, NDArray[Any]]:
@@ -196,7 +190,7 @@ def _expected(logs: Tensor, values: Tensor) -> Tensor:
 def _predictions(pair: Pair, states: Captured, point: str, *, once: bool) -> Iterator[tuple[Tensor, Tensor]]:
     """(base, tuned) float32[positions, vocabulary] log-probabilities, a bounded number of positions at a time."""
     inner = inner_model(pair.tuned)
-    size = positions_at_once(inner.config.vocab_size, inner.device)
+    size = positions_at_once(layout_of(inner).vocabulary, inner.device)
     for start in range(0, states.texts, states.batch_size):
         rows = range(start, min(start + states.batch_size, states.texts))
         flat = {side: states.files[side, point].read(rows)[:, states.passed :].flatten(0, 1) for side in SIDES}
@@ -208,12 +202,4 @@ def _predictions(pair: Pair, states: Captured, point: str, *, once: bool) -> Ite
 def _readout(pair: Pair, side: Side, states: Tensor) -> Tensor:
     """float32[positions, vocabulary] log-probabilities of dtype[positions, width] states before the final norm."""
     with pair.side(side) as model, evaluating(model):
-        return read_out(model, states).float().log_softmax(-1)
-
-
-def read_out(model: PreTrainedModel | PeftModel, states: Tensor) -> Tensor:
-    """dtype[..., vocabulary] logits of dtype[..., width] block outputs, as if the model ended there."""
-    inner = inner_model(model)
-    norm = norm_of(inner)
-    moved = states.to(inner.device)
-    return head_of(inner)(moved if norm is None else norm(moved))
+        return read_out(inner_model(model), states.to(inner_model(model).device)).float().log_softmax(-1)

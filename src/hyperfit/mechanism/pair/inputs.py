@@ -26,7 +26,7 @@ from hyperfit.mechanism.pair.pair import Pair, load_pair
 from hyperfit.mechanism.settings import MechanismSettings
 from hyperfit.metrics.text.words import NO_LEXICON, Lexicon, lexicon_of
 from hyperfit.models.devices import autocast, pick_device, pick_precision
-from hyperfit.models.families import positions_of
+from hyperfit.models.layout import positions_of
 from hyperfit.models.loading import load_config, load_tokenizer
 from hyperfit.models.vocabulary import check_embedded
 from hyperfit.models.weights import weights_fingerprint
@@ -144,7 +144,7 @@ def check_inputs(models: Models, settings: MechanismSettings) -> StudyInputs:
     with collecting(problems):
         check_writable(models.output)
     with collecting(problems):
-        config = load_config(models.base)
+        config = load_config(models.base).get_text_config(decoder=True)
         limit, depth = positions_of(config), config.num_hidden_layers
         with collecting(problems):
             if (run := models.trained) is not None and run.recipe.model == models.base:

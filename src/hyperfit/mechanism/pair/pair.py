@@ -13,7 +13,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from hyperfit.errors import UserError
-from hyperfit.models.families import blocks_of, family_of, inner_model
+from hyperfit.models.layout import blocks_of, inner_model, layout_of, under
 from hyperfit.models.loading import load_config, load_model
 from hyperfit.recipes.recipe import Precision
 from hyperfit.runs.result import load_any, parts_of
@@ -50,12 +50,11 @@ class Pair:
     @property
     def shared_blocks(self) -> int:
         """How many blocks, from the first, have the same input and output in both models; from 0 to depth."""
-        family = family_of(inner_model(self.tuned).config.model_type)
-        start, first = f"{family.blocks}.", self.depth
+        layout, first = layout_of(inner_model(self.tuned)), self.depth
         for name in differing(self):
-            if name.startswith(start):
-                first = min(first, int(name.removeprefix(start).split(".")[0]))
-            elif not name.startswith((family.norm, family.head)):
+            if (block := layout.block_of(name)) is not None:
+                first = min(first, block)
+            elif not under(name, layout.above(self.depth)):
                 return 0
         return first
 
@@ -82,7 +81,7 @@ def load_pair(base: str, tuned: str, *, device: torch.device, precision: Precisi
     of, adapter = parts_of(tuned)
     if adapter is not None and of == base:
         return Pair(None, load_any(tuned, device=device, precision=precision))
-    one, other = load_config(base), load_config(of)
+    one, other = (load_config(name).get_text_config(decoder=True) for name in (base, of))
     names = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")
     unlike = [name for name in names if getattr(one, name) != getattr(other, name)]
     if unlike:

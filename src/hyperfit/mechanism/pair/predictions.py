@@ -10,9 +10,11 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from hyperfit.mechanism.layers.capture import block_point, recording, resuming
+from hyperfit.mechanism.layers.capture import block_point, recording
 from hyperfit.mechanism.pair.pair import Pair
-from hyperfit.models.families import head_of, inner_model
+from hyperfit.models.forward import last_hidden, passing
+from hyperfit.models.forward import logits_of as head_logits
+from hyperfit.models.layout import inner_model, layout_of
 from hyperfit.models.loading import evaluating
 
 Model = PreTrainedModel | PeftModel
@@ -58,7 +60,7 @@ def pair_predictions(
     def read(batch: Tensor) -> list[Tensor]:
         with pair.side("base") as base, recording(base, {last} if shared else ()) as seen:
             states = last_states(base, batch, skip=skip)
-        with pair.side("tuned") as tuned, resuming(tuned, shared, seen.get(last)):
+        with pair.side("tuned") as tuned, passing(inner_model(tuned), shared, seen.get(last)):
             return [states, last_states(tuned, batch, skip=skip)]
 
     sides = (partial(pair.side, "base"), partial(pair.side, "tuned"))
@@ -106,18 +108,17 @@ def predictions(
 
 def positions_at_once(model: Model) -> int:
     """Positions in a chunk of the model's logits."""
-    return max(FEWEST_POSITIONS, LOGITS_AT_ONCE // int(inner_model(model).config.vocab_size))
+    return max(FEWEST_POSITIONS, LOGITS_AT_ONCE // layout_of(inner_model(model)).vocabulary)
 
 
 def last_states(model: Model, texts: Tensor, *, skip: int = 1) -> Tensor:
     """float[texts, length - skip, width]: after the final norm, the states that predict tokens ``skip`` to the last."""
     inner = inner_model(model)
     with evaluating(inner):
-        states: Tensor = inner.base_model(input_ids=texts.to(inner.device), use_cache=False)[0]
-    return states[:, skip - 1 : -1]
+        return last_hidden(inner, texts.to(inner.device))[:, skip - 1 : -1]
 
 
 def logits_of(model: Model, states: Tensor) -> Tensor:
     """float32[positions, vocabulary] from float[positions, width], as the model's own forward pass makes them."""
     with torch.no_grad():
-        return head_of(inner_model(model))(states).float()
+        return head_logits(inner_model(model), states).float()

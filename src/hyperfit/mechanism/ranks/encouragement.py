@@ -13,7 +13,7 @@ from torch import Tensor
 from hyperfit.errors import UserError
 from hyperfit.mechanism.pair.predictions import Model, Source, alone, predictions
 from hyperfit.metrics.estimate import Estimate, estimate, paired_difference
-from hyperfit.models.families import inner_model
+from hyperfit.models.layout import inner_model, layout_of
 from hyperfit.runs.json_values import json_values
 
 TOPS = (1, 5, 10)
@@ -148,7 +148,7 @@ def _measures(human: Tensor, logits: Tensor, scores: Tensor | None = None) -> li
 
 def check_scorer(model: Model, scorer: Model) -> None:
     """Raises UserError unless both models predict over as many tokens."""
-    mine, theirs = (int(inner_model(each).config.vocab_size) for each in (model, scorer))
+    mine, theirs = (layout_of(inner_model(each)).vocabulary for each in (model, scorer))
     if mine != theirs:
         raise UserError(
             f"--scorer: its vocabulary has {theirs} tokens, the model's {mine}; tokens can only be compared one by one "

@@ -9,7 +9,7 @@ from hyperfit.data.special_tokens import added_tokens, doubled
 from hyperfit.errors import UserError, collecting
 from hyperfit.metrics.predictions.predict import Floats, Model, predict, text_means
 from hyperfit.models.devices import autocast, pick_device, pick_precision
-from hyperfit.models.families import positions_of
+from hyperfit.models.layout import positions_of
 from hyperfit.models.loading import load_config, load_model, load_tokenizer
 from hyperfit.recipes.recipe import Precision
 

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hyperfit.errors import UserError, collecting
 from hyperfit.models.devices import pick_device
-from hyperfit.models.families import positions_of
+from hyperfit.models.layout import positions_of
 from hyperfit.models.loading import evaluating, load_config, load_model, load_tokenizer
 
 TOKENS = 128

@@ -12,7 +12,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from hyperfit.models.devices import positions_at_once
-from hyperfit.models.families import head_of, inner_model
+from hyperfit.models.forward import last_hidden, logits_of
+from hyperfit.models.layout import inner_model, layout_of
 from hyperfit.models.loading import evaluating
 
 Floats = NDArray[np.float64]
@@ -46,19 +47,18 @@ class Reader:
         with self.within():
             inner = inner_model(self.model)
             device = inner.get_output_embeddings().weight.device  # the rest may not be in memory
-            hidden: Tensor = inner.base_model(input_ids=ids.to(device), use_cache=False)[0]
-        return hidden
+            return last_hidden(inner, ids.to(device))
 
     def logits(self, states: Tensor) -> Tensor:
         """float32[positions, vocabulary]"""
         with self.within():
-            return head_of(inner_model(self.model))(states).float()
+            return logits_of(inner_model(self.model), states).float()
 
     @property
     def at_once(self) -> int:
         """Positions whose logits may be held together."""
         inner = inner_model(self.model)
-        return positions_at_once(inner.config.vocab_size, inner.get_output_embeddings().weight.device)
+        return positions_at_once(layout_of(inner).vocabulary, inner.get_output_embeddings().weight.device)
 
 
 def without_adapter(model: PeftModel) -> Reader:

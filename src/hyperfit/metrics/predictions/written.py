@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from hyperfit.metrics.predictions.predict import Model, Predictions, Reader
-from hyperfit.models.families import family_of, inner_model
+from hyperfit.models.forward import head_of
+from hyperfit.models.layout import inner_model
 from hyperfit.models.loading import evaluating
 
 
@@ -26,7 +27,7 @@ def head_inputs(model: Model, *, keep: bool = True) -> Iterator[list[Tensor]]:
         if keep:
             seen.append(given[0][:, -1])
 
-    hook = inner.get_submodule(family_of(inner.config.model_type).head).register_forward_pre_hook(look)
+    hook = head_of(inner).register_forward_pre_hook(look)
     try:
         yield seen
     finally:

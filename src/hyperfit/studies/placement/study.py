@@ -54,7 +54,7 @@ def design_of(of: StudyInputs, settings: MechanismSettings) -> Design:
     """What is trained for the study: around the run's recipe, on this device, in one process."""
     assert of.models.run is not None
     recipe, processes = of.models.run.recipe, of.models.run.environment["processes"]
-    config = load_config(of.models.base)
+    config = load_config(of.models.base).get_text_config(decoder=True)
     return Design(
         recipe=replace(recipe, device=str(of.device), accumulate=recipe.accumulate * processes),
         depth=config.num_hidden_layers,
