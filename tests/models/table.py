@@ -54,7 +54,7 @@ def write(file: Path) -> None:
             with tempfile.TemporaryDirectory() as folder:
                 found[kind] = marks_of(kind, Path(folder))
             advance(1)
-    run = [marks for marks in found.values() if marks.found == "yes"]
+    run = [marks for marks in found.values() if marks.found.startswith("yes")]
     exact = sum(marks.prefix == "yes" for marks in run)
     sums = f"Of {len(found)} types that were tried {len(run)} can be hyperfitted, {exact} with an exact prefix."
     versions = {

@@ -39,7 +39,7 @@ class Layout:
     bare_head: bool
     """Whether the logits are what the head gives, neither scaled nor capped."""
     odd_calls: frozenset[str]
-    """Modules that are not called with one tensor before all else and return one: PEFT cannot wrap them."""
+    """Modules that are called in another way than PEFT's wrappers can be."""
     aside: str | None
     """Why the states of a block are not all that the next one depends on; None if nothing of the kind is seen."""
 
@@ -123,10 +123,17 @@ def find_layout(model: PreTrainedModel) -> Layout:
         tuples=tuple(len(call.output) if isinstance(call.output, (tuple, list)) else 0 for call in chain),
         states=tuple(states.shape[2:]),
         vocabulary=logits.shape[-1],
-        bare_head=same(read.output, logits),
-        odd_calls=frozenset(call.path for call in seen.calls if not call.maps_a_tensor),
+        bare_head=same(read.output, logits) and not logits._version,  # it rises when values are changed in place
+        odd_calls=frozenset(call.path for call in seen.calls if odd(model.get_submodule(call.path), call)),
         aside=beside(model, seen, chain, names[embedding]),
     )
+
+
+def odd(module: nn.Module, call: Call) -> bool:
+    """Whether a module is called otherwise than PEFT's wrappers: on a tensor, a linear layer for its whole product."""
+    if not call.args or not isinstance(call.args[0], Tensor) or not isinstance(call.output, Tensor):
+        return True
+    return isinstance(module, nn.Linear) and call.output.shape[-1] != module.out_features
 
 
 def chained(seen: Watch, path: str, count: int) -> list[Call]:

@@ -24,11 +24,6 @@ class Call:
     end: int = -1
     output: Any = None
 
-    @property
-    def maps_a_tensor(self) -> bool:
-        """Whether it is called with a tensor as its first argument, without a name, and returns a tensor."""
-        return bool(self.args) and isinstance(self.args[0], Tensor) and isinstance(self.output, Tensor)
-
     def was_given(self, tensor: Tensor) -> bool:
         """Whether a tensor, or an equal one, is among the arguments."""
         return any(same(given, tensor) for given in tensors_in((self.args, self.kwargs)))
