@@ -78,14 +78,16 @@ READ_DIRECTLY = ("falcon_h1", "mamba", "mamba2", "falcon_mamba", "nemotron_h")
 
 
 def experts_in(model: PreTrainedModel, blocks: Sequence[int]) -> list[str]:
-    """Paths of the parameters in some blocks that hold one matrix for each expert."""
+    """Paths of the parameters in some blocks that hold one matrix for each of as many experts as the config names."""
     layout, found = layout_of(model), list[str]()
+    settings = model.config.get_text_config(decoder=True).to_dict()
+    counts = {value for name, value in settings.items() if "expert" in name and isinstance(value, int)}
     for index in blocks:
         root = f"{layout.blocks}.{index}"
         for path, module in blocks_of(model)[index].named_modules(prefix=root):
-            if path not in layout.odd_calls and not isinstance(module, nn.modules.conv._ConvNd):
+            if path not in layout.odd_calls:
                 held = module.named_parameters(recurse=False)
-                found += [f"{path}.{name}" for name, parameter in held if parameter.dim() == 3]
+                found += [f"{path}.{name}" for name, one in held if one.dim() == 3 and len(one) in counts]
     return found
 
 
