@@ -271,3 +271,23 @@ def test_sentencepieces_file_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         load_tokenizer(str(tmp_path))
     tiny_tokenizer().save_pretrained(tmp_path)
     assert load_tokenizer(str(tmp_path)).encode("a") == tiny_tokenizer().encode("a")
+
+
+def test_an_adapter_is_no_model_to_start_from(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    (problem,) = problems_of(tmp_path)
+    assert "is an adapter; give its base model, or the two merged" in problem
+
+
+def test_weights_in_several_files_and_behind_links_load_the_same(tmp_path: Path) -> None:
+    """As a large model is saved, and as the hub's cache keeps a snapshot."""
+    model, blobs, snapshot = tiny_model(), tmp_path / "blobs", tmp_path / "snapshot"
+    model.save_pretrained(blobs, max_shard_size="40KB")
+    tiny_tokenizer().save_pretrained(blobs)
+    assert len(list(blobs.glob("*.safetensors"))) > 2
+    snapshot.mkdir()
+    for file in blobs.iterdir():
+        (snapshot / file.name).symlink_to(file)
+    ids = random_ids(1, 9)
+    for folder in (blobs, snapshot):
+        assert torch.equal(load(folder)(input_ids=ids).logits, model(input_ids=ids).logits)

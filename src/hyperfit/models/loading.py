@@ -18,9 +18,9 @@ from transformers.quantizers.auto import get_hf_quantizer
 from transformers.utils import logging as transformers_logging
 
 from hyperfit.errors import UserError
-from hyperfit.models.builtin.folders import model_folder
 from hyperfit.models.causal import check_model
 from hyperfit.models.classes import model_class, refusal, unknown
+from hyperfit.models.folders import model_folder
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, StrictDataclassError)
 """What transformers raises for files that are absent, damaged or do not belong together."""
@@ -73,6 +73,8 @@ def _folder_problems(folder: Path) -> list[str]:
     except FileNotFoundError:
         if (folder / "recipe.json").is_file():
             return ["is a run of hyperfit; give its model/ folder, or the base model that it was trained from"]
+        if (folder / "adapter_config.json").is_file():
+            return ["is an adapter; give its base model, or the two merged (merge_and_unload in PEFT) and saved"]
         return ["no config.json in this folder; give the folder of a Hugging Face causal LM"]
     except (ValueError, KeyError, TypeError, OSError) as error:
         return [f"config.json cannot be used ({type(error).__name__}: {error})"]

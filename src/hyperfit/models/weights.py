@@ -9,7 +9,7 @@ from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 from transformers.utils.hub import cached_file
 
 from hyperfit.errors import UserError
-from hyperfit.models.builtin.folders import model_folder
+from hyperfit.models.folders import model_folder
 from hyperfit.models.loading import UNREADABLE, load_config
 
 BLOCK = 4096

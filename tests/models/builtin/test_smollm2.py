@@ -14,12 +14,14 @@ import torch
 from safetensors.torch import load_file
 
 import hyperfit.models.builtin.smollm2 as module
+import hyperfit.models.dequantise as dequantise
 from hyperfit.data.sources import read_documents
 from hyperfit.errors import UserError
-from hyperfit.models.builtin.folders import model_folder
+from hyperfit.models.folders import model_folder
 from hyperfit.models.loading import load_config, load_model, load_tokenizer
 
 HEADS, KEY_HEADS, LAYERS = 9, 3, 30
+LOCK = f".smollm2-{module.SHA256[:12]}.lock"
 
 
 def as_hugging_face(rows: np.ndarray, heads: int) -> np.ndarray:
@@ -125,7 +127,7 @@ def test_a_damaged_file(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     file.write_bytes(b"GGUF and nothing else")
     monkeypatch.setattr(module, "data_file", lambda: file)
     assert "checksum does not match" in refused()
-    assert [path.name for path in cache.iterdir()] == [".smollm2.lock"]
+    assert [path.name for path in cache.iterdir()] == [LOCK]
 
 
 def test_a_cache_that_cannot_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +142,7 @@ def test_no_room(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(10**9, 10**9 - 5_000_000, 5_000_000))
     said = refused()
-    assert "needs 600 MB" in said
+    assert f"needs {7 * module.data_file().stat().st_size / 1e6:.0f} MB" in said
     assert "5 MB are free" in said
 
 
@@ -152,10 +154,10 @@ def quick(cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     def save(file: Path, folder: Path) -> None:
         calls.append(folder)
         folder.mkdir()
-        for name in module.FILES:
+        for name in dequantise.FILES:
             (folder / name).write_text("{}")
 
-    monkeypatch.setattr(module, "save_dequantised", save)
+    monkeypatch.setattr(dequantise, "save_dequantised", save)
     monkeypatch.setattr(module, "check", lambda file: None)
     return calls
 
@@ -189,12 +191,12 @@ def test_a_failure_in_the_middle(
         (folder / "model.safetensors").write_bytes(b"half")
         raise failure
 
-    whole = module.save_dequantised
-    monkeypatch.setattr(module, "save_dequantised", half)
+    whole = dequantise.save_dequantised
+    monkeypatch.setattr(dequantise, "save_dequantised", half)
     with pytest.raises(UserError if isinstance(failure, OSError) else type(failure)):
         model_folder(module.NAME)
-    assert [path.name for path in cache.iterdir()] == [".smollm2.lock"]
-    monkeypatch.setattr(module, "save_dequantised", whole)
+    assert [path.name for path in cache.iterdir()] == [LOCK]
+    monkeypatch.setattr(dequantise, "save_dequantised", whole)
     assert (Path(model_folder(module.NAME)) / "config.json").is_file()
 
 
@@ -203,7 +205,7 @@ def test_what_a_killed_process_left_is_cleared(quick: list[Path], cache: Path) -
     left.mkdir(parents=True)
     (left / "model.safetensors").write_bytes(b"half")
     folder = Path(model_folder(module.NAME))
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == dict.fromkeys(module.FILES, b"{}")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == dict.fromkeys(dequantise.FILES, b"{}")
     assert not left.exists()
 
 

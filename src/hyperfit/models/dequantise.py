@@ -1,0 +1,155 @@
+"""GGUF files: de-quantised once into the cache folder, then model folders like any other.
+
+What comes of a file is whole or not at all: bfloat16 weights as safetensors, config and tokenizer.
+"""
+
+import hashlib
+import io
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import redirect_stderr
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from hyperfit.console import say
+from hyperfit.errors import UserError
+
+ROOM = 7
+"""Bytes that must be free for a byte of the file: 4 bits become 16, and some to spare."""
+FILES = ("config.json", "model.safetensors", "tokenizer.json")
+"""What makes up the folder; a tokenizer's settings beside them."""
+
+
+def cache_folder() -> Path:
+    """Where built-in models are unpacked: $HYPERFIT_CACHE, else hyperfit in $XDG_CACHE_HOME, else in ~/.cache."""
+    own = os.environ.get("HYPERFIT_CACHE")
+    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hyperfit"
+
+
+def gguf_folder(file: Path) -> Path:
+    """The model folder that is made from a GGUF file, the first time.
+
+    Raises UserError if the package gguf is not installed, if transformers cannot read the file, or if the cache folder
+    has no room or cannot be written to; nothing half-made is left there.
+    """
+    if not find_spec("gguf"):
+        raise UserError(f"{file}: needs the package gguf, which reads such files; pip install gguf")
+    folder = cache_folder() / f"{file.stem}-{digest_of(file)}"
+    if folder.is_dir():
+        return whole(str(file), folder)
+    try:
+        return dequantised(str(file), file, folder)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a reader of foreign files may meet
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise UserError(f"{file}: cannot be read by transformers' reader of GGUF files ({reason})") from error
+
+
+def digest_of(file: Path) -> str:
+    """Twelve hexadecimal digits of SHA-256 over the file; the content is read once in a process."""
+    about = file.stat()
+    return _digest(str(file.resolve()), about.st_size, about.st_mtime_ns)
+
+
+@lru_cache
+def _digest(path: str, size: int, changed: int) -> str:
+    return sha256_of(Path(path))[:12]
+
+
+def sha256_of(file: Path) -> str:
+    """SHA-256 of a file's content, hexadecimal."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def dequantised(name: str, file: Path, folder: Path, check: Callable[[], None] = lambda: None) -> Path:
+    """The folder, made from a GGUF file unless another process has made it meanwhile; ``check`` is asked before.
+
+    name: of the model, in messages.
+    """
+    lock = writable(name, folder)
+    from filelock import FileLock
+
+    with FileLock(lock):  # of several processes one unpacks, the others wait
+        if not folder.is_dir():
+            check()
+            check_room(name, folder.parent, ROOM * file.stat().st_size)
+            say(f"{name}: de-quantising {file.name} into {folder}, once")
+            unpack(name, file, folder)
+    return folder
+
+
+def whole(name: str, folder: Path) -> Path:
+    """The folder, if what was unpacked is still there. Raises UserError, with the remedy, if somebody took from it."""
+    if missing := [part for part in FILES if not (folder / part).is_file()]:
+        raise UserError(f"{folder}: {', '.join(missing)} is missing; remove this folder, and {name} is unpacked anew")
+    return folder
+
+
+def writable(name: str, folder: Path) -> Path:
+    """A lock file beside a folder to be. Raises UserError if there cannot be one."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = folder.with_name(f".{folder.name}.lock")
+        lock.touch()
+    except OSError as error:
+        raise UserError(
+            f"{name}: is unpacked into {folder.parent}, which cannot be written to ({error.strerror}); name another "
+            "folder in the environment variable HYPERFIT_CACHE"
+        ) from error
+    return lock
+
+
+def check_room(name: str, folder: Path, needs: int) -> None:
+    """Raises UserError if what is unpacked would not fit."""
+    if (free := shutil.disk_usage(folder).free) < needs:
+        raise UserError(
+            f"{name}: needs {needs / 1e6:.0f} MB in {folder}, where {free / 1e6:.0f} MB are free; free some space, or "
+            "name another folder in the environment variable HYPERFIT_CACHE"
+        )
+
+
+def unpack(name: str, file: Path, folder: Path) -> None:
+    """Write config, weights and tokenizer of a GGUF file aside, and rename them to ``folder``: whole or absent."""
+    aside = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
+    try:
+        save_dequantised(file, aside)
+        for path in aside.iterdir():
+            path.chmod(path.stat().st_mode | 0o044)  # safetensors writes files that only their owner can read
+            with path.open("rb") as written:
+                os.fsync(written.fileno())
+        aside.rename(folder)
+    except BaseException as failure:
+        shutil.rmtree(aside, ignore_errors=True)
+        if isinstance(failure, OSError) and failure.strerror:
+            raise UserError(
+                f"{name}: cannot be unpacked into {folder} ({failure.strerror}); mend that, or name another folder in "
+                "the environment variable HYPERFIT_CACHE"
+            ) from failure
+        raise
+
+
+def save_dequantised(file: Path, folder: Path) -> None:
+    """The model and tokenizer of a GGUF file as a Hugging Face folder in bfloat16.
+
+    transformers reads the file, but marks the model as quantised and refuses to save it: so it is built anew from its
+    config, and the tensors are copied.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from hyperfit.models.loading import quiet
+
+    where, name = str(file.parent), file.name
+    with quiet(), redirect_stderr(io.StringIO()):  # a bar for seconds of work
+        read = AutoModelForCausalLM.from_pretrained(where, gguf_file=name, dtype=torch.float32)
+        settings = {key: value for key, value in read.config.to_dict().items() if key != "quantization_config"}
+        config = type(read.config).from_dict({**settings, "dtype": "bfloat16"})
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+        model.load_state_dict(read.state_dict())
+        model.save_pretrained(folder)
+        AutoTokenizer.from_pretrained(where, gguf_file=name).save_pretrained(folder)
