@@ -47,7 +47,15 @@ class Marks:
 
 
 def marks_of(kind: str, folder: Path) -> Marks:
-    """Build the type's tiny model and try everything on it; files go into the folder."""
+    """Build the type's tiny model and try everything on it; files go into the folder. What fails is a mark, too."""
+    try:
+        return tried(kind, folder)
+    except Exception as error:
+        return Marks(f"fails: {type(error).__name__}: {str(error).splitlines()[0]}", "", "", "")
+
+
+def tried(kind: str, folder: Path) -> Marks:
+    """The marks of a type whose code runs."""
     if reason := refusal(tiny_config(kind)):
         return Marks(reason, "", "", "")
     model = build(kind)

@@ -34,6 +34,9 @@ def refusal(config: Any) -> str | None:
     kind = config.model_type
     if reason := unknown(kind):
         return reason
-    if config.is_encoder_decoder or config.get_text_config(decoder=True).is_encoder_decoder:
+    text = config.get_text_config(decoder=True)
+    if config.is_encoder_decoder or text.is_encoder_decoder:
         return f"{kind} is an encoder-decoder, and hyperfitting is for decoders alone; give a causal language model"
+    if unnamed := [name for name in ("num_hidden_layers", "hidden_size", "vocab_size") if not hasattr(text, name)]:
+        return f"the config of a {kind} has no {', '.join(unnamed)}, without which its sizes are not known here"
     return None
