@@ -331,3 +331,20 @@ def test_description_for_people() -> None:
     apart = dataclasses.replace(late, blocks=(0, 2, 3, 5))
     assert "blocks 0, 2–3, 5 of 0–5" in apart.describe()
     assert "blocks none of 0–5" in dataclasses.replace(late, blocks=()).describe()
+
+
+def test_experts_learn_or_it_is_said() -> None:
+    """Every matrix of every expert gets an adapter; where only other layers are asked for, one line says so."""
+    sizes = {"intermediate_size": 64, "num_key_value_heads": 2, "num_local_experts": 4, "num_experts_per_tok": 2}
+    recipe = Recipe(model="-", data="-", late_blocks=2, rank=RANK)
+    whole = adapt(tiny_model("mixtral", **sizes), recipe)
+    shapes = {
+        name: tuple(one.shape) for name, one in whole.named_parameters() if one.requires_grad and "experts" in name
+    }
+    # four experts, each with rank 4: 32 -> 2 * 64 (gate and up), and 64 -> 32
+    assert sorted(shapes.values()) == sorted([(16, 32), (128, 16), (16, 64), (32, 16)] * 2)
+    assert not learning(whole).frozen_experts
+    part = adapt(tiny_model("mixtral", **sizes), dataclasses.replace(recipe, target_modules=("q_proj",)))
+    assert learning(part).frozen_experts
+    assert learning(part).describe().endswith("; their experts do not learn")
+    assert not learning(adapt(tiny_model(), recipe)).frozen_experts

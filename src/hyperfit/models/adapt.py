@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -11,7 +12,7 @@ from transformers import PreTrainedModel
 from hyperfit.errors import UserError
 from hyperfit.models.layout import blocks_of, inner_model, layout_of, under
 from hyperfit.models.loading import quiet
-from hyperfit.models.targets import lora_config
+from hyperfit.models.targets import experts_in, lora_config
 from hyperfit.recipes.defaults import default_late_blocks
 from hyperfit.recipes.recipe import Recipe
 
@@ -28,6 +29,8 @@ class Learning:
     """Trainable parameters."""
     total: int
     """Parameters in all, adapters included."""
+    frozen_experts: bool = False
+    """Whether these blocks have experts, held as one tensor, that do not learn."""
 
     def describe(self) -> str:
         """One line for people."""
@@ -35,7 +38,7 @@ class Learning:
         share = self.trainable / self.total
         return (
             f"learning: blocks {spread} of 0–{self.depth - 1}, {self.trainable:,} of {self.total:,} parameters "
-            f"({share:.2%})"
+            f"({share:.2%}){'; their experts do not learn' if self.frozen_experts else ''}"
         )
 
 
@@ -129,10 +132,14 @@ def check_depth(recipe: Recipe, depth: int) -> None:
 
 def learning(model: PreTrainedModel | PeftModel) -> Learning:
     """Count what learns in a model that has been adapted."""
-    blocks = blocks_of(inner_model(model))
+    inner = inner_model(model)
+    blocks = blocks_of(inner)
+    learn = tuple(index for index, block in enumerate(blocks) if any(p.requires_grad for p in block.parameters()))
+    adapters: Any = model.peft_config["default"] if isinstance(model, PeftModel) else None
     return Learning(
-        blocks=tuple(index for index, block in enumerate(blocks) if any(p.requires_grad for p in block.parameters())),
+        blocks=learn,
         depth=len(blocks),
+        frozen_experts=adapters is not None and not adapters.target_parameters and bool(experts_in(inner, learn)),
         trainable=sum(p.numel() for p in model.parameters() if p.requires_grad),
         total=sum(p.numel() for p in model.parameters()),
     )
