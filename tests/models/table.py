@@ -19,7 +19,8 @@ HEAD = """# Models
 
 Every causal LM of transformers, and the text side of every multimodal one, tried as a tiny random model in fp32 on
 a CPU: transformers {transformers}, PEFT {peft}, torch {torch}. Written by
-`python tests/models/table.py docs/models.md`; a test compares each row with what holds. {sums}
+`python tests/models/table.py docs/models.md`; a test compares each row with what holds.
+{sums}
 
 - **found**: blocks, final norm and head are found by watching a forward pass; a token changes nothing before it; the
   training loss is the one that transformers computes itself.
