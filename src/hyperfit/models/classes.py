@@ -35,7 +35,7 @@ def refusal(config: Any) -> str | None:
     if reason := unknown(kind):
         return reason
     text = config.get_text_config(decoder=True)
-    if config.is_encoder_decoder or text.is_encoder_decoder:
+    if config.is_encoder_decoder or text.is_encoder_decoder or type(config).is_encoder_decoder:
         return f"{kind} is an encoder-decoder, and hyperfitting is for decoders alone; give a causal language model"
     if unnamed := [name for name in ("num_hidden_layers", "hidden_size", "vocab_size") if not hasattr(text, name)]:
         return f"the config of a {kind} has no {', '.join(unnamed)}, without which its sizes are not known here"
