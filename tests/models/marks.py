@@ -77,7 +77,7 @@ def tried(kind: str, folder: Path) -> Marks:
         whole = adapt(model, replace(recipe, method="late-full")).eval()
         return Marks(found, generates, str(error), prefix(whole, ids, folder), layout_of(model).blocks)
     assert isinstance(adapted, PeftModel)
-    experts = "" if not fused else "yes" if adapted.peft_config["default"].target_parameters else "no"
+    experts = "" if not fused else "no" if learning(adapted).frozen_experts else "yes"
     adapters = lora(adapted, kind, ids, folder)
     return Marks(found, generates, adapters, prefix(adapted, ids, folder), layout_of(model).blocks, experts)
 
@@ -110,7 +110,7 @@ def as_alone(model: PreTrainedModel) -> bool:
     """Whether contexts of two lengths, continued together, are continued as each alone."""
     contexts = [random_ids(5, seed=2).tolist(), random_ids(8, seed=3).tolist()]
     tokenizer: PreTrainedTokenizerFast = tiny_tokenizer()
-    together = continue_contexts(model, tokenizer, contexts, new_tokens=6, batch_size=2)
+    together = continue_contexts(model, tokenizer, contexts, new_tokens=6)
     return list(together) == [
         continue_contexts(model, tokenizer, [one], new_tokens=6, batch_size=1)[0] for one in contexts
     ]

@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from peft import PeftModel
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import BertConfig, BertLMHeadModel, PreTrainedModel
 
 import hyperfit.training.loss
+from hyperfit.errors import UserError
 from hyperfit.models.adapt import adapt, late_parameters, round_frozen
 from hyperfit.models.devices import autocast
 from hyperfit.models.layout import blocks_of, inner_model
@@ -22,7 +23,19 @@ from hyperfit.prefix.cache_prefix import cache_prefix
 from hyperfit.prefix.stream import stream_prefix
 from hyperfit.recipes.recipe import Precision, Recipe
 from hyperfit.training.loss import SequenceLoss
-from tiny_models import BLOCKS, FAMILIES, PATHS, TINY, cast, random_ids, save_tiny, tiny_model, tiny_tokenizer
+from tiny_models import (
+    BLOCKS,
+    FAMILIES,
+    GROUPED,
+    LIKE_LLAMA,
+    PATHS,
+    TINY,
+    cast,
+    random_ids,
+    save_tiny,
+    tiny_model,
+    tiny_tokenizer,
+)
 
 CPU = torch.device("cpu")
 COUNT, LENGTH, BATCH = 10, 24, 4  # longer than the sliding windows; the last batch of a fill is not full
@@ -181,7 +194,7 @@ def test_other_shapes_of_a_family(name: str, tmp_path: Path) -> None:
         cache = cache_prefix(two, SEQUENCES, tmp_path, batch_size=BATCH, precision=precision, notify=silent)
         ruin_below(two, 2)
         assert all(map(torch.equal, descent(one, precision), descent(two, precision)))
-        assert cache.served == 2 * len(PICKS)
+        assert cache.served == 2 * len(PICKS) + 1, "and once to see that nothing else is read"
 
 
 # --- streaming ---
@@ -206,7 +219,7 @@ def assert_streamed_is_whole(saved: Path, depth: int, precision: Precision, fold
     assert cache.entry.states.read_bytes() == want.entry.states.read_bytes()
     assert not any(parameter.requires_grad for parameter in streamed.parameters())
     original = dict(inner_model(load_model(str(saved), device=CPU, dtype=dtype)).named_parameters())
-    paths = PATHS[streamed.config.model_type]
+    paths = PATHS.get(streamed.config.model_type, LIKE_LLAMA)
     tied = streamed.get_output_embeddings().weight is streamed.get_input_embeddings().weight
     frozen = tuple(f"{paths.blocks}.{index}." for index in range(BLOCKS - depth))
     for name, parameter in streamed.named_parameters():
@@ -298,8 +311,6 @@ def test_streaming_never_holds_two_frozen_blocks(tmp_path: Path, monkeypatch: py
 
 
 def test_a_streamed_model_says_that_it_cannot_read_other_texts(tmp_path: Path) -> None:
-    from hyperfit.errors import UserError
-
     model, _ = stream(save_tiny(tmp_path / "model"), 2, tmp_path / "caches")
     with pytest.raises(UserError, match="--streaming: the frozen blocks are not in memory"):
         model(input_ids=random_ids(2, LENGTH, seed=99), use_cache=False)
@@ -308,7 +319,6 @@ def test_a_streamed_model_says_that_it_cannot_read_other_texts(tmp_path: Path) -
 def test_streaming_refuses_weights_of_other_names(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
-    from hyperfit.errors import UserError
     from hyperfit.prefix.stream import Shards
 
     saved = save_tiny(tmp_path / "model")
@@ -382,3 +392,36 @@ def test_the_loss_without_gradients() -> None:
         quiet, part = loss(ids)
     assert not part.requires_grad
     assert torch.equal(quiet, loss(ids)[0])
+
+
+@pytest.mark.parametrize(("family", "scale"), [("granite", {"logits_scaling": 7.0}), ("cohere", {"logit_scale": 0.3})])
+def test_scaled_logits_are_streamed_as_they_are(family: str, scale: dict[str, float], tmp_path: Path) -> None:
+    saved = save_tiny(tmp_path / "model", family, tie_word_embeddings=False, **{**GROUPED, **scale})
+    assert_streamed_is_whole(saved, 2, "fp32", tmp_path)
+
+
+def test_an_embedding_read_above_the_cut_is_not_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in Zamba, which hands a copy of it to later blocks: here the last block adds it."""
+    from transformers import LlamaModel
+
+    def adding(self: Any, input_ids: Tensor | None = None, **given: Any) -> Any:
+        copy = self.embed_tokens(input_ids).clone()
+        hook = self.layers[-1].register_forward_hook(lambda module, args, output: output + copy)
+        try:
+            return forward(self, input_ids=input_ids, **given)
+        finally:
+            hook.remove()
+
+    forward = LlamaModel.forward
+    saved = save_tiny(tmp_path / "model", tie_word_embeddings=False)
+    monkeypatch.setattr(LlamaModel, "forward", adding)
+    with pytest.raises(UserError, match="--streaming: llama feeds token embeddings into later blocks, too"):
+        stream(saved, 2, tmp_path / "caches")
+
+
+def test_a_model_that_sees_what_comes_after_is_not_streamed(tmp_path: Path) -> None:
+    sizes = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 64}
+    config = BertConfig(vocab_size=257, max_position_embeddings=64, initializer_range=0.3, **sizes)
+    BertLMHeadModel(config).save_pretrained(tmp_path / "model")
+    with pytest.raises(UserError, match="bert: a token changes what is expected before it"):
+        stream(tmp_path / "model", 2, tmp_path / "caches")

@@ -83,10 +83,14 @@ def split(text: str, separator: str) -> list[Row]:
     return [row or [""] for row in rows if row or single]
 
 
+SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", "．", "।", "॥", "؟", "۔", "။", "។")
+"""In the scripts that have a mark of their own for it."""
+
+
 def could_name(field: str) -> bool:
     """Whether this may be the name of a column: no sentence, no number, no date. An index has an empty one."""
     short = len(field) <= NAME_LETTERS and len(field.split()) <= NAME_WORDS and "\n" not in field
-    return short and not field.endswith((".", "!", "?")) and not is_value(field)
+    return short and not field.endswith(SENTENCE_ENDS) and not is_value(field)
 
 
 def holds_strings(fields: list[str]) -> bool:

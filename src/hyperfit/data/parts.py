@@ -16,15 +16,17 @@ SHARD = r"(?:[-_.]?\d+(?:-of-\d+)?(?:-[0-9a-f]{8,})?)?"
 
 
 def parts_of_folder(folder: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
-    """Part → those of the files that belong to it; nothing unless there are files to train on and of another part.
+    """Part → its files; nothing unless all files belong to a part, and there are some to train on and of another one.
 
     A file belongs where the outermost folder below ``folder`` says that is named like a part, else where its own name
     says: train.jsonl, validation-00000-of-00001.parquet, stories_test.csv.
     """
     parts: dict[str, list[Path]] = {}
     for file in files:
-        if part := part_of(file.relative_to(folder)):
-            parts.setdefault(part, []).append(file)
+        part = part_of(file.relative_to(folder))
+        if part is None:
+            return {}
+        parts.setdefault(part, []).append(file)
     return parts if "train" in parts and len(parts) > 1 else {}
 
 

@@ -38,6 +38,7 @@ def split_documents(recipe: Recipe) -> Split:
     """
     notes: list[str] = []
     train, heldout = read_documents(recipe.data, recipe.text_column, notify=notes.append)
+    heldout = heldout if recipe.heldout else []
     read = len(train) + len(heldout)
     heldout = unique(heldout)
     train = unique(train, heldout)
@@ -49,7 +50,7 @@ def split_documents(recipe: Recipe) -> Split:
         train, heldout, together = hold_out(train, recipe)
     return Split(
         train=train,
-        heldout=heldout if recipe.heldout else [],
+        heldout=heldout,
         duplicates=duplicates,
         near_copies=left_out,
         together=together,

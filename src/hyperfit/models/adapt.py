@@ -136,10 +136,11 @@ def learning(model: PreTrainedModel | PeftModel) -> Learning:
     blocks = blocks_of(inner)
     learn = tuple(index for index, block in enumerate(blocks) if any(p.requires_grad for p in block.parameters()))
     adapters: Any = model.peft_config["default"] if isinstance(model, PeftModel) else None
+    experts = {path.replace(".base_layer", "") for path in experts_in(inner, learn)}  # as PEFT was told of them
     return Learning(
         blocks=learn,
         depth=len(blocks),
-        frozen_experts=adapters is not None and not adapters.target_parameters and bool(experts_in(inner, learn)),
+        frozen_experts=adapters is not None and not experts <= {*(adapters.target_parameters or ())},
         trainable=sum(p.numel() for p in model.parameters() if p.requires_grad),
         total=sum(p.numel() for p in model.parameters()),
     )

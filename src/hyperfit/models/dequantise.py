@@ -151,5 +151,5 @@ def save_dequantised(file: Path, folder: Path) -> None:
         config = type(read.config).from_dict({**settings, "dtype": "bfloat16"})
         model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
         model.load_state_dict(read.state_dict())
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, max_shard_size="1000GB")
         AutoTokenizer.from_pretrained(where, gguf_file=name).save_pretrained(folder)

@@ -20,19 +20,14 @@ def compute_apart(model: PreTrainedModel, tokens: int) -> bool:
     if not model._can_set_experts_implementation():
         return True
     if gathered(model, tokens) > SHARE * memory_of(model.device):
-        return False
+        return False  # as it was
     model.set_experts_implementation("batched_mm")
     return True
 
 
 def gathered(model: PreTrainedModel, tokens: int) -> int:
-    """Bytes of the weights that ``tokens`` gather in the largest projection of their experts."""
+    """Bytes of the weights that ``tokens`` gather in all blocks: they are kept for the gradients where blocks learn."""
     weights = [model.get_parameter(path) for path in experts_in(model, range(len(blocks_of(model))))]
     config = model.config.get_text_config(decoder=True)
-    return max(
-        (
-            tokens * (getattr(config, "num_experts_per_tok", None) or len(one)) * one[0].numel() * one.element_size()
-            for one in weights
-        ),
-        default=0,
-    )
+    chosen = getattr(config, "num_experts_per_tok", None)
+    return sum(tokens * (chosen or len(one)) * one[0].numel() * one.element_size() for one in weights)

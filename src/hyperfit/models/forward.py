@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -104,7 +105,14 @@ def passing(model: PreTrainedModel, blocks: int, states: Tensor | None) -> Itera
     with ExitStack() as undo:
         for index, block in enumerate(list(blocks_of(model))[:blocks]):
             undo.enter_context(instead(block, forward(index)))
+        if blocks == len(blocks_of(model)):
+            PASSED_OVER.add(model)
+            undo.callback(PASSED_OVER.discard, model)
         yield
+
+
+PASSED_OVER: "WeakSet[nn.Module]" = WeakSet()
+"""The models all of whose blocks are passed over at the moment: what their embedding gives is not read."""
 
 
 @contextmanager

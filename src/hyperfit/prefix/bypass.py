@@ -115,10 +115,11 @@ class Bypass:
 
     def _embedding(self, embedding: Any, compute: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         def forward(ids: Tensor) -> Tensor:
-            if self.hidden is None or not embedding.weight.is_meta:
+            if not embedding.weight.is_meta:
                 return compute(ids)
-            # let go of by streaming, and never read: its shape, type and device say how to make positions and masks
-            blank = torch.zeros((), dtype=embedding.weight.dtype, device=ids.device)
+            # let go of by streaming; its shape, type and device say how to make positions and masks, and who reads its
+            # values, which nothing should, gets none
+            blank = torch.full((), torch.nan, dtype=embedding.weight.dtype, device=ids.device)
             return blank.expand(*ids.shape, embedding.embedding_dim)
 
         return forward

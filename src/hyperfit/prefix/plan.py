@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from hyperfit.console import Advance, progress
+from hyperfit.errors import UserError
 from hyperfit.models.devices import autocast, device_name
 from hyperfit.models.forward import hidden_at
 from hyperfit.models.layout import layout_of
@@ -162,9 +163,13 @@ class Plan:
         ids = self.rows.ids[rows.start : rows.stop][whole].to(self.device)
         bypass.blocks, bypass.hidden = start, None if hidden is None else hidden[whole].to(self.device)
         try:
-            return hidden_at(self.model, stop, ids)[: len(rows)]
+            states = hidden_at(self.model, stop, ids)[: len(rows)]
         finally:
             bypass.blocks, bypass.hidden = self.frozen, None
+        if states.dtype != self.model.dtype:
+            kept, held = type_name(states.dtype), type_name(self.model.dtype)
+            raise UserError(f"the states between blocks are {kept}, not {held} as the weights; take --precision fp32")
+        return states
 
 
 def digest(tensors: Iterable[tuple[str, Tensor]]) -> str:

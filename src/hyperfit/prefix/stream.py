@@ -18,7 +18,11 @@ from transformers.core_model_loading import WeightRenaming, rename_source_key
 from hyperfit.console import Advance, say
 from hyperfit.errors import UserError
 from hyperfit.models.adapt import late_parameters
+from hyperfit.models.causal import check_first_block
 from hyperfit.models.classes import model_class
+from hyperfit.models.devices import autocast
+from hyperfit.models.experts import compute_apart
+from hyperfit.models.forward import PASSED_OVER, last_hidden
 from hyperfit.models.layout import blocks_of, layout_of
 from hyperfit.models.loading import UNREADABLE, load_config
 from hyperfit.models.weights import weight_files
@@ -106,6 +110,8 @@ def stream_prefix(
         for weight, parameter in model.named_parameters():
             if weight not in late:
                 parameter.data = parameter.data.bfloat16()
+    if not compute_apart(model, batch_size * sequences.shape[1]):
+        raise UserError("--streaming: experts compute the texts of a batch together, so that states depend on it")
     shards = Shards(name, model)
     frozen = len(blocks_of(model)) - late_blocks
     if reason := obstacle(model, frozen):
@@ -127,6 +133,8 @@ def stream_prefix(
         for index in range(frozen):
             block = weights_under(model, f"{layout.blocks}.{index}")
             load(model, block, shards, device)
+            if index == 0:
+                check_first_block(model, device)
             hidden = plan.run(bypass, first, hidden, index, index + 1)  # never through the file
             push(index)
             unload(model, block)
@@ -148,7 +156,15 @@ def stream_prefix(
     load(model, [weight for weight in shards.keys if weight not in unneeded], shards, device)
     model.tie_weights()
     refuse_without(cache, model.get_submodule(layout.embedding))
+    check_upper(model, sequences[:batch_size].to(device), precision, device)
     return model, cache
+
+
+def check_upper(model: PreTrainedModel, ids: Tensor, precision: Precision, device: torch.device) -> None:
+    """Raises UserError if the blocks in memory need more than the states below: the embedding has no values now."""
+    with torch.no_grad(), autocast(device, precision):
+        if not bool(last_hidden(model, ids).isfinite().all()):
+            raise UserError(f"--streaming: {model.config.model_type} feeds token embeddings into later blocks, too")
 
 
 def load(model: PreTrainedModel, weights: list[str], shards: Shards, device: torch.device) -> None:
@@ -176,7 +192,7 @@ def refuse_without(cache: PrefixCache, embedding: nn.Module) -> None:
     """Say what is the matter when the model is asked for what the cache does not hold."""
 
     def refuse(module: nn.Module, args: tuple[object, ...]) -> None:
-        if cache.bypass.hidden is None:
+        if cache.bypass.hidden is None and cache.bypass.model not in PASSED_OVER:
             raise UserError(
                 "--streaming: the frozen blocks are not in memory, so that only sequences of the prefix cache can be "
                 "read; load the finished run for others (hyperfit evaluate, hyperfit generate)"

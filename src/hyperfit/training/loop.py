@@ -184,16 +184,24 @@ class Loop:
                 self.run.discard_checkpoints(after=state.sound)
             self.accelerator.wait_for_everyone()
             checkpoint = self.run.newest_checkpoint(self.notify)
-            assert checkpoint is not None
+            if checkpoint is None or checkpoint.place["update"] != state.sound:
+                raise UserError(
+                    f"{self.run.path}: the checkpoint to go back to (update {state.sound}) is damaged; train again in "
+                    "a new --output"
+                )
             state.read(checkpoint)
             if main:
                 self.run.rewind_events(checkpoint.place["events_size"])
         state.reason = "copying"
         if main:
             self.run.append(given_up)
+        before = state.epoch < given_up["epoch"]
+        result = (
+            f"the result is epoch {state.epoch}" if before else "no epoch before it was probed, so it is the result"
+        )
         self.notify(
             f"the greedy texts of epoch {given_up['epoch']} recite training data (--stop-copying "
-            f"{self.checked.recipe.stop_copying:g}): the result is epoch {state.epoch}"
+            f"{self.checked.recipe.stop_copying:g}): {result}"
         )
 
     def checkpoint(self) -> None:

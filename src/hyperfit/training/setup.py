@@ -54,11 +54,13 @@ def set_up(checked: CheckedRecipe, folder: Path, notify: Say) -> tuple[PreTraine
     adapted = adapt(load_model(recipe.model, device=checked.device, dtype=dtype), recipe).eval()
     if checked.precision == "bf16" and not recipe.adapters:
         round_frozen(adapted)
+    # with a cache and without, so that both give the same bits
+    apart = compute_apart(inner_model(adapted), checked.batch_size * sequences.shape[1])
     adapted = compiled(lean(adapted, checked), checked, notify)
     if checked.prefix_cache == "off":
         return adapted, None
     try:
-        return adapted, cached(adapted, checked, sequences, folder, notify)
+        return adapted, cached(adapted, checked, sequences, folder, notify, apart=apart)
     except UserError as error:
         if checked.prefix_cache == "required":
             raise UserError(*(f"--prefix-cache required: {problem}" for problem in error.problems)) from error
@@ -94,12 +96,22 @@ def compiled(model: PreTrainedModel | PeftModel, checked: CheckedRecipe, notify:
 
 
 def cached(
-    model: PreTrainedModel | PeftModel, checked: CheckedRecipe, sequences: Tensor, folder: Path, notify: Say
+    model: PreTrainedModel | PeftModel,
+    checked: CheckedRecipe,
+    sequences: Tensor,
+    folder: Path,
+    notify: Say,
+    *,
+    apart: bool,
 ) -> PrefixCache:
-    """The cache for a recipe's sequences, attached and tested. Raises UserError with the reason if there is none."""
+    """The cache for a recipe's sequences, attached and tested. Raises UserError with the reason if there is none.
+
+    apart: whether no text's states depend on the others of its batch.
+    """
     if reason := obstacle(model, frozen_blocks(model)):
         raise UserError(reason)
-    compute_apart(inner_model(model), checked.batch_size * sequences.shape[1])
+    if not apart:
+        raise UserError("experts compute the texts of a batch together, so that states depend on it in their last bits")
     for _ in range(2):
         cache = cache_prefix(
             model,

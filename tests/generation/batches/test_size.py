@@ -1,17 +1,17 @@
 """How many contexts are continued at once: values worked by hand."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from transformers import CONFIG_MAPPING, LlamaConfig
 
 from hyperfit.generation.batches import size as memory
 from hyperfit.generation.batches.size import MOST, batch_that_fits, bytes_of_text, even_batches, fitting, free_bytes
 from hyperfit.generation.decodings import parse_decoding
 from tiny_models import TINY, tiny_config, tiny_model
 
-TINYLLAMA = SimpleNamespace(
+TINYLLAMA = LlamaConfig(
     num_hidden_layers=22, num_attention_heads=32, num_key_value_heads=4, hidden_size=2048, intermediate_size=5632,
     vocab_size=32000,
 )  # fmt: skip
@@ -51,6 +51,11 @@ def test_every_family_can_be_counted(family: str) -> None:
     needs = bytes_of_text(config.get_text_config(), context=10, new_tokens=20, number_bytes=4)
     assert needs > 2 * 6 * kv_heads * 8 * 30 * 4
     assert needs < 2 * 6 * 4 * 8 * 30 * 4 + 10 * (4 * 32 + 3 * 128 + 4 * 10) * 4 + 300 * 64
+
+
+@pytest.mark.parametrize("kind", ["mamba", "gemma4_text", "gemma3n_text", "rwkv"])
+def test_sizes_that_differ_by_layer_or_are_not_there(kind: str) -> None:
+    assert bytes_of_text(CONFIG_MAPPING[kind](), context=10, new_tokens=20, number_bytes=4) > 0
 
 
 @pytest.mark.parametrize(("spelling", "rows"), [("greedy", 1), ("beam:num_beams=3", 3), ("contrastive", 4)])

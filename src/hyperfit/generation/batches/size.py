@@ -25,7 +25,10 @@ def batch_that_fits(model: Any, contexts: int, longest: int, new_tokens: int, de
     if decoding.name == "contrastive":
         rows = int(decoding.settings["top_k"])
     needs = bytes_of_text(
-        model.config.get_text_config(), context=longest, new_tokens=new_tokens, number_bytes=model.dtype.itemsize
+        model.config.get_text_config(decoder=True),
+        context=longest,
+        new_tokens=new_tokens,
+        number_bytes=model.dtype.itemsize,
     )
     return even_batches(contexts, fitting(needs * rows, free_bytes(model.device)))
 
@@ -36,14 +39,21 @@ def bytes_of_text(config: Any, *, context: int, new_tokens: int, number_bytes: i
     number_bytes: of one number of the model. Sliding windows are counted in full: the estimate is meant to be too
     high rather than too low.
     """
-    heads = config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // heads
-    kv_heads = getattr(config, "num_key_value_heads", None) or heads
-    inner = getattr(config, "intermediate_size", None) or getattr(config, "ffn_dim", None) or 4 * config.hidden_size
+    heads = largest(config, "num_attention_heads") or 1
+    width = largest(config, "head_dim") or config.hidden_size // heads
+    kv_heads = largest(config, "num_key_value_heads") or heads
+    inner = largest(config, "intermediate_size") or largest(config, "ffn_dim") or 4 * config.hidden_size
     cache = 2 * config.num_hidden_layers * kv_heads * width * (context + new_tokens) * number_bytes
     reading = context * (4 * config.hidden_size + 3 * inner + heads * context) * max(number_bytes, 4)
     scores = config.vocab_size * SCORE_BYTES
     return int(cache + reading + scores)
+
+
+def largest(config: Any, name: str) -> int | None:
+    """A size of the config, of several layers' the largest; None where it names none."""
+    found = config.to_dict().get(config.attribute_map.get(name, name))
+    sizes = [size for size in (found if isinstance(found, (list, tuple)) else [found]) if isinstance(size, int)]
+    return max(sizes, default=None)
 
 
 def fitting(needs: int, free: int) -> int:

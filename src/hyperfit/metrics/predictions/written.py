@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hyperfit.metrics.predictions.predict import Model, Predictions, Reader
-from hyperfit.models.forward import head_of
+from hyperfit.models.forward import entering, head_of
 from hyperfit.models.layout import inner_model
 from hyperfit.models.loading import evaluating
 
@@ -23,11 +23,11 @@ def head_inputs(model: Model, *, keep: bool = True) -> Iterator[list[Tensor]]:
     inner = inner_model(model)
     seen: list[Tensor] = []
 
-    def look(head: Any, given: tuple[Tensor, ...]) -> None:
+    def look(head: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if keep:
-            seen.append(given[0][:, -1])
+            seen.append(entering(args, kwargs)[:, -1])
 
-    hook = head_of(inner).register_forward_pre_hook(look)
+    hook = head_of(inner).register_forward_pre_hook(look, with_kwargs=True)
     try:
         yield seen
     finally:
