@@ -194,7 +194,7 @@ def test_other_shapes_of_a_family(name: str, tmp_path: Path) -> None:
         cache = cache_prefix(two, SEQUENCES, tmp_path, batch_size=BATCH, precision=precision, notify=silent)
         ruin_below(two, 2)
         assert all(map(torch.equal, descent(one, precision), descent(two, precision)))
-        assert cache.served == 2 * len(PICKS) + 1, "and once to see that nothing else is read"
+        assert cache.served == 2 * len(PICKS)
 
 
 # --- streaming ---
@@ -235,7 +235,7 @@ def assert_streamed_is_whole(saved: Path, depth: int, precision: Precision, fold
     assert torch.equal(head.weight, load_model(str(saved), device=CPU, dtype=dtype).get_output_embeddings().weight)
     adapted = with_adapters(streamed, depth)
     assert all(map(torch.equal, descent(whole, precision), descent(adapted, precision)))
-    assert cache.served == 2 * len(PICKS)
+    assert cache.served == 1 + 2 * len(PICKS), "once to see that nothing but the states is read"
 
 
 @every_text_family
@@ -266,7 +266,7 @@ def test_streaming_below_blocks_that_learn_whole(family: str, precision: Precisi
     same = cache_prefix(whole, SEQUENCES, tmp_path / "caches", batch_size=BATCH, precision=precision, notify=silent)
     assert same.reused
     assert all(map(torch.equal, descent(whole, precision), descent(adapt(streamed, recipe), precision)))
-    assert cache.served == same.served == 2 * len(PICKS)
+    assert cache.served - 1 == same.served == 2 * len(PICKS)
 
 
 @every_text_family
