@@ -15,7 +15,7 @@ import hyperfit.training.loss
 from hyperfit.errors import UserError
 from hyperfit.models.adapt import adapt, late_parameters, round_frozen
 from hyperfit.models.devices import autocast
-from hyperfit.models.layout import blocks_of, inner_model
+from hyperfit.models.layout import blocks_of, inner_model, layout_of
 from hyperfit.models.loading import load_model
 from hyperfit.prefix.bypass import frozen_blocks
 from hyperfit.prefix.cache import PrefixCache
@@ -359,6 +359,7 @@ def test_the_loss_in_pieces_is_the_loss(family: str, monkeypatch: pytest.MonkeyP
 
 def test_the_loss_never_makes_more_logits_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model("gemma2")
+    layout_of(model)  # found by a pass of its own
     sizes: list[int] = []
     head = model.get_output_embeddings()
     head.register_forward_hook(lambda module, given, logits: sizes.append(logits.numel()))
