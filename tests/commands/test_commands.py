@@ -277,14 +277,14 @@ def test_bad_models(here: Path, model: Path, capsys: pytest.CaptureFixture[str])
     for name in ("no-weights", "pickle"):
         (here / name / "config.json").write_text(json.dumps(config))
     (here / "pickle" / "pytorch_model.bin").write_bytes(b"")
-    (here / "unknown" / "config.json").write_text(json.dumps({**config, "model_type": "mamba"}))
+    (here / "unknown" / "config.json").write_text(json.dumps({**config, "model_type": "t5"}))
     remote = {**config, "model_type": "odd", "auto_map": {"AutoConfig": "odd.OddConfig"}}
     (here / "remote" / "config.json").write_text(json.dumps(remote))
     wanted = {
         "no-config": "no config.json",
         "no-weights": "no weights",
         "pickle": "only as pickle",
-        "unknown": "gpt_neox",
+        "unknown": "no causal language model of type 't5'",
         "remote": "code of its own",
         "./absent": "no such model folder",
         "builtin:huge": "builtin:tiny",

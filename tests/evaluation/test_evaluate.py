@@ -25,6 +25,7 @@ from hyperfit.metrics.by_model.mauve import mauve
 from hyperfit.metrics.estimate import paired_share_difference
 from hyperfit.runs.directory import RunDir
 from small_evaluations import TEXTS, copied, settings_for
+from small_runs import write_texts
 from tiny_models import random_ids, save_tiny
 
 K = 5
@@ -190,7 +191,8 @@ def test_mauve_and_coherence(folder: Path) -> None:
     """Both as called on what lies in samples/."""
     run = RunDir.open(folder / "late-lora")
     other = str(save_tiny(folder / "gpt2", "gpt2", max_position_embeddings=512, seed=3))
-    settings = settings_for(run, most_contexts=24, total=152, mauve=other, coherence=other)
+    more = str(write_texts(folder / "more.jsonl", 60, 100))  # some are left out, as they resemble what is trained on
+    settings = settings_for(run, contexts=(more,), most_contexts=24, total=152, mauve=other, coherence=other)
     found = evaluate(run, settings)
     rows = {
         name: [json.loads(line) for line in (run.path / "samples" / f"{name}.jsonl").read_text().splitlines()]

@@ -254,9 +254,9 @@ def test_the_report_speaks_of_the_mechanism_once_there_is_one(run: Path) -> None
     from hyperfit.report.pages.run import page as report
     from hyperfit.runs.directory import RunDir
 
-    assert report(RunDir.open(run), 0).count('href="mechanism.html"') == 1
+    assert report(RunDir.open(run), 0, run).count('href="mechanism.html"') == 1
     (run / "mechanism.html").rename(run / "elsewhere.html")
-    assert "mechanism.html" not in report(RunDir.open(run), 0)
+    assert "mechanism.html" not in report(RunDir.open(run), 0, run)
     (run / "elsewhere.html").rename(run / "mechanism.html")
 
 
@@ -332,7 +332,7 @@ def test_labels_of_tokens(token: str, label: str) -> None:
 
 def test_every_setting_decides_something() -> None:
     decides = {*EVERYWHERE, *(name for names in DEPENDS.values() for name in names)}
-    by_identity = {"contexts", "most_contexts", "context_seed", "device", "precision"}
+    by_identity = {"contexts", "text_column", "most_contexts", "context_seed", "device", "precision"}
     assert decides | by_identity | {"studies"} == set(vars(MechanismSettings())) | {"epochs"}
 
 

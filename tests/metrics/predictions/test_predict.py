@@ -21,7 +21,7 @@ from hyperfit.metrics.predictions.predict import (
     text_means,
     without_adapter,
 )
-from hyperfit.models.layout import blocks_of
+from hyperfit.models.layout import blocks_of, layout_of
 from hyperfit.models.loading import quiet
 from hyperfit.prefix.cache_prefix import cache_prefix
 from tiny_models import TINY, VOCABULARY, random_ids, tiny_model
@@ -76,6 +76,7 @@ def test_pieces_of_ragged_texts_are_the_whole_logits(family: str, monkeypatch: p
 
 def test_no_more_logits_are_made_than_may_be_and_none_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model("gemma2")
+    layout_of(model)  # found by a pass of its own
     sizes: list[int] = []
     model.get_output_embeddings().register_forward_hook(lambda layer, given, made: sizes.append(made.numel()))
     monkeypatch.setattr(module, "positions_at_once", lambda *given: 5)
