@@ -71,3 +71,11 @@ def test_a_folder_of_texts_is_no_data_set(tmp_path: Path, capsys: pytest.Capture
         (tmp_path / f"{name}.txt").write_text(name)
     assert sides(tmp_path) == (["goat", "train-2", "train"], [])
     assert capsys.readouterr().err == ""
+
+
+def test_texts_that_are_only_called_so_are_no_parts(tmp_path: Path) -> None:
+    for name in ("the-ferry", "night-train", "the-driving-test", "harbour", "last-train", "goats"):
+        (tmp_path / f"{name}.txt").write_text(name)
+    train, heldout = sides(tmp_path)
+    assert len(train) == 6
+    assert heldout == []

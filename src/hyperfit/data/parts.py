@@ -16,18 +16,17 @@ SHARD = r"(?:[-_.]?\d+(?:-of-\d+)?(?:-[0-9a-f]{8,})?)?"
 
 
 def parts_of_folder(folder: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
-    """Part → its files; nothing unless all files belong to a part, and there are some to train on and of another one.
+    """Part → its files; nothing unless most files belong to one, and there are some to train on and of another one.
 
     A file belongs where the outermost folder below ``folder`` says that is named like a part, else where its own name
     says: train.jsonl, validation-00000-of-00001.parquet, stories_test.csv.
     """
     parts: dict[str, list[Path]] = {}
     for file in files:
-        part = part_of(file.relative_to(folder))
-        if part is None:
-            return {}
-        parts.setdefault(part, []).append(file)
-    return parts if "train" in parts and len(parts) > 1 else {}
+        if part := part_of(file.relative_to(folder)):
+            parts.setdefault(part, []).append(file)
+    belong = sum(map(len, parts.values()))
+    return parts if "train" in parts and len(parts) > 1 and belong > len(files) / 2 else {}
 
 
 def part_of(path: Path) -> str | None:

@@ -109,7 +109,8 @@ def read_folder(folder: Path, column: TextColumn, whole: bool) -> Found:
         found.notes.append(f"{folder}: files skipped: {named}; what can be read is {ENDINGS}")
     parts = {} if whole else parts_of_folder(folder, files)
     if parts:
-        left = [f"{len(parts['test'])} test left alone"] if "test" in parts else []
+        alone = {"test": len(parts.get("test", ())), "other": len(files) - sum(map(len, parts.values()))}
+        left = [f"{count} {kind} left alone" for kind, count in alone.items() if count]
         counts = [f"{len(parts['train'])} to train on", f"{len(parts.get('heldout', ()))} held out", *left]
         found.notes.append(f"{folder}: files split by their names, {', '.join(counts)}")
     problems: list[str] = []

@@ -38,15 +38,16 @@ def split_documents(recipe: Recipe) -> Split:
     """
     notes: list[str] = []
     train, heldout = read_documents(recipe.data, recipe.text_column, notify=notes.append)
-    heldout = heldout if recipe.heldout else []
     read = len(train) + len(heldout)
     heldout = unique(heldout)
     train = unique(train, heldout)
     duplicates, left_out, together = read - len(train) - len(heldout), 0, 0
-    if heldout:
+    if not recipe.heldout:
+        heldout = []
+    elif heldout:
         fresh = without_copies(train, heldout)
         left_out, train = len(train) - len(fresh), fresh
-    elif recipe.heldout:
+    else:
         train, heldout, together = hold_out(train, recipe)
     return Split(
         train=train,
