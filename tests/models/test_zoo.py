@@ -22,7 +22,7 @@ def test_a_type_is_served_as_the_table_says(kind: str, tmp_path: Path) -> None:
 
 
 def test_most_types_can_be_hyperfitted_with_an_exact_prefix() -> None:
-    """A generic method was measured to serve 147 of the causal LMs, encoders left out, 143 of them with such a prefix."""
+    """A generic method was measured to serve 147 of the causal LMs without encoders, 143 with such a prefix."""
     table = rows(DOCS.read_text(encoding="utf-8"))
     cells = [[cell.strip() for cell in table[kind].split("|")[1:-1]] for kind in CAUSAL if kind in table]
     assert sum(found.startswith("yes") for _, _, found, *_ in cells) >= 147
