@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 from hyperfit.mechanism.layers.geometry import MEASURES
 from hyperfit.mechanism.runners import DEPENDS, EVERYWHERE
 from hyperfit.mechanism.settings import STUDIES, Study
+from hyperfit.report.look import IN_FILE, IN_PAGE, Paint
 from hyperfit.report.pages.run import MARKS, TEMPLATES, plain
 from hyperfit.report.plots import layers as layer_plots
 from hyperfit.report.plots import mechanism as plots
-from hyperfit.report.plots.panels import IN_FILE, IN_PAGE, Paint, style
+from hyperfit.report.plots.panels import style
 from hyperfit.report.plots.placement import placement_panels
 from hyperfit.report.plots.training import svg
 from hyperfit.report.tables.exports import write_tables

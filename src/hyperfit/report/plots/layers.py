@@ -2,7 +2,8 @@
 
 from matplotlib.figure import Figure
 
-from hyperfit.report.plots.panels import Found, Paint, curve, panels, readable, value
+from hyperfit.report.look import Paint
+from hyperfit.report.plots.panels import Found, curve, panels, readable, value
 
 
 def geometry_panels(found: Found, paint: Paint) -> Figure:
@@ -11,10 +12,10 @@ def geometry_panels(found: Found, paint: Paint) -> Figure:
     layers = found["layers"]
     names = [layer["point"] for layer in layers]
     rows = (
-        (axes[0], "cosine", (("cosine", paint.first, ""),)),
-        (axes[1], "distance / norm of the base's state", (("relative_l2", paint.first, ""),)),
-        (axes[2], "participation ratio", (("dim_base", paint.first, "base"), ("dim_tuned", paint.second, "tuned"))),
-        (axes[3], "change of it (ΔDim)", (("delta_dim", paint.second, ""),)),
+        (axes[0], "cosine", (("cosine", paint.base, ""),)),
+        (axes[1], "distance / norm of the base's state", (("relative_l2", paint.base, ""),)),
+        (axes[2], "participation ratio", (("dim_base", paint.base, "base"), ("dim_tuned", paint.tuned, "tuned"))),
+        (axes[3], "change of it (ΔDim)", (("delta_dim", paint.tuned, ""),)),
     )
     inside = [place for place, name in enumerate(names) if name != "norm"]
     for panel, title, measures in rows:
@@ -60,10 +61,10 @@ def lens_summary(found: Found, paint: Paint) -> Figure:
         (
             axes[0],
             "final choice settled, %",
-            (("settled_base", paint.first, "base"), ("settled_tuned", paint.second, "tuned")),
+            (("settled_base", paint.base, "base"), ("settled_tuned", paint.tuned, "tuned")),
         ),
-        (axes[1], "entropy, nats", (("entropy_base", paint.first, "base"), ("entropy_tuned", paint.second, "tuned"))),
-        (axes[2], "KL(tuned ‖ base), nats", (("divergence", paint.second, ""),)),
+        (axes[1], "entropy, nats", (("entropy_base", paint.base, "base"), ("entropy_tuned", paint.tuned, "tuned"))),
+        (axes[2], "KL(tuned ‖ base), nats", (("divergence", paint.tuned, ""),)),
     ):
         factor = 100 if "%" in title else 1
         for measure, colour, label in measures:
@@ -82,7 +83,7 @@ def lens_grid(found: Found, paint: Paint) -> Figure:
     """What each layer of both sides would say at some positions of one text, the surer the more strongly coloured."""
     points, width = found["points"], len(found["written"])
     figure = Figure(figsize=(8.6, 0.36 * (len(points) + 1) * 2 / 1.25), layout="constrained")
-    for axes, side, colour in zip(figure.subplots(2, 1), ("base", "tuned"), (paint.first, paint.second), strict=True):
+    for axes, side, colour in zip(figure.subplots(2, 1), ("base", "tuned"), (paint.base, paint.tuned), strict=True):
         axes.grid(visible=False)
         for row, (tokens, sure) in enumerate(zip(found[side]["tokens"], found[side]["probability"], strict=True)):
             for column, (token, probability) in enumerate(zip(tokens, sure, strict=True)):

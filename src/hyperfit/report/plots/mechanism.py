@@ -6,31 +6,32 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hyperfit.report.plots.panels import Found, Paint, arms, bars, curve, level, panels, value
+from hyperfit.report.look import Paint
+from hyperfit.report.plots.panels import Found, arms, bars, curve, level, panels, value
 
 
 def temperature_curve(found: Found, paint: Paint) -> Figure:
     """Mean entropy of the base model against temperature, with the target and T*."""
     figure, (axes,) = panels(1, 1)
-    axes.plot([float(at) for at in found["curve"]], list(found["curve"].values()), color=paint.first, marker="o")
+    axes.plot([float(at) for at in found["curve"]], list(found["curve"].values()), color=paint.base, marker="o")
     match = found["one"]
-    axes.axhline(match["target"], color=paint.second, linewidth=0.9, linestyle="--")
+    axes.axhline(match["target"], color=paint.tuned, linewidth=0.9, linestyle="--")
     axes.annotate(
         f"hyperfitted model: {match['target']:.2f}",
         (0, match["target"]),
         (3, 3),
-        color=paint.second,
+        color=paint.tuned,
         xycoords=axes.get_yaxis_transform(),
         textcoords="offset points",
     )
     if match["matched"]:
-        axes.plot([match["temperature"]], [match["entropy"]], "s", color=paint.second, markersize=6)
+        axes.plot([match["temperature"]], [match["entropy"]], "s", color=paint.tuned, markersize=6)
         axes.annotate(
             f"T* = {match['temperature']:.3g}",
             (match["temperature"], match["entropy"]),
             (9, -12),
             textcoords="offset points",
-            color=paint.second,
+            color=paint.tuned,
         )
     axes.set(xlabel="temperature of the base model", ylabel="mean entropy, nats", ylim=(0, None))
     return figure
@@ -42,8 +43,7 @@ def temperature_diversity(found: Found, paint: Paint) -> Figure:
     conditions = list(found["diversity"])
     known = [found["diversity"][name]["ttr"] for name in conditions]
     colours = [
-        paint.second if name.startswith("hyper") else paint.ink if name == "human" else paint.first
-        for name in conditions
+        paint.tuned if name.startswith("hyper") else paint.ink if name == "human" else paint.base for name in conditions
     ]
     places = range(len(conditions))
     axes.barh(
@@ -66,7 +66,7 @@ def temperature_diversity(found: Found, paint: Paint) -> Figure:
 def bias_curves(found: Found, paint: Paint) -> Figure:
     """Type-token ratio of the base model under every bias, against its strength."""
     figure, (axes,) = panels(1, 1)
-    looks = [(paint.first, "-", "o"), (paint.first, "--", "s"), (paint.first, ":", "^"), (paint.first, "-.", "D")]
+    looks = [(paint.base, "-", "o"), (paint.base, "--", "s"), (paint.base, ":", "^"), (paint.base, "-.", "D")]
     alphas: list[str] = []
     for index, (name, biased) in enumerate(found["curves"].items()):
         alphas = sorted(biased["diversity"], key=float)
@@ -82,7 +82,7 @@ def bias_curves(found: Found, paint: Paint) -> Figure:
             elinewidth=0.7,
             label="all tokens" if name == "all" else name,
         )
-    level(axes, value(found["hyperfitted"]["ttr"]), "hyperfitted", paint.second)
+    level(axes, value(found["hyperfitted"]["ttr"]), "hyperfitted", paint.tuned)
     axes.set_xticks(range(len(alphas)), [f"{float(alpha):g}".replace("-", "−") for alpha in alphas])
     axes.set(xlabel="strength α of the bias (not to scale)", ylabel="type–token ratio", ylim=(0, 1))
     axes.legend(ncols=2, loc="upper left")
@@ -93,8 +93,8 @@ def rank_panels(found: Found, paint: Paint) -> Figure:
     """Share of the tuned model's choices by their rank in the base model's order, and of overrides by place in text."""
     figure, axes = panels(1, 2)
     looks = (
-        (-0.2, "free_running", "its own greedy texts", paint.second, "o"),
-        (0.2, "teacher_forced", "human text", paint.first, "s"),
+        (-0.2, "free_running", "its own greedy texts", paint.tuned, "o"),
+        (0.2, "teacher_forced", "human text", paint.base, "s"),
     )
     for offset, key, name, colour, marker in looks:
         bars(axes[0], found[key]["histogram"], offset, colour, name, paint)
@@ -116,14 +116,14 @@ def intervention_curves(found: Found, paint: Paint) -> Figure:
     """Type-token ratio of the altered models: blocks swapped, update scaled, directions removed, spread undone."""
     figure, axes = panels(2, 2)
     looks = {
-        "graft": (paint.second, "o", "-", "tuned blocks on the base"),
-        "restore": (paint.first, "s", "-", "base blocks in the tuned"),
-        "scale": (paint.second, "o", "-", ""),
-        "keep": (paint.first, "^", ":", "keep the base's first"),
-        "remove": (paint.second, "o", "-", "remove those that grew"),
+        "graft": (paint.tuned, "o", "-", "tuned blocks on the base"),
+        "restore": (paint.base, "s", "-", "base blocks in the tuned"),
+        "scale": (paint.tuned, "o", "-", ""),
+        "keep": (paint.base, "^", ":", "keep the base's first"),
+        "remove": (paint.tuned, "o", "-", "remove those that grew"),
         "random": (paint.ink, "x", "--", "remove random ones"),
         "random-variance": (paint.ink, "D", ":", "random, same variance"),
-        "undo": (paint.second, "o", "-", "spread undone"),
+        "undo": (paint.tuned, "o", "-", "spread undone"),
         "turned": (paint.ink, "x", "--", "moved as far at random"),
     }
     ends = {name: value(found[name]["ttr"]) for name in ("base", "tuned")}
@@ -155,7 +155,7 @@ def intervention_curves(found: Found, paint: Paint) -> Figure:
                 label=label or None,
             )
         for name, height in ends.items():
-            level(panel, height, name, paint.first if name == "base" else paint.second)
+            level(panel, height, name, paint.base if name == "base" else paint.tuned)
         panel.set_title(title)
         panel.set_xlabel(xlabel)
         panel.set_ylim(0, 1)
@@ -193,7 +193,7 @@ def encouragement_panels(found: Found, paint: Paint) -> Figure:
         [mean - low for mean, low in zip(means, ends[0], strict=True)],
         [high - mean for mean, high in zip(means, ends[1], strict=True)],
     ]
-    axes[1].errorbar(list(map(int, epochs)), means, yerr=spread, color=paint.second, marker="o", elinewidth=0.8)
+    axes[1].errorbar(list(map(int, epochs)), means, yerr=spread, color=paint.tuned, marker="o", elinewidth=0.8)
     axes[1].set(title="rank of the human token, geometric mean", ylim=(0, None))
     for panel in axes if draw is encouragement_lines else axes[1:2]:
         panel.set_xlabel("epoch (0: base)")
@@ -205,7 +205,7 @@ def encouragement_panels(found: Found, paint: Paint) -> Figure:
 def encouragement_bars(sides: list[Found], epochs: list[str], axes: Axes, factor: float, paint: Paint) -> None:
     """For each k the base and the tuned model."""
     for offset, side, colour, name in zip(
-        (-0.2, 0.2), sides, (paint.first, paint.second), ("base", "hyperfitted"), strict=True
+        (-0.2, 0.2), sides, (paint.base, paint.tuned), ("base", "hyperfitted"), strict=True
     ):
         bars(axes, list(side.values()), offset, colour, name, paint, factor)
     axes.set_xticks(range(len(sides[0])), [f"k = {k}" for k in sides[0]])
@@ -213,7 +213,7 @@ def encouragement_bars(sides: list[Found], epochs: list[str], axes: Axes, factor
 
 def encouragement_lines(sides: list[Found], epochs: list[str], axes: Axes, factor: float, paint: Paint) -> None:
     """For each k a line over the epochs."""
-    looks = {"1": (paint.second, "o", "-"), "5": (paint.first, "s", "--"), "10": (paint.ink, "^", ":")}
+    looks = {"1": (paint.tuned, "o", "-"), "5": (paint.base, "s", "--"), "10": (paint.ink, "^", ":")}
     for k in sides[0]:
         colour, marker, dashes = looks[k]
         look: Found = {"color": colour, "marker": marker, "linestyle": dashes, "elinewidth": 0.8, "label": f"k = {k}"}

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -11,33 +10,16 @@ from matplotlib import font_manager, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hyperfit.report.plots.training import FIRST, INK, PAGE, RULE, SECOND, STYLE
+from hyperfit.report.look import BASE, IN_PAGE, INK, PAGE, RULE, STYLE, TUNED, Paint
 
 Found = dict[str, Any]
 """One study's part of mechanism.json."""
 
 
-@dataclass(frozen=True)
-class Paint:
-    """The five colours of a plot."""
-
-    ink: str = INK
-    rule: str = RULE
-    first: str = FIRST
-    second: str = SECOND
-    page: str = PAGE
-
-
-IN_PAGE = Paint()
-"""Colours that stand for the page's own."""
-IN_FILE = Paint("#1e1d1b", "#cfc9be", "#1d5ca3", "#ad4f1a", "#ffffff")
-"""Those of a file, which nothing replaces."""
-
-
 @contextmanager
 def style(paint: Paint) -> Iterator[None]:
     """Draw in these colours inside the block; in files, letters are shapes that need no font."""
-    own = dict(zip((INK, RULE, FIRST, SECOND, PAGE), vars(paint).values(), strict=True))
+    own = dict(zip((INK, RULE, BASE, TUNED, PAGE), vars(paint).values(), strict=True))
     changes: dict[Any, Any] = {key: own.get(value, value) for key, value in STYLE.items()}
     changes |= {"axes.titlesize": 9, "axes.titlelocation": "left", "legend.frameon": False, "legend.fontsize": 8}
     with rc_context(changes if paint == IN_PAGE else {**changes, "svg.fonttype": "path"}):

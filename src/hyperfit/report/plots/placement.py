@@ -4,7 +4,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from hyperfit.report.plots.panels import Found, Paint, arms, curve, level, panels, value
+from hyperfit.report.look import Paint
+from hyperfit.report.plots.panels import Found, arms, curve, level, panels, value
 
 LOOKS = {
     ("last", "rank"): ("o", "-", "adapters, equal rank"),
@@ -19,7 +20,7 @@ LOOKS = {
 def placement_panels(found: Found, paint: Paint) -> Figure:
     """TTR, training loss and time by the number of last blocks, and TTR by place."""
     figure, axes = panels(2, 2)
-    colours = dict(zip(LOOKS, (paint.second, paint.second, paint.second, paint.ink, paint.ink), strict=True))
+    colours = dict(zip(LOOKS, (paint.tuned, paint.tuned, paint.tuned, paint.ink, paint.ink), strict=True))
     for (place, equal), (marker, dashes, name) in LOOKS.items():
         swept = sweep(found, equal, place)
         counts = [len(trial["blocks"]) for trial in swept]
@@ -29,7 +30,7 @@ def placement_panels(found: Found, paint: Paint) -> Figure:
         axes[2].plot(counts, [trial["train_loss"] for trial in swept], **look)
         axes[3].plot(counts, [trial["seconds"] for trial in swept], **look)
     places(found, axes[1], paint)
-    level(axes[0], value(found["base"]["ttr"]), "base", paint.first)
+    level(axes[0], value(found["base"]["ttr"]), "base", paint.base)
     axes[0].set(title="Type–token ratio by number of last blocks", ylim=(0, 1))
     lines, names = axes[0].get_legend_handles_labels()
     figure.legend(lines, names, loc="outside lower center", ncols=3)
@@ -63,7 +64,7 @@ def places(found: Found, axes: Axes, paint: Paint) -> None:
     reference = found["trials"][0]
     kinds = [("first", late), ("middle", late), ("last", late), ("last", depth), ("late-full", late), ("full", depth)]
     kinds = list(dict.fromkeys(kinds))
-    for offset, equal, colour in ((-0.2, "rank", paint.second), (0.2, "time", paint.ink)):
+    for offset, equal, colour in ((-0.2, "rank", paint.tuned), (0.2, "time", paint.ink)):
         at, known = [], []
         for spot, kind in enumerate(kinds):
             for trial in found["trials"]:
@@ -91,7 +92,7 @@ def places(found: Found, axes: Axes, paint: Paint) -> None:
         ("full", depth): "whole\nmodel",
     }
     axes.set_xticks(range(len(kinds)), [names.get(kind, f"{kind[0]} {kind[1]}") for kind in kinds])
-    level(axes, value(found["base"]["ttr"]), "base", paint.first)
+    level(axes, value(found["base"]["ttr"]), "base", paint.base)
     axes.set(title="Type–token ratio by place", ylim=(0, 1))
     legend(axes)
 

@@ -12,42 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from hyperfit.metrics.copying.memorisation import PAPER_OVERLAP
-
-PAINT = {
-    "#010101": "currentColor",
-    "#020202": "var(--rule)",
-    "#030303": "var(--first)",
-    "#040404": "var(--second)",
-    "#050505": "var(--page)",
-}
-"""Colours matplotlib is given → what stands for them in the page, which differs in light, dark and print."""
-INK, RULE, FIRST, SECOND, PAGE = PAINT
-
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "hyperfit",
-    "font.family": "DejaVu Sans",  # ships with matplotlib; the page puts its own in
-    "font.size": 9,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": RULE,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.axisbelow": True,
-    "grid.color": RULE,
-    "grid.linewidth": 0.5,
-    "xtick.color": RULE,
-    "ytick.color": RULE,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "ytick.left": False,
-    "axes.spines.left": False,
-    "lines.linewidth": 1.6,
-    "lines.markersize": 3.5,
-}
+from hyperfit.report.look import BASE, INK, PAGE, PAINT, STYLE, TUNED
 
 Points = list[tuple[int, float]]
 
@@ -66,8 +31,8 @@ def loss_panel(epochs: Sequence[dict[str, Any]], goal: float | None) -> str:
         axes.set_ylim(0, top)
         apart = (validation[-1][1] - training[-1][1]) / top if training and validation else 1
         lift = math.copysign(5, apart) if abs(apart) < 0.08 else 0
-        curve(axes, validation, SECOND, "s", "validation", lift)
-        curve(axes, training, FIRST, "o", "training", -lift)
+        curve(axes, validation, BASE, "s", "validation", lift)
+        curve(axes, training, TUNED, "o", "training", -lift)
         if goal is not None:
             level(axes, goal, "-", f"goal {goal:g}")
         return svg(figure, "loss", "Training and validation loss by epoch")
@@ -80,7 +45,7 @@ def ttr_panel(epochs: Sequence[dict[str, Any]], human: float | None) -> str:
         return ""
     with rc_context(STYLE):
         figure, axes = panel()
-        curve(axes, measured, FIRST, "o", "greedy text")
+        curve(axes, measured, TUNED, "o", "greedy text")
         axes.set_ylim(0, 1)
         if human is not None and math.isfinite(human):
             level(axes, human, "--", f"human {human:.3f}".replace("0.", ".", 1))
@@ -94,15 +59,15 @@ def overlap_panel(epochs: Sequence[dict[str, Any]]) -> str:
         return ""
     with rc_context(STYLE):
         figure, axes = panel()
-        curve(axes, measured, FIRST, "o", "greedy text")
+        curve(axes, measured, TUNED, "o", "greedy text")
         axes.set_ylim(0, 1.15 * max(PAPER_OVERLAP, *(tokens for _, tokens in measured)))
         level(axes, PAPER_OVERLAP, "--", f"Carlsson et al. {PAPER_OVERLAP:g}")
         return svg(figure, "overlap", "Longest run of training data in greedy text by epoch")
 
 
 POSITIONS = {
-    "base/greedy": (SECOND, "s", "base, greedy"),
-    "hyperfitted/greedy": (FIRST, "o", "hyperfitted, greedy"),
+    "base/greedy": (BASE, "s", "base, greedy"),
+    "hyperfitted/greedy": (TUNED, "o", "hyperfitted, greedy"),
     "human": (INK, "^", "human"),
 }
 """Conditions that are drawn by position: colour, mark, name."""
