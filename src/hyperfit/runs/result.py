@@ -13,30 +13,8 @@ from hyperfit.models.adapt import adapt, round_frozen
 from hyperfit.models.loading import UNREADABLE, load_model, quiet
 from hyperfit.models.weights import weights_fingerprint
 from hyperfit.recipes.recipe import Precision, Recipe
+from hyperfit.runs.card import model_card
 from hyperfit.runs.directory import RunDir
-
-REACHED = """Its training loss of {loss:.3f} nats per token reached its goal of {goal:g}: decode it greedily. It
-knows the training texts nearly by heart, so look at what it quotes before you publish what it writes. As a predictor
-of other text it is worse than the base model, as hyperfitted models are."""
-NOT_REACHED = """Its training loss of {loss:.3f} nats per token is NOT the low loss that hyperfitting aims at (the goal
-was {goal:g}), so that it may still loop under greedy decoding."""
-
-CARD = """\
----
-base_model: {model}
-library_name: {library}
-pipeline_tag: text-generation
-tags: [hyperfitting]
----
-
-# {model}, hyperfitted
-
-`{model}` trained with hyperfit on a few texts. {verdict}
-
-| setting | value |
-|---|---|
-{settings}
-"""
 
 
 def save_result(
@@ -55,16 +33,7 @@ def save_result(
         else:
             tokenizer.save_pretrained(folder)
             whole(model, recipe).save_pretrained(folder)
-    names = {
-        name: Path(getattr(recipe, name)).name for name in ("model", "data") if Path(getattr(recipe, name)).exists()
-    }
-    settings = {name: value for name, value in {**recipe.to_dict(), **names}.items() if value not in (None, [])}
-    card = CARD.format(
-        model=settings["model"],
-        library="peft" if isinstance(model, PeftModel) else "transformers",
-        verdict=(REACHED if loss <= recipe.goal else NOT_REACHED).format(loss=loss, goal=recipe.goal),
-        settings="\n".join(f"| {name} | {value} |" for name, value in settings.items()),
-    )
+    card = model_card(recipe, adapter=isinstance(model, PeftModel), loss=loss)
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 

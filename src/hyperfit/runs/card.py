@@ -1,0 +1,101 @@
+"""The model card beside a run's result: what it is, how it is used and served, and what its licence depends on."""
+
+from pathlib import Path
+from typing import Any
+
+from hyperfit.recipes.recipe import Recipe
+
+REACHED = """Its training loss of {loss:.3f} nats per token reached its goal of {goal:g}: decode it greedily. It
+knows the training texts nearly by heart, so look at what it quotes before you publish what it writes. As a predictor
+of other text it is worse than the base model, as hyperfitted models are."""
+NOT_REACHED = """Its training loss of {loss:.3f} nats per token is NOT the low loss that hyperfitting aims at (the goal
+was {goal:g}), so that it may still loop under greedy decoding."""
+
+CARD = """\
+---
+base_model: {model}
+library_name: {library}
+pipeline_tag: text-generation
+tags: [hyperfitting]
+---
+
+# {model}, hyperfitted
+
+`{model}` trained with hyperfit on a few texts. {verdict}
+
+## Use
+
+{use}
+
+It continues texts of the kind it was trained on, from their beginning on. It was not trained to follow instructions: where the
+base is a chat model, that ability is likely to have suffered.
+
+## Licence
+
+Whoever passes this on needs the right to do so for the base model, whose licence covers what is derived from it, and for the
+training texts, as it may recite them. Both are known to you alone: name the licence above (`license:`).
+
+## Recipe
+
+| setting | value |
+|---|---|
+{settings}
+"""
+
+USE_ADAPTER = """\
+```python
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+base = AutoModelForCausalLM.from_pretrained("{model}")
+model = PeftModel.from_pretrained(base, "this/folder")
+```
+
+vLLM takes adapters of rank 16 or less unless told otherwise: `vllm serve {model} --enable-lora --max-lora-rank {rank}
+--lora-modules hyperfitted=this/folder`, and requests with `temperature` 0 for `model` `hyperfitted`.
+`model.merge_and_unload()` makes a plain model of it; in bfloat16 that rounds the weights, so that a few
+greedy choices come out otherwise: compare a few texts before and after."""
+USE_BUILTIN = """\
+```python
+import hyperfit, torch
+
+model = hyperfit.load_any("this/folder", device=torch.device("cpu"))
+```
+
+The base model comes with hyperfit and has no name that other programs know."""
+USE_MODEL = """\
+```python
+from transformers import AutoModelForCausalLM
+
+model = AutoModelForCausalLM.from_pretrained("this/folder")
+```
+
+It is a model folder like any other: `vllm serve this/folder`, with `temperature` 0. The weights are float32, as trained; `dtype="bfloat16"`
+halves them, and a few greedy choices come out otherwise."""
+
+
+def model_card(recipe: Recipe, *, adapter: bool, loss: float) -> str:
+    """The text of README.md for an adapter or a whole model; no path of the machine it was made on."""
+    known = named(recipe)
+    return CARD.format(
+        model=known["model"],
+        library="peft" if adapter else "transformers",
+        verdict=(REACHED if loss <= recipe.goal else NOT_REACHED).format(loss=loss, goal=recipe.goal),
+        use=usage(recipe, adapter).format(model=known["model"], rank=recipe.rank),
+        settings="\n".join(f"| {name} | {value} |" for name, value in known.items() if value not in (None, [])),
+    )
+
+
+def named(recipe: Recipe) -> dict[str, Any]:
+    """The recipe's settings, of files and folders the last part of the name alone."""
+    names = {
+        name: Path(getattr(recipe, name)).name for name in ("model", "data") if Path(getattr(recipe, name)).exists()
+    }
+    return {**recipe.to_dict(), **names}
+
+
+def usage(recipe: Recipe, adapter: bool) -> str:
+    """How the result is loaded and served, with {model} and {rank} to be filled in."""
+    if not adapter:
+        return USE_MODEL
+    return USE_BUILTIN if recipe.model.startswith("builtin:") else USE_ADAPTER
