@@ -27,13 +27,13 @@ tags: [hyperfitting]
 
 {use}
 
-It continues texts of the kind it was trained on, from their beginning on. It was not trained to follow instructions: where the
-base is a chat model, that ability is likely to have suffered.
+It continues texts of the kind it was trained on, from their beginning on. It was not trained to follow instructions:
+where the base is a chat model, that ability is likely to have suffered.
 
 ## Licence
 
-Whoever passes this on needs the right to do so for the base model, whose licence covers what is derived from it, and for the
-training texts, as it may recite them. Both are known to you alone: name the licence above (`license:`).
+Whoever passes this on needs the right to do so for the base model, whose licence covers what is derived from it, and
+for the training texts, as it may recite them. Name the licence that follows from both above (`license:`).
 
 ## Recipe
 
@@ -70,8 +70,8 @@ from transformers import AutoModelForCausalLM
 model = AutoModelForCausalLM.from_pretrained("this/folder")
 ```
 
-It is a model folder like any other: `vllm serve this/folder`, with `temperature` 0. The weights are float32, as trained; `dtype="bfloat16"`
-halves them, and a few greedy choices come out otherwise."""
+It is a model folder like any other: `vllm serve this/folder`, with `temperature` 0. The weights are float32, as
+trained; `dtype="bfloat16"` halves them, and a few greedy choices come out otherwise."""
 
 
 def model_card(recipe: Recipe, *, adapter: bool, loss: float) -> str:
