@@ -28,7 +28,7 @@ from hyperfit.metrics.text.words import Lexicon, word_shares
 from hyperfit.models.loading import load_model, load_tokenizer
 from hyperfit.recipes.defaults import default_rate
 from hyperfit.recipes.recipe import Recipe
-from hyperfit.report.plots.panels import IN_FILE
+from hyperfit.report.look import IN_FILE
 from hyperfit.report.plots.placement import placement_panels, sweep
 from hyperfit.report.tables.placement import placement_tables
 from hyperfit.runs.directory import RunDir

@@ -54,9 +54,9 @@ PLOTS: dict[Study, tuple[Plot, ...]] = {
     "bias": (Plot("bias", "Greedy texts of the base model with a static bias", plots.bias_curves),),
     "ranks": (Plot("ranks", "The hyperfitted model's choices under the base model", plots.rank_panels),),
     "geometry": (
-        Plot("geometry-all", "Over all positions; squares lie after the final norm",
+        Plot("geometry-all", "Over all positions; hollow marks lie after the final norm",
              layer_plots.geometry_panels, "all"),
-        Plot("geometry-behind-context", "Only behind the context; squares lie after the final norm",
+        Plot("geometry-behind-context", "Only behind the context; hollow marks lie after the final norm",
              layer_plots.geometry_panels, "behind_context"),
     ),
     "lens": (
