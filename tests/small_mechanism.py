@@ -96,7 +96,9 @@ def lens() -> Found:
         "points": POINTS,
         "summary": {"parts": about(3.5, 0.2)},
         "by_point": {name: [about(0.2 * place, 0.01) for place in range(len(POINTS))] for name in names},
-        "pictures": [{"before": "once upon", "written": [" a", "\n", "b"], "points": POINTS, "base": said, "tuned": said}],
+        "pictures": [
+            {"before": "once upon", "written": [" a", "\n", "b"], "points": POINTS, "base": said, "tuned": said}
+        ],
         "sentence": "Over 24 texts the final choice settles after 3.1 of 4 blocks.",
     }
 
@@ -113,7 +115,11 @@ def intervention() -> Found:
             *(point("graft", blocks, ttr) for blocks, ttr in enumerate((0.4, 0.5, 0.65, 0.69, 0.7))),
             *(point("restore", blocks, ttr) for blocks, ttr in enumerate((0.7, 0.6, 0.5, 0.4, 0.4))),
             *(point("scale", scale, 0.4 + 0.3 * scale) for scale in (0.0, 0.5, 1.0)),
-            *(point(kind, rank, 0.5) for kind in ("keep", "remove", "random", "random-variance") for rank in (4, 16, 64)),
+            *(
+                point(kind, rank, 0.5)
+                for kind in ("keep", "remove", "random", "random-variance")
+                for rank in (4, 16, 64)
+            ),
             *(point(kind, amount, 0.6) for kind in ("undo", "turned") for amount in (0.5, 1.0)),
         ],
         "sentence": "The last 2 of 4 blocks, put on the base model, carry 83% of the gain.",
@@ -173,7 +179,11 @@ def placement() -> Found:
 def mechanism() -> Found:
     """Everything that the file holds, of every study."""
     studies = {
-        one.__name__: {**one(), "made_on": {"n": 24, "context": 32, "total": 128}, "made_with": dict.fromkeys(SETTINGS, 1)}
+        one.__name__: {
+            **one(),
+            "made_on": {"n": 24, "context": 32, "total": 128},
+            "made_with": dict.fromkeys(SETTINGS, 1),
+        }
         for one in (temperature, bias, ranks, geometry, lens, intervention, encouragement, placement)
     }
     return {

@@ -134,9 +134,7 @@ def test_every_study_leaves_its_numbers_its_sentence_and_its_plots(run: Path) ->
 def test_plots_are_images_and_the_page_asks_for_nothing_outside_it(run: Path) -> None:
     for file in (run / "plots").glob("*.svg"):
         assert ElementTree.parse(file).getroot().tag.endswith("svg")
-        assert not re.search(r"#(0[1-9])\1\1\b|currentColor|var\(", file.read_text()), (
-            "a colour of the page's own"
-        )
+        assert not re.search(r"#(0[1-9])\1\1\b|currentColor|var\(", file.read_text()), "a colour of the page's own"
     for file in (run / "plots").glob("*.png"):
         assert file.read_bytes().startswith(b"\x89PNG")
     html = (run / "mechanism.html").read_text()

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from hyperfit.mechanism.settings import STUDIES
 from hyperfit.report.tables.answers import QUESTIONS, RULES, answer
 from small_mechanism import about, mechanism, undefined

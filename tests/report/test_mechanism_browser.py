@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mechanism_browser import chromium, opened
+from test_mechanism_page import hostile
 
 from hyperfit.report.pages.mechanism import page
-from mechanism_browser import chromium, opened
 from small_mechanism import mechanism
-from test_mechanism_page import hostile
 
 WIDTHS = (390, 768, 1024, 1280)
 OPEN_ALL = "document.querySelectorAll('details').forEach(one => one.open = true)"

@@ -31,7 +31,7 @@ def hostile() -> dict[str, Any]:
     picture |= {"before": EVIL, "written": [EVIL] * 3}
     picture["base"]["tokens"] = [[EVIL] * 3 for _ in picture["points"]]
     for study in studies.values():
-        study["made_with"] = {name: EVIL for name in study["made_with"]}
+        study["made_with"] = dict.fromkeys(study["made_with"], EVIL)
     return results
 
 

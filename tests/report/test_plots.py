@@ -23,7 +23,9 @@ DEUTERANOPIA = np.array(
     [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
 )
 """Linear RGB as a deuteranope sees it: Machado, Oliveira and Fernandes (2009), severity 1."""
-TO_XYZ = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.072175], [0.0193339, 0.119192, 0.9503041]])
+TO_XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.072175], [0.0193339, 0.119192, 0.9503041]]
+)
 
 
 def lab(colour: str, sight: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -64,14 +66,21 @@ def test_base_is_an_orange_square_hyperfitted_a_blue_circle_human_a_triangle_in_
 def every_panel() -> list[tuple[str, Panel]]:
     results = mechanism()
     with style(IN_PAGE):
-        shown = [(plot.name, panel) for _, plot, part in drawn(results) if not plot.text for panel in plot.draw(part, IN_PAGE)]
-    return shown
+        return [
+            (plot.name, panel)
+            for _, plot, part in drawn(results)
+            if not plot.text
+            for panel in plot.draw(part, IN_PAGE)
+        ]
 
 
 def test_every_condition_has_its_look_wherever_it_is_drawn_and_no_other_series_has() -> None:
     own = {("base", "s"): "base", ("tuned", "o"): "hyperfitted", ("ink", "^"): "human"}
-    names = {"base": {"base"}, "human": {"human", "on human text"},
-             "hyperfitted": {"hyperfitted", "on its own greedy texts", "rank", "adapters, equal rank", "equal rank"}}  # fmt: skip
+    names = {
+        "base": {"base"},
+        "hyperfitted": {"hyperfitted", "on its own greedy texts", "rank", "adapters, equal rank", "equal rank"},
+        "human": {"human", "on human text"},
+    }
     seen = set()
     for plot, panel in every_panel():
         looks: dict[str, tuple[Any, Any]] = {
@@ -141,7 +150,7 @@ def test_bars_of_every_decoding_bear_the_mark_of_their_condition() -> None:
     assert {name: line.get_marker() for name, line in panel.handles.items()} == {
         "base": "s", "hyperfitted": "o", "human": "^",
     }  # fmt: skip
-    assert [label.get_text() for label in panel.axes.get_yticklabels()][0] == "base, greedy"
+    assert panel.axes.get_yticklabels()[0].get_text() == "base, greedy"
 
 
 def test_two_epochs_are_bars_and_more_are_lines() -> None:

@@ -188,9 +188,7 @@ def picture(found: dict[str, Any]) -> dict[str, Any]:
         "sides": {
             name: [
                 (point, [(token_shown(token), sure) for token, sure in zip(*row, strict=True)])
-                for point, *row in zip(
-                    found["points"], found[side]["tokens"], found[side]["probability"], strict=True
-                )
+                for point, *row in zip(found["points"], found[side]["tokens"], found[side]["probability"], strict=True)
             ]
             for name, side in (("base", "base"), ("hyperfitted", "tuned"))
         },

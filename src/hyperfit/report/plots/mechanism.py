@@ -2,7 +2,7 @@
 
 import math
 
-from hyperfit.report.look import CONDITIONS, SERIES, Paint, look_of
+from hyperfit.report.look import CONDITIONS, SERIES, Paint
 from hyperfit.report.plots.panels import Found, Panel, exact, panels, value
 
 BASE, TUNED, HUMAN = CONDITIONS.values()
@@ -65,7 +65,12 @@ def rank_panels(found: Found, paint: Paint) -> list[Panel]:
 
 
 INTERVENTIONS = (
-    ("last blocks swapped", "last blocks swapped", 1, {"graft": "tuned blocks on the base", "restore": "base blocks in the tuned"}),
+    (
+        "last blocks swapped",
+        "last blocks swapped",
+        1,
+        {"graft": "tuned blocks on the base", "restore": "base blocks in the tuned"},
+    ),
     ("update of the late blocks scaled", "strength λ", 1, {"scale": "update scaled"}),
     (
         "directions of the last block's output",
@@ -126,7 +131,9 @@ def geometric(log: Found) -> Found:
 
 def encouragement_bars(sides: list[Found], _: list[str], panel: Panel, title: str, factor: float) -> None:
     """For each k the base and the tuned model."""
-    panel.describe(title, "best tokens", names=[f"k = {k}" for k in sides[0]], low=0, high=100 if factor == 100 else None)
+    panel.describe(
+        title, "best tokens", names=[f"k = {k}" for k in sides[0]], low=0, high=100 if factor == 100 else None
+    )
     for beside, side, name in zip((-0.2, 0.2), sides, ("base", "hyperfitted"), strict=True):
         panel.bars(name, range(len(side)), list(side.values()), CONDITIONS[name], beside=beside, factor=factor)
 

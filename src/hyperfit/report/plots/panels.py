@@ -166,7 +166,7 @@ class Panel:
             self.axes.barh(places, heights, height=thick, color=colour, alpha=0.35)
         else:
             self.axes.bar(places, heights, width=thick, color=colour, alpha=0.35)
-        ends = {"xerr" if self.lying else "yerr": arms(marks)}
+        ends: Any = {"xerr" if self.lying else "yerr": arms(marks)}
         spots = (heights, places) if self.lying else (places, heights)
         self.axes.errorbar(*spots, **ends, color=colour, marker=look.marker, linestyle="", elinewidth=1)
         self.handles.setdefault(series, Line2D([], [], color=colour, marker=look.marker, linestyle=""))

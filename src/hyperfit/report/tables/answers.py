@@ -1,7 +1,7 @@
 """Yes, No or Partly: the answer to the question that a study of the mechanism asks, by a rule, from mechanism.json.
 
-A result that is undefined, whose interval leaves the question open, or that has fewer than LEAST_TEXTS texts behind it is
-"Not shown".
+A result that is undefined, whose interval leaves the question open, or that has fewer than LEAST_TEXTS texts behind it
+is "Not shown".
 """
 
 import math
@@ -98,7 +98,7 @@ def temperature(found: Found) -> Answer:
 def bias(found: Found) -> Answer:
     """By the best strength of the promoted tokens, against base, hyperfitted model and random tokens."""
     promoted = [one["diversity"] for name, one in found["curves"].items() if name.startswith("promoted")]
-    random = next((one["diversity"] for name, one in found["curves"].items() if name.startswith("random")), {})
+    random: Found = next((one["diversity"] for name, one in found["curves"].items() if name.startswith("random")), {})
     tried = [(alpha, known(at["ttr"])) for one in promoted for alpha, at in one.items() if float(alpha) > 0]
     tried = [(alpha, ttr) for alpha, ttr in tried if not undecided(ttr)]
     plainly = [known(one["0.0"]["ttr"]) for one in promoted if "0.0" in one]
@@ -195,9 +195,10 @@ def intervention(found: Found, trained: int) -> Answer:
 def encouragement(found: Found) -> Answer:
     """By the human token's rank and how often it leads, before and after."""
     rank, leads = known(found["log_rank_change"]), known(found["leads_change"])
+    points = ("+" if leads.value > 0 else "") + number(1, 100)(leads.value)
     told = (
         f"On human text, the human token's rank is {number(2)(math.exp(rank.value))} times that before (geometric "
-        f"mean), and it leads at {('+' if leads.value > 0 else '') + number(1, 100)(leads.value)} points of the positions."
+        f"mean), and it leads at {points} points of the positions."
     )
     if undecided(rank, leads):
         return Answer("Not shown", told)
