@@ -149,6 +149,19 @@ def test_near_copies_of_what_a_source_holds_out_are_not_trained_on(tmp_path: Pat
     assert "6 documents (2 near-copies of held-out ones left out), 2 of them held out; fingerprint" in corpus.describe()
 
 
+def test_where_nothing_is_held_out_near_copies_stay_in_training(tmp_path: Path) -> None:
+    """Of a source that holds something out, and of one that does not; the same text still counts once."""
+    texts = [prose(seed) for seed in range(6)]
+    trained = [*texts[:4], texts[4][100:400], texts[5].upper()]
+    alone = write(tmp_path / "train" / "t.jsonl", [*trained, texts[0]])
+    write(tmp_path / "heldout" / "t.jsonl", texts[4:])
+    for data in (str(tmp_path), alone):
+        split = split_documents(Recipe(model="m", data=data, heldout=0))
+        assert [document.text for document in split.train] == trained
+        assert split.heldout == []
+        assert (split.duplicates, split.near_copies, split.together) == (1, 0, 0)
+
+
 def test_near_copies_are_said(tmp_path: Path) -> None:
     texts = [prose(seed) for seed in range(6)]
     data = write(tmp_path / "t.jsonl", [*texts, texts[0].upper()])
