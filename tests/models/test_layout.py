@@ -1,5 +1,7 @@
 """The finder: what it finds is what the text flows through, on models whose parts were looked up by hand."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -97,12 +99,12 @@ def test_a_model_that_sees_what_comes_after_is_refused() -> None:
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
-        ("kosmos-2", r"You have to specify either `pixel_values` or `image_embeds`\."),
-        ("blip-2", r"Blip2ForConditionalGeneration\.forward\(\) missing 1 required positional argument: 'pixel_values'"),
+        ("kosmos-2", "You have to specify either `pixel_values` or `image_embeds`."),
+        ("blip-2", "Blip2ForConditionalGeneration.forward() missing 1 required positional argument: 'pixel_values'"),
     ],
 )
 def test_a_model_that_wants_more_than_text_is_refused(kind: str, reason: str) -> None:
-    with pytest.raises(UserError, match=rf"^{kind}: does not read text alone \({reason}\)$"):
+    with pytest.raises(UserError, match=rf"^{kind}: does not read text alone \({re.escape(reason)}\)$"):
         check_model(build(kind))
 
 
