@@ -11,7 +11,14 @@ from hyperfit.errors import UserError
 from hyperfit.metrics.copying.memorisation import LEAST_COPIED
 from hyperfit.metrics.text.diversity import TTR_WINDOW
 from hyperfit.report.pages.templates import MARKS, TEMPLATES, plain
-from hyperfit.report.pages.verdicts import facts, in_a_line, model_name, probes_verdict, training_verdict, writing_verdict
+from hyperfit.report.pages.verdicts import (
+    facts,
+    in_a_line,
+    model_name,
+    probes_verdict,
+    training_verdict,
+    writing_verdict,
+)
 from hyperfit.report.plots.training import loss_panel, overlap_panel, position_panel, ttr_panel
 from hyperfit.report.tables.exports import write_tables
 from hyperfit.report.tables.papers import all_tables, more_tables, paper_tables

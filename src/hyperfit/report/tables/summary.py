@@ -76,12 +76,12 @@ def gain(measures: Mapping[str, Results], decoding: str) -> str:
     """How many texts end in a loop; where that was not measured, how varied they are."""
     texts = "greedy texts" if decoding == "greedy" else f"texts ({decoding})"
     loops = [found(one, "loop_share").value for one in measures.values()]
-    if not all(map(math.isnan, loops[:2])):
+    if not any(map(math.isnan, loops[:2])):
         base, hyperfitted, human = map(whole, loops)
         of_human = f", {human} of human ones" if human != "–" else ""
         return f"{base} of the base model's {texts} end in a loop, {hyperfitted} of the hyperfitted{of_human}."
     ttr = [found(one, "ttr").value for one in measures.values()]
-    if all(map(math.isnan, ttr[:2])):
+    if any(map(math.isnan, ttr[:2])):
         return ""
     base, hyperfitted, human = map(short, ttr)
     of_human = f"; human texts have {human}" if human != "–" else ""
@@ -133,5 +133,3 @@ def remedy(measures: Results) -> str:
 def found(measures: Results, key: str) -> Estimate:
     """An estimate by name; all NaN where there is none."""
     return Estimate.from_dict(measures.get(key) or dict.fromkeys(("value", "low", "high", "n")))
-
-

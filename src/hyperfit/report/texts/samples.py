@@ -124,7 +124,10 @@ def one_copy(condition: str, row: Mapping[str, Any]) -> Copy:
     return Copy(
         condition,
         row["overlap"],
-        [(text, None if number is None else places[number]) for text, number in ([first[0].lstrip(), first[1]], *others)],
+        [
+            (text, None if number is None else places[number])
+            for text, number in ([first[0].lstrip(), first[1]], *others)
+        ],
         [(document["name"], document["begins"]) for document in row["documents"].values()],
         row.get("context", ""),
     )
@@ -154,7 +157,11 @@ def terminal_example(one: Example) -> Table:
     """One context with its greedy continuations."""
     headings = [name for name in LEAD.values() if name in one.continuations and name != "Human"]
     table = Table(
-        title=Text(harmless(f"{one.context} …"), "italic"), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 1, 0)
+        title=Text(harmless(f"{one.context} …"), "italic"),
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 1, 0),
     )
     for heading in headings:
         table.add_column(heading, ratio=1)
