@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hyperfit.errors import UserError
-from hyperfit.report.pages.run import training_verdict
+from hyperfit.report.pages.verdicts import training_verdict
 from hyperfit.runs.directory import RunDir
 from hyperfit.training import probes
 from hyperfit.training.train import train
