@@ -319,7 +319,7 @@ def test_a_streamed_model_says_that_it_cannot_read_other_texts(tmp_path: Path) -
 def test_streaming_refuses_weights_of_other_names(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
-    from hyperfit.prefix.stream import Shards
+    from hyperfit.prefix.shards import Shards
 
     saved = save_tiny(tmp_path / "model")
     weights = load_file(saved / "model.safetensors")

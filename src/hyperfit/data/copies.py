@@ -65,6 +65,8 @@ class Holders:
     """How many each run has."""
     end: NDArray[np.int64]
     """Where those of each run end."""
+    all: int
+    """How many texts there are."""
 
     @classmethod
     def among(cls, places: Sequence[Places], runs: int) -> "Holders":
@@ -72,11 +74,11 @@ class Holders:
         every = np.concatenate([*places, np.zeros(0, np.int64)])
         texts = np.repeat(np.arange(len(places), dtype=np.int32), [len(each) for each in places])
         count = np.bincount(every, minlength=runs)
-        return cls(texts[np.argsort(every, kind="stable")], count, np.cumsum(count))
+        return cls(texts[np.argsort(every, kind="stable")], count, np.cumsum(count), len(places))
 
     def of(self, places: Places) -> NDArray[np.int64]:
         """int64[some]: the texts that hold one of the runs."""
-        found = np.zeros(self.texts.max(initial=-1) + 1, bool)
+        found = np.zeros(self.all, bool)
         for end, count in zip(self.end[places].tolist(), self.count[places].tolist(), strict=True):
             found[self.texts[end - count : end]] = True
         return np.flatnonzero(found)

@@ -4,16 +4,14 @@ import ctypes
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from accelerate import init_empty_weights
 from accelerate.utils import set_module_tensor_to_device
-from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers.conversion_mapping import get_model_conversion_mapping
-from transformers.core_model_loading import WeightRenaming, rename_source_key
 
 from hyperfit.console import Advance, say
 from hyperfit.errors import UserError
@@ -24,51 +22,15 @@ from hyperfit.models.devices import autocast
 from hyperfit.models.experts import compute_apart
 from hyperfit.models.forward import PASSED_OVER, last_hidden
 from hyperfit.models.layout import blocks_of, layout_of
-from hyperfit.models.loading import UNREADABLE, load_config
-from hyperfit.models.weights import weight_files
+from hyperfit.models.loading import load_config
 from hyperfit.prefix.bypass import Bypass, below_the_cut, obstacle, parameters_of
 from hyperfit.prefix.cache import PrefixCache, Say
 from hyperfit.prefix.eviction import LIMIT
 from hyperfit.prefix.plan import Plan
 from hyperfit.prefix.rows import Rows
+from hyperfit.prefix.shards import Shards
 from hyperfit.prefix.states import States
 from hyperfit.recipes.recipe import Precision
-
-
-class Shards:
-    """A model's weights in its safetensors files, read tensor by tensor."""
-
-    def __init__(self, name: str, model: PreTrainedModel) -> None:
-        """name: folder, hub id or builtin:NAME. Raises UserError if a weight of ``model`` is not in the files."""
-        self.files = {key: file for file in weight_files(name) for key in keys_of(file)}
-        renamings = [change for change in get_model_conversion_mapping(model) if isinstance(change, WeightRenaming)]
-        known = model.state_dict()
-        named = {rename_source_key(key, renamings, [], model.base_model_prefix, known)[0]: key for key in self.files}
-        self.keys: dict[str, str] = {}
-        """The model's names of weights → those in the files, as transformers renames them; a shared weight once."""
-        for weight, _ in model.named_parameters():
-            if weight not in named:
-                raise UserError(
-                    f"--streaming: {weight} is not in the safetensors files of {name} under this name, so the model "
-                    "cannot be read block by block; train without --streaming"
-                )
-            self.keys[weight] = named[weight]
-
-    def read(self, weight: str, dtype: torch.dtype) -> Tensor:
-        """A tensor by the model's name of it, copied out of the file."""
-        key = self.keys[weight]
-        with safe_open(self.files[key], framework="pt") as file:
-            tensor: Tensor = file.get_tensor(key)
-            return tensor.to(dtype, copy=True)
-
-
-def keys_of(file: Path) -> list[str]:
-    """The tensors in a safetensors file. Raises UserError if it is damaged."""
-    try:
-        with safe_open(file, framework="pt") as opened:
-            return list(opened.keys())
-    except UNREADABLE as error:
-        raise UserError(f"{file}: cannot be read ({error}); copy or download it again") from error
 
 
 def skeleton(name: str, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
@@ -104,60 +66,121 @@ def stream_prefix(
     frozen. late_fp32: the late blocks and the norm are held in fp32 whatever the precision, to learn themselves. Raises
     UserError for what ``cache_prefix`` does, and for weights that cannot be read block by block.
     """
-    model = skeleton(name, torch.bfloat16 if precision == "bf16" and not late_fp32 else torch.float32, device)
-    if precision == "bf16" and late_fp32:
-        late = late_parameters(model, late_blocks)
-        for weight, parameter in model.named_parameters():
-            if weight not in late:
-                parameter.data = parameter.data.bfloat16()
+    model = empty_model(name, late_blocks, device, precision, late_fp32=late_fp32)
     if not compute_apart(model, batch_size * sequences.shape[1]):
         raise UserError("--streaming: experts compute the texts of a batch together, so that states depend on it")
     shards = Shards(name, model)
     frozen = len(blocks_of(model)) - late_blocks
     if reason := obstacle(model, frozen):
         raise UserError(f"--streaming: {reason}")
-    layout = layout_of(model)
-    tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
-    below = parameters_of(below_the_cut(model, frozen))
-    tensors = ((weight, shards.read(weight, model.dtype)) for weight in below)
-    ground = [weight for weight in below if layout.block_of(weight) is None]
-    embedding = weights_under(model, layout.embedding)
-    plan = Plan(model, frozen, Rows.of(sequences), batch_size, precision, device)
+    stream = Stream.of(Plan(model, frozen, Rows.of(sequences), batch_size, precision, device), shards, folder)
+    cache = stream.open(limit, notify)
+    stream.load_upper()
+    refuse_without(cache, model.get_submodule(layout_of(model).embedding))
+    check_upper(model, sequences[:batch_size].to(device), precision, device)
+    return model, cache
 
-    first = plan.rows.batches(batch_size)[0]
 
-    def walk(bypass: Bypass, push: Callable[[int], None]) -> Tensor:
+def empty_model(
+    name: str, late_blocks: int, device: torch.device, precision: Precision, *, late_fp32: bool
+) -> PreTrainedModel:
+    """The model without weights, their places in the types in which they are to be held."""
+    model = skeleton(name, torch.bfloat16 if precision == "bf16" and not late_fp32 else torch.float32, device)
+    if precision == "bf16" and late_fp32:
+        late = late_parameters(model, late_blocks)
+        for weight, parameter in model.named_parameters():
+            if weight not in late:
+                parameter.data = parameter.data.bfloat16()
+    return model
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The frozen blocks of a model without weights, loaded one after the other from its files."""
+
+    plan: Plan
+    shards: Shards
+    folder: Path
+    """Where prefix caches lie."""
+    first: range
+    """The rows of the first batch."""
+    below: list[str]
+    """Names of all weights that the states depend on."""
+    ground: list[str]
+    """Those of them that lie in no block."""
+    embedding: list[str]
+    """The embedding's weights, unless the head shares them: what can be let go of above the first block."""
+
+    @classmethod
+    def of(cls, plan: Plan, shards: Shards, folder: Path) -> "Stream":
+        """The stream of a model as it was built: what is shared cannot be told any more once weights are loaded."""
+        model, layout = plan.model, layout_of(plan.model)
+        below = list(parameters_of(below_the_cut(model, plan.frozen)))
+        tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
+        return cls(
+            plan,
+            shards,
+            folder,
+            first=plan.rows.batches(plan.batch_size)[0],
+            below=below,
+            ground=[weight for weight in below if layout.block_of(weight) is None],
+            embedding=[] if tied else weights_under(model, layout.embedding),
+        )
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The model that is loaded piece by piece."""
+        return self.plan.model
+
+    def open(self, limit: int, notify: Say) -> PrefixCache:
+        """The cache, found or filled, attached to the model."""
+        tensors = ((weight, self.shards.read(weight, self.model.dtype)) for weight in self.below)
+        return self.plan.open(
+            self.folder,
+            tensors,
+            self.fill,
+            passes=self.plan.frozen,
+            limit=limit,
+            notify=notify,
+            right=self.right,
+        )
+
+    def fill(self, states: States, bypass: Bypass, advance: Advance) -> None:
+        """Write the states. Raises UserError if they are not read back as they were written."""
+        hidden = self.walk(bypass, lambda index: self.plan.push(states, bypass, index, index + 1, advance))
+        if not torch.equal(states.read(self.first), hidden):
+            raise UserError(f"{self.folder}: what was written is not what is read back; is the disk in order?")
+
+    def right(self, states: States, bypass: Bypass) -> bool:
+        """Whether the file holds what the blocks make of the first batch."""
+        return torch.equal(states.read(self.first), self.walk(bypass, lambda index: None))
+
+    def walk(self, bypass: Bypass, push: Callable[[int], None]) -> Tensor:
         """Load one block after the other, ``push`` through it, and return the first batch's states above the last."""
         hidden: Tensor | None = None
-        load(model, ground, shards, device)
-        for index in range(frozen):
-            block = weights_under(model, f"{layout.blocks}.{index}")
-            load(model, block, shards, device)
+        self.load(self.ground)
+        for index in range(self.plan.frozen):
+            block = weights_under(self.model, f"{layout_of(self.model).blocks}.{index}")
+            self.load(block)
             if index == 0:
-                check_first_block(model, device)
-            hidden = plan.run(bypass, first, hidden, index, index + 1)  # never through the file
+                check_first_block(self.model, self.plan.device)
+            hidden = self.plan.run(bypass, self.first, hidden, index, index + 1)  # never through the file
             push(index)
-            unload(model, block)
-            if index == 0 and not tied:
-                unload(model, embedding)
+            unload(self.model, block if index else [*block, *self.embedding])
         assert hidden is not None
         return hidden.cpu()
 
-    def fill(states: States, bypass: Bypass, advance: Advance) -> None:
-        hidden = walk(bypass, lambda index: plan.push(states, bypass, index, index + 1, advance))
-        if not torch.equal(states.read(first), hidden):
-            raise UserError(f"{folder}: what was written is not what is read back; is the disk in order?")
+    def load_upper(self) -> None:
+        """Read what is needed above the frozen blocks, and what lies in none but the embedding."""
+        unneeded = {*self.below} - {*self.ground} | {*self.embedding}
+        self.load([weight for weight in self.shards.keys if weight not in unneeded])
+        self.model.tie_weights()
 
-    def right(states: States, bypass: Bypass) -> bool:
-        return torch.equal(states.read(first), walk(bypass, lambda index: None))
-
-    cache = plan.open(folder, tensors, fill, passes=frozen, limit=limit, notify=notify, right=right)
-    unneeded = {weight for weight in below if weight not in ground} | (set() if tied else set(embedding))
-    load(model, [weight for weight in shards.keys if weight not in unneeded], shards, device)
-    model.tie_weights()
-    refuse_without(cache, model.get_submodule(layout.embedding))
-    check_upper(model, sequences[:batch_size].to(device), precision, device)
-    return model, cache
+    def load(self, weights: list[str]) -> None:
+        """Read weights into the model, in the type of their places in it."""
+        for weight in weights:
+            value = self.shards.read(weight, self.model.get_parameter(weight).dtype)
+            set_module_tensor_to_device(self.model, weight, self.plan.device, value=value)
 
 
 def check_upper(model: PreTrainedModel, ids: Tensor, precision: Precision, device: torch.device) -> None:
@@ -165,13 +188,6 @@ def check_upper(model: PreTrainedModel, ids: Tensor, precision: Precision, devic
     with torch.no_grad(), autocast(device, precision):
         if not bool(last_hidden(model, ids).isfinite().all()):
             raise UserError(f"--streaming: {model.config.model_type} feeds token embeddings into later blocks, too")
-
-
-def load(model: PreTrainedModel, weights: list[str], shards: Shards, device: torch.device) -> None:
-    """Read weights into the model, in the type of their places in it."""
-    for weight in weights:
-        value = shards.read(weight, model.get_parameter(weight).dtype)
-        set_module_tensor_to_device(model, weight, device, value=value)
 
 
 def unload(model: PreTrainedModel, weights: list[str]) -> None:
