@@ -334,8 +334,8 @@ def test_the_summary_by_hand() -> None:
         results["conditions"][name] |= {"loop_share": about(loops), "word_share": about(words)}
     assert summary(results) == [
         "82 % of the base model's greedy texts end in a loop, 4 % of the hyperfitted, 0 % of human ones.",
-        "The price: perplexity on human text goes from 127 to 1,413, and 3 % of texts repeat more than 10 tokens of the "
-        "training data.",
+        "The price: perplexity on human text goes from 127 to 1,413, and 3 % of texts repeat more than 10 tokens of "
+        "the training data.",
         "That is more copying than in Carlsson et al. (at most 2 % of texts, longest runs of 5.8 tokens on average, "
         "here 5.8): more samples, a smaller --lr or --block-citations when generating would lower it.",
     ]

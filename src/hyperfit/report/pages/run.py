@@ -32,7 +32,7 @@ from hyperfit.runs.files import writing
 EXCERPT = 430
 """Characters of a continuation that the first screen shows."""
 
-__all__ = ["MARKS", "TEMPLATES", "page", "plain", "read_evaluation", "write_report"]
+__all__ = ["MARKS", "TEMPLATES", "page", "plain", "read_evaluation", "write_page", "write_report"]
 
 
 def write_report(run: RunDir, texts: int = 3, output: Path | None = None) -> Path:
@@ -43,11 +43,17 @@ def write_report(run: RunDir, texts: int = 3, output: Path | None = None) -> Pat
     a shorter page. Equal folders give equal bytes. Raises UserError if a file of the run is damaged.
     """
     folder = output or run.path
-    target = folder / "report.html"
-    with writing(target) as aside:
-        aside.write_text(page(run, texts, folder), encoding="utf-8")
+    target = write_page(run, folder / "report.html", texts, folder)
     if evaluation := read_evaluation(folder):
         write_tables(folder / "tables", all_tables(evaluation))
+    return target
+
+
+def write_page(run: RunDir, target: Path, texts: int, folder: Path | None = None) -> Path:
+    """Write a run's page, and nothing else, to a file. folder: holds the evaluation. None: the run's."""
+    html = page(run, texts, folder or run.path)
+    with writing(target) as aside:
+        aside.write_text(html, encoding="utf-8")
     return target
 
 

@@ -9,13 +9,13 @@ from markupsafe import Markup
 from hyperfit.report.harmless import harmless
 
 MARKS = 6
-"""Colours of repeated spans, which are told apart by those who see no red or no green, too (tests/report/test_look.py)."""
+"""Colours of repeated spans, told apart by those who see no red or no green, too (tests/report/test_colours.py)."""
 LETTERS = "abcdefghijklmnopqrstuvwx"
 """Before the first piece of a repeated span; as many spans have a name of their own, colour and letter, in a text."""
 
 
 def clean(value: Any) -> Any:
-    """What a template writes, without the characters that reverse their surroundings: of all text, forgotten nowhere."""
+    """What a template writes, without the characters that reverse their surroundings: of all text, none forgotten."""
     if isinstance(value, Markup):
         return Markup(harmless(value))
     return harmless(value) if isinstance(value, str) else value

@@ -1,12 +1,12 @@
 """Base, hyperfitted and human texts as bars, a measure each: the first thing that a reader sees."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hyperfit.metrics.copying.memorisation import LONG_OVERLAP
 from hyperfit.metrics.estimate import Estimate
-from hyperfit.report.tables.summary import Results, compared, found, short, whole
+from hyperfit.report.tables.summary import HUMAN, Results, compared, found, short, whole
 
 BARS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("loop_share", "Texts that end in a loop", whole),
@@ -21,8 +21,10 @@ BARS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
 class Bar:
     """One value, between 0 and 1."""
 
-    name: str
+    kind: str
     """base, hyperfitted or human"""
+    name: str
+    """What it is called."""
     shown: str
     """The value as it is written; "–" where it is undefined."""
     known: Estimate
@@ -49,12 +51,16 @@ class Strip:
 
 def strips(evaluation: Results) -> list[Strip]:
     """A strip a measure that is defined for a model; none unless both models wrote by one decoding."""
-    measures = compared(evaluation)
+    return strips_of([(kind, kind, measures) for kind, measures in compared(evaluation).items()])
+
+
+def strips_of(rows: Sequence[tuple[str, str, Results]]) -> list[Strip]:
+    """A strip a measure that is defined for a model. rows: kind (base, hyperfitted or human), name and measures."""
     drawn = []
     for key, title, show in BARS:
-        known = {name: found(one, key) for name, one in measures.items()}
-        if any(not math.isnan(one.value) for name, one in known.items() if name != "human"):
-            drawn.append(Strip(title, [Bar(name, show(one.value), one) for name, one in known.items()]))
+        bars = [Bar(kind, name, show(known.value), known) for kind, name, of in rows for known in (found(of, key),)]
+        if any(not math.isnan(bar.known.value) for bar in bars if bar.kind != HUMAN):
+            drawn.append(Strip(title, bars))
     return drawn
 
 
