@@ -23,7 +23,7 @@ from hyperfit.report.tables.measures import MEMORISATION, ratio
 from hyperfit.report.tables.papers import more_tables, paper_tables
 from hyperfit.report.tables.strip import strips
 from hyperfit.report.tables.summary import summary, whole
-from hyperfit.report.tables.table import Row, Sheet, parts, terminal_sheets
+from hyperfit.report.tables.table import Row, Sheet, TerminalSheets, parts
 from hyperfit.report.texts.repetition import repeated_spans, split
 from hyperfit.report.texts.samples import beginning, copied, examples, terminal_copies, terminal_texts
 from hyperfit.runs.directory import RunDir
@@ -299,7 +299,7 @@ def test_terminal_tables_hold_every_number_in_100_columns() -> None:
     results = evaluation()
     more = {"loop_share": about(0.3), "self_bleu": about(12.3, 4), "word_share": about(0.977)}
     results["conditions"]["hyperfitted/greedy"] |= more
-    shown = printed(terminal_sheets(paper_tables(results)), 100)
+    shown = printed(TerminalSheets(paper_tables(results)), 100)
     assert all(len(line) <= 100 for line in shown.splitlines())
     assert "…" not in shown
     for sheet in paper_tables(results):
@@ -313,10 +313,11 @@ def test_terminal_tables_hold_every_number_in_100_columns() -> None:
 def test_a_wide_table_comes_in_parts_that_hold_it_whole() -> None:
     (sheet, *_) = paper_tables(evaluation())
     wide = Sheet("wide", "Wide", [Row(row.name, row.cells * 3, row.source) for row in sheet.rows], sheet.measures * 3)
-    pieces = parts(wide)
-    assert len(pieces) == -(-len(wide.measures) // 6) > 1
+    count = -(-len(wide.measures) // 6)
+    pieces = parts(wide, count)
+    assert len(pieces) == count > 1
     assert all(len(piece.measures) <= 6 for piece in pieces)
-    assert [len(piece.measures) for piece in parts(sheet)] == [len(sheet.measures)]
+    assert [len(piece.measures) for piece in parts(sheet, 1)] == [len(sheet.measures)]
     assert tuple(measure for piece in pieces for measure in piece.measures) == wide.measures
     for name in {row.name for row in wide.rows}:
         whole, *pieces_of_it = (

@@ -1,14 +1,27 @@
 """What commands print: tables, or JSON."""
 
 import json
+import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import arg
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PIPE_WIDTH = 100
+"""Columns of tables that no terminal shows."""
 Json = Annotated[bool, arg(name="json")]
 """The flag --json."""
+
+
+def terminal() -> "Console":
+    """What tables are printed on: as wide as the terminal; in a pipe as PIPE_WIDTH says, or the variable COLUMNS."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH)
 
 
 def show_results(folder: Path, *, as_json: bool, texts: int) -> None:
@@ -23,23 +36,22 @@ def show_results(folder: Path, *, as_json: bool, texts: int) -> None:
 
 def show_tables(results: dict[str, Any], *more: Any, as_json: bool) -> None:
     """An evaluation as JSON with its tables, or as two sentences, the papers' tables, copies, and what else comes."""
-    from rich.console import Console
     from rich.text import Text
 
     from hyperfit.report.tables.exports import to_json
     from hyperfit.report.tables.papers import all_tables, blocking_lines, terminal_tables
     from hyperfit.report.tables.summary import summary
-    from hyperfit.report.tables.table import terminal_sheets
+    from hyperfit.report.tables.table import TerminalSheets
     from hyperfit.report.texts.samples import terminal_copies
 
     if as_json:
         print(json.dumps({**results, "tables": to_json(all_tables(results))}, ensure_ascii=False))
         return
-    console = Console(width=None if sys.stdout.isatty() else 100)
+    console = terminal()
     with console.capture() as page:  # rich would end the process itself if the reader of a pipe has gone
         for shown in (
             *([Text(" ".join(sentences) + "\n")] if (sentences := summary(results)) else []),
-            terminal_sheets(terminal_tables(results)),
+            TerminalSheets(terminal_tables(results)),
             *blocking_lines(results),
             terminal_copies(results),
             *more,

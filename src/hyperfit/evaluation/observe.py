@@ -50,7 +50,10 @@ def observe(run: RunDir, checked: CheckedEvaluation, conditions: Sequence[Condit
     ids, readers = checked.texts.ids, load_both(run, checked)
     own: dict[str, Named] = {model: {} for model in readers}
     with autocast(checked.device, checked.precision):
-        written = {one.name: write(readers[one.model], checked, one) for one in conditions}
+        written = {
+            one.name: write(readers[one.model], checked, one, f"{place} of {len(conditions)}")
+            for place, one in enumerate(conditions, start=1)
+        }
         with progress("predictions of both models on human text", len(ids)) as advance:
             base, hyperfitted, alike = predict_both(
                 readers["base"], readers["hyperfitted"], ids, skip=checked.settings.context, advance=advance
@@ -93,8 +96,8 @@ class Written:
     """How often a blocker acted."""
 
 
-def write(reader: Reader, checked: CheckedEvaluation, condition: Condition) -> Written:
-    """The condition's continuations of all contexts, and how the model predicted them."""
+def write(reader: Reader, checked: CheckedEvaluation, condition: Condition, place: str) -> Written:
+    """The condition's continuations of all contexts, and how the model predicted them. place: of it, for people."""
     blocker = checked.blocker() if condition.blocked and checked.blocker else None
     settings = checked.settings
     contexts, new_tokens = checked.texts.contexts, checked.texts.new_tokens
@@ -102,7 +105,7 @@ def write(reader: Reader, checked: CheckedEvaluation, condition: Condition) -> W
     batches, states = list[int](), list[torch.Tensor]()
     with (
         reader.within(),
-        progress(f"{condition.model}: {condition.way} continuations", len(contexts)) as advance,
+        progress(f"{condition.name} (condition {place}), texts", len(contexts)) as advance,
         head_inputs(reader.model, keep=not reread) as steps,
     ):
 

@@ -16,6 +16,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from hyperfit.console import partly
 from hyperfit.data.characters import without_cut_end
 from hyperfit.generation.batches.key_value_cache import roomy_cache
 from hyperfit.generation.batches.size import batch_that_fits
@@ -138,12 +139,26 @@ class BatchWriter:
             *penalties(self.decoding, contexts),
             *self.processors,
             *sampling(self.decoding, contexts, numbers, self.new_tokens, self.seed, self.model.device),
+            Steps(len(contexts), self.new_tokens),
         ]
 
     def until_end(self, text: list[int]) -> list[int]:
         """The text up to where the model ended it; what follows there is padding."""
         ends = (place for place, token in enumerate(text) if token in self.ends)
         return text[: next(ends, len(text))] if self.stop_at_end else text
+
+
+class Steps(LogitsProcessor):  # type: ignore[misc]
+    """Changes nothing: says after each token how much of a batch is written, for whoever waits."""
+
+    def __init__(self, texts: int, new_tokens: int) -> None:
+        self.texts, self.new_tokens, self.seen = texts, new_tokens, 0
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """The scores as they are."""
+        partly(self.texts * min(self.seen / self.new_tokens, 1))
+        self.seen += 1
+        return scores
 
 
 def longest_first(contexts: Sequence[Sequence[int]], size: int) -> list[list[int]]:

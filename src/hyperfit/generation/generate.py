@@ -57,7 +57,7 @@ def generate(settings: GenerationSettings) -> list[dict[str, Any]]:
     if settings.batch_invariant:
         say(ONE_AT_A_TIME)
     with (
-        progress(f"{decoding} continuations", len(checked.contexts)) as advance,
+        progress(f"{decoding} continuations, texts", len(checked.contexts)) as advance,
         autocast(checked.device, checked.precision),
     ):
         written = continue_contexts(

@@ -48,11 +48,13 @@ def explain(
         },
         "studies": known,
     }
-    for name in (study for study in STUDIES if study in settings.studies):
+    asked = [study for study in STUDIES if study in settings.studies]
+    for place, name in enumerate(asked, start=1):
         wanted = made_with(name, of, settings)
         if name in known and known[name]["made_with"] == wanted and not again:
             say(f"{name}: done before")
             continue
+        say(f"{name}: study {place} of {len(asked)}")
         found = runners[name](of, settings)
         known[name] = {"made_with": wanted, "made_on": texts, **found}
         results["studies"] = {study: known[study] for study in STUDIES if study in known}

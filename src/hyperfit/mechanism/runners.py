@@ -55,11 +55,12 @@ def continuing(settings: MechanismSettings) -> Continuing:
 @under_autocast
 def temperature(of: StudyInputs, settings: MechanismSettings) -> Result:
     """Study 1 of Li et al. (2026): the base model at equal entropy."""
-    with progress("temperature", 8 * len(of.texts)) as advance:
+    with progress("temperature, texts", 8 * len(of.texts)) as advance:
         found = entropy_matching(
             of.pair, of.tokenizer, of.texts, continuing(settings), lexicon=of.lexicon, advance=advance
         )
-    curve = entropy_by_temperature(of.pair, of.texts, TEMPERATURES, skip=settings.context)
+    with progress("temperature, entropies of texts", len(of.texts)) as advance:
+        curve = entropy_by_temperature(of.pair, of.texts, TEMPERATURES, skip=settings.context, advance=advance)
     return {**found.to_dict(), "curve": {str(at): entropy for at, entropy in curve.items()}}
 
 
@@ -75,7 +76,7 @@ def bias(of: StudyInputs, settings: MechanismSettings) -> Result:
     )
     curves = 2 + sum(count <= vocabulary for count in settings.promoted)
     runs = 2 + curves * sum(alpha != 0 for alpha in settings.alphas)
-    with progress("bias", runs * len(of.texts)) as advance:
+    with progress("bias, texts", runs * len(of.texts)) as advance:
         found = bias_injection(
             of.pair, of.tokenizer, of.texts, continuing(settings), injection, lexicon=of.lexicon, advance=advance
         )
@@ -85,7 +86,7 @@ def bias(of: StudyInputs, settings: MechanismSettings) -> Result:
 @under_autocast
 def ranks(of: StudyInputs, settings: MechanismSettings) -> Result:
     """Study 3: where the tuned model's choices stand in the base model's order."""
-    with progress("ranks", len(of.texts)) as advance:
+    with progress("ranks, texts", len(of.texts)) as advance:
         return rank_origin(of.pair, of.tokenizer, of.texts, continuing(settings), advance=advance).to_dict()
 
 
@@ -100,7 +101,7 @@ def layers(of: StudyInputs, settings: MechanismSettings) -> Result:
         points = len(points_of(model))
     told = {}
     with (
-        progress("geometry", len(of.texts) + 2 * points) as advance,
+        progress("geometry, texts and layers", len(of.texts) + 2 * points) as advance,
         captured(of.pair, of.texts, advance=advance) as states,
     ):
         for name, skip in (("all", 1), ("behind_context", settings.context)):
@@ -116,7 +117,7 @@ def layers(of: StudyInputs, settings: MechanismSettings) -> Result:
 @under_autocast
 def lenses(of: StudyInputs, settings: MechanismSettings) -> Result:
     """What each layer would say in the tuned model's own greedy texts."""
-    with progress("lens", 2 * len(of.texts)) as advance:
+    with progress("lens, texts", 2 * len(of.texts)) as advance:
         written = continued(of.pair, "tuned", of.tokenizer, of.texts, continuing(settings), advance=advance)
         texts = torch.cat([of.texts[:, : settings.context], torch.tensor(written)], dim=1)
         found = lens(of.pair, texts, skip=settings.context, advance=advance)
@@ -164,7 +165,7 @@ def interventions(of: StudyInputs, settings: MechanismSettings) -> Result:
         seed=settings.seed,
     )
     contexts = of.texts[: settings.intervention_contexts, : settings.context].tolist()
-    with progress("intervention", points_to_run(of.pair, tried)) as advance:
+    with progress("intervention, altered models", points_to_run(of.pair, tried), each=len(contexts)) as advance:
         found = intervene(of.pair, of.tokenizer, contexts, of.texts, tried, advance=advance)
     return {
         **found.to_dict(),
@@ -182,7 +183,7 @@ def encouraged(of: StudyInputs, settings: MechanismSettings) -> Result:
     by_age: dict[int, Source] = {0: partial(of.pair.side, "base")}
     by_age |= {epoch: partial(of.loaded, str(earlier.path)) for epoch, earlier in kept.items()}
     by_age[last] = partial(of.pair.side, "tuned")
-    with progress("encouragement", len(by_age) * len(of.texts)) as advance:
+    with progress("encouragement, texts", len(by_age) * len(of.texts)) as advance:
         return by_epoch(by_age, of.texts, scorer=scorer, skip=settings.context, advance=advance).to_dict()
 
 

@@ -64,7 +64,8 @@ class Loop:
         while state.reason is None:
             started = time.monotonic() - state.seconds
             updates = epoch_order(recipe, state.epoch, len(self.checked.corpus.train), self.accelerator.num_processes)
-            with progress(f"epoch {state.epoch + 1} of at most {recipe.epochs}", len(updates)) as advance:
+            what = f"epoch {state.epoch + 1} of at most {recipe.epochs}, updates"
+            with progress(what, len(updates), quiet=not main) as advance:
                 advance(state.batch)
                 for number in range(state.batch, len(updates)):
                     if self.prefix is not None:

@@ -156,11 +156,21 @@ def matched_temperature(pair: Pair, texts: Tensor, *, skip: int = 1, batch_size:
 
 
 def entropy_by_temperature(
-    pair: Pair, texts: Tensor, temperatures: Sequence[float], *, skip: int = 1, batch_size: int = 8
+    pair: Pair,
+    texts: Tensor,
+    temperatures: Sequence[float],
+    *,
+    skip: int = 1,
+    batch_size: int = 8,
+    advance: Callable[[int], None] = lambda done: None,
 ) -> dict[float, float]:
-    """Temperature → mean entropy of the base model there, nats, on int64[texts, length]: for a picture."""
+    """Temperature → mean entropy of the base model there, nats, on int64[texts, length]: for a picture.
+
+    advance: called with the number of texts done.
+    """
     sums, n = torch.zeros(len(temperatures), dtype=torch.float64), 0
-    for chunk in predictions(partial(pair.side, "base"), texts=texts, skip=skip, batch_size=batch_size):
+    base = partial(pair.side, "base")
+    for chunk in predictions(base, texts=texts, skip=skip, batch_size=batch_size, advance=advance):
         logits = chunk.logits[0]
         rows = [entropy_and_slope(logits, temperature)[0].double().sum().cpu() for temperature in temperatures]
         sums, n = sums + torch.stack(rows), n + len(logits)

@@ -1,6 +1,7 @@
 """A table of estimates, for the terminal and for the page."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,8 @@ from itertools import chain, pairwise
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -15,13 +18,14 @@ from hyperfit.metrics.estimate import Estimate
 from hyperfit.report.tables.measures import Measure, Show
 
 UNKNOWN = Estimate(math.nan, math.nan, math.nan, 0)
-NAME_WIDTH, NARROW = 20, 14
-"""Characters of a row's name above which the terminal breaks it, and that of wide tables."""
-
-MOST_COLUMNS = 6
-"""Measures that fit beside each other into 100 columns of the terminal; a table of more comes in parts."""
+NAME_WIDTH = 20
+"""Characters of a row's name above which the terminal breaks it between its pieces."""
+PIECE = re.compile(r"\+?[^/:,+ ]+[/:,]? ?|[/:,+ ]")
+"""Of a condition's name: hyperfitted/ nucleus: top_p=0.95, temperature=1 +blocked."""
 LONG_HEADING = 13
 """Characters of a heading above which the terminal breaks it at its spaces: an interval takes as many."""
+WIDE = 10_000
+"""Columns in which any table fits, to ask how many it takes."""
 
 
 @dataclass(frozen=True)
@@ -107,21 +111,34 @@ def interval(known: Estimate, show: Show) -> str:
     return f"[{show(known.low)}, {show(known.high)}]"
 
 
-def terminal_sheets(sheets: Sequence[Sheet]) -> Table:
-    """Tables, one below the other; readable from 100 columns on."""
-    stack = Table.grid()
-    for place, part in enumerate(chain.from_iterable(map(parts, sheets))):
-        if place:
-            stack.add_row()
-        stack.add_row(terminal_sheet(part))
-    return stack
+@dataclass(frozen=True)
+class TerminalSheets:
+    """Tables for the terminal, one below the other, each in as few parts as its width allows. Nothing is cut."""
+
+    sheets: Sequence[Sheet]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """What rich prints."""
+        stack = Table.grid()
+        for place, one in enumerate(chain.from_iterable(fitting(sheet, console, options) for sheet in self.sheets)):
+            if place:
+                stack.add_row()
+            stack.add_row(one)
+        yield stack
 
 
-def parts(sheet: Sheet) -> list[Sheet]:
-    """The table, in parts of about as many measures if it has more than MOST_COLUMNS; without rows that are empty."""
-    count = -(-len(sheet.measures) // MOST_COLUMNS)
-    if count < 2:
-        return [sheet]
+def fitting(sheet: Sheet, console: Console, options: ConsoleOptions) -> list[Table]:
+    """A table in the fewest parts of about as many measures that are not too wide; a measure a part if all are."""
+    for count in range(1, len(sheet.measures) + 1):
+        tables = [terminal_sheet(part) for part in parts(sheet, count)]
+        if all(console.measure(table, options=options.update(max_width=WIDE)).maximum <= options.max_width
+               for table in tables):
+            break
+    return tables
+
+
+def parts(sheet: Sheet, count: int) -> list[Sheet]:
+    """The table in so many parts of about as many measures; without rows that are empty there."""
     ends = [-(-len(sheet.measures) * part // count) for part in range(count + 1)]
     return [
         Sheet(
@@ -142,21 +159,21 @@ def terminal_sheet(sheet: Sheet) -> Table:
     """One table for the terminal, intervals below their values; the papers' numbers dim, with their sources below."""
     sources = list(dict.fromkeys(row.source for row in sheet.rows if row.source))
     notes = "".join(f"\n({place}) {source}" for place, source in enumerate(sources, start=1))
-    table = Table(title=sheet.title, caption=sheet.caption + notes, box=SIMPLE_HEAD, show_edge=False, padding=0)
+    table = Table(
+        title=Text(sheet.title), caption=Text(sheet.caption + notes), box=SIMPLE_HEAD, show_edge=False, padding=0
+    )
     table.title_justify = table.caption_justify = "left"
     table.title_style, table.caption_style = "bold", "dim"
-    table.add_column("")
+    table.add_column("", overflow="fold", max_width=NAME_WIDTH)
     for heading in sheet.columns:
-        table.add_column(heading.replace(" ", "\n") if len(heading) > LONG_HEADING else heading, justify="right")
+        heading = heading.replace(" ", "\n") if len(heading) > LONG_HEADING else heading
+        table.add_column(Text(heading), justify="right", overflow="fold")
     for row in sheet.rows:
         if row.source:
             name = f"  paper ({sources.index(row.source) + 1})"
             table.add_row(name, *(one.value for one in row.cells), style="dim italic")
         else:
-            table.add_row(
-                Text(broken(row.name, NAME_WIDTH if len(sheet.measures) < 6 else NARROW)),
-                *(terminal_cell(sheet, one) for one in row.cells),
-            )
+            table.add_row(Text(broken(row.name)), *(terminal_cell(sheet, one) for one in row.cells))
     return table
 
 
@@ -166,7 +183,14 @@ def terminal_cell(sheet: Sheet, one: Cell) -> Text:
     return Text.assemble(one.value, (below, "dim"))
 
 
-def broken(name: str, width: int) -> str:
-    """A row's name, on several lines where it is longer than ``width``."""
-    lines = name.replace(" − ", "\n− ").split("\n")
-    return "\n".join(line if len(line) <= width else line.replace("/", "/\n") for line in lines)
+def broken(name: str) -> str:
+    """A row's name, on several lines where it is long, none of them lost; what no terminal shows as an escape."""
+    shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
+    lines: list[str] = []
+    for part in shown.replace(" − ", " \n− ").split("\n"):
+        lines.append("")
+        for piece in PIECE.findall(part):
+            if lines[-1] and cell_len((lines[-1] + piece).rstrip()) > NAME_WIDTH:
+                lines.append("")
+            lines[-1] += piece
+    return "\n".join(lines)

@@ -34,7 +34,7 @@ def placements(of: StudyInputs, settings: MechanismSettings) -> Result:
     except KeyboardInterrupt:
         say("interrupted; repeat the command to go on")
         raise
-    with of.autocast(), progress("placement", 1 + len(trained)) as advance:
+    with of.autocast(), progress("placement, models measured", 1 + len(trained), each=len(of.texts)) as advance:
         how = continuing(settings)
         found = placement(
             trained,
