@@ -12,7 +12,7 @@ import torch
 
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import RunDir
-from hyperfit.studies.grid import ONLY_LOOKS, find_done, machine, train_trial, what_trains
+from hyperfit.studies.grid.training import ONLY_LOOKS, find_done, machine, train_trial, what_trains
 from hyperfit.studies.placement.design import Design
 from hyperfit.studies.placement.train import train_trials
 from hyperfit.training.train import train
