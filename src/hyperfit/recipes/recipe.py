@@ -96,6 +96,10 @@ class Recipe:
 
     seed: int = 0
     """Seed of the choice of sequences, of their order and of the adapters."""
+    order_seed: int | None = None
+    """Seed of the order of the sequences alone. None: the seed."""
+    order_swaps: int = 0
+    """Pairs of sequences, drawn by the same seed, that change places in the order of the first epoch."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps, ..."""
     compile: bool = False
@@ -127,7 +131,8 @@ class Recipe:
                 for name in ("late_blocks", "rank", "batch_size", "accumulate", "epochs", "probe_texts")
             ),
             *(at_least(name, 1) for name in ("validation_samples", "checkpoint_every")),
-            *(at_least(name, 0) for name in ("probe_every", "greedy_every", "keep_every")),
+            *(at_least(name, 0) for name in ("probe_every", "greedy_every", "keep_every", "order_swaps")),
+            ("order_seed", 0 <= (self.order_seed or 0) < 2**63, "give a whole number from 0 to 2^63 - 1"),
             ("seed", 0 <= self.seed < 2**63, "give a whole number from 0 to 2^63 - 1"),
             ("heldout_seed", 0 <= (self.heldout_seed or 0) < 2**63, "give a whole number from 0 to 2^63 - 1"),
             ("batch_size", self.batch_size <= 2**20, "give at most 1,048,576"),

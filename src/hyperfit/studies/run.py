@@ -20,11 +20,11 @@ from hyperfit.runs.files import write_json
 from hyperfit.runs.json_values import json_values
 from hyperfit.runs.result import load_any
 from hyperfit.studies.catalogue import STUDIES
-from hyperfit.studies.grid.measure import Bench
+from hyperfit.studies.grid.measure import BLOCKED, Bench
 from hyperfit.studies.grid.plan import Planned, Planner
 from hyperfit.studies.grid.results import Model, Results
 from hyperfit.studies.grid.store import Store, digest, key_of, merged
-from hyperfit.studies.grid.training import Trained
+from hyperfit.studies.grid.training import Trained, trained_by
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Findings, Study, Trial
 
@@ -187,16 +187,19 @@ def results_of(
             models.setdefault(trial.label, [])
             if key not in trained:
                 continue
-            one = trained[key]
-            trainings[trial.label].append(replace(one, trial=trial))
+            one = replace(trained[key], trial=trial)
+            if trial.epoch and not one.diverged:
+                one = trained_by(trial, one.run.kept.get(trial.epoch(one.run), one.run), found=True)
+            trainings[trial.label].append(one)
             if not one.diverged:
                 training = trained_on(one.run, bench.tokenizer)
                 reading = reading or training
                 models[trial.label].append(measured(str(one.run.path), decodings, training, store, bench))
     reading = reading or []
-    base = measured(settings.model, decodings, reading, store, bench)
+    plain = [name for name in decodings if not name.endswith(BLOCKED)]
+    base = measured(settings.model, plain, reading, store, bench)
     human = Model({}, dict.fromkeys(decodings, bench.human(reading)))
-    return Results(settings, base, human, trainings, models)
+    return Results(settings, base, human, trainings, models, bench.texts.sources)
 
 
 def measured(name: str, decodings: Sequence[str], training: list[list[int]], store: Store, bench: Bench) -> Model:

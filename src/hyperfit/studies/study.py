@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.recipes.recipe import Recipe
+from hyperfit.runs.directory import RunDir
 from hyperfit.studies.settings import StudySettings
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ class Trial:
     label: str
     """What is varied, as tables call it; the same for all seeds."""
     recipe: Recipe
+    epoch: Callable[[RunDir], int] | None = None
+    """Which kept epoch of the training is the model (of a recipe with ``keep_every``). None: what it ended with."""
 
     @property
     def name(self) -> str:

@@ -10,7 +10,9 @@ from transformers import PreTrainedTokenizerBase
 
 from hyperfit.data.characters import excerpt
 from hyperfit.evaluation.contexts import Texts
+from hyperfit.generation.citations.blocking import CitationBlocker
 from hyperfit.generation.continuations import continue_contexts
+from hyperfit.generation.settings import CITATION_TOKENS
 from hyperfit.metrics.copying.training_index import TrainingIndex
 from hyperfit.metrics.predictions.predict import Reader, predict, text_means
 from hyperfit.metrics.score import score
@@ -20,6 +22,8 @@ from hyperfit.recipes.recipe import Precision
 
 ByText = dict[str, list[float]]
 """Measure → a value a text, NaN where undefined."""
+BLOCKED = "+blocked"
+"""Behind a decoding: with citations of the training data blocked."""
 MASSES = {1: "top1_mass", 3: "top3_mass", 5: "top5_mass"}
 
 
@@ -58,14 +62,16 @@ class Bench:
 
     def written(self, reader: Reader, decoding: str, training: list[list[int]]) -> dict[str, Any]:
         """``texts`` of the model, and their ``values`` by measure, text by text. training: what it may have copied."""
+        blocker = CitationBlocker(training, CITATION_TOKENS) if decoding.endswith(BLOCKED) else None
         with autocast(self.device, self.precision), reader.within():
             ids = continue_contexts(
                 reader.model,
                 self.tokenizer,
                 self.texts.contexts,
                 new_tokens=self.texts.new_tokens,
-                decoding=decoding,
+                decoding=decoding.removesuffix(BLOCKED),
                 batch_size=self.batch_size,
+                processors=[blocker] if blocker else [],
             )
         return self.scored(ids, training)
 

@@ -47,6 +47,8 @@ class Results:
     """Label → its trainings, by seed."""
     models: dict[str, list[Model]]
     """Label → what was measured of them; those that diverged are left out."""
+    sources: list[str] = field(default_factory=list)
+    """Where each context comes from."""
 
     @property
     def labels(self) -> list[str]:
@@ -64,26 +66,48 @@ class Results:
     def _of(self, label: str) -> list[Model]:
         return {BASE: [self.base], HUMAN: [self.human]}.get(label) or self.models[label]
 
-    def estimate(self, label: str, measure: str, decoding: str = "greedy") -> Estimate:
-        """Its mean over seeds and contexts; NaN where it was not measured."""
+    def estimate(self, label: str, measure: str, decoding: str = "greedy", source: str | None = None) -> Estimate:
+        """Its mean over seeds and contexts, those of one source if one is named; NaN where it was not measured."""
         try:
             values = self.values(label, measure, decoding)
         except KeyError:
             return Estimate(math.nan, math.nan, math.nan, 0)
+        if source is not None:
+            values = values[:, [one == source for one in self.sources]]
         if measure in ALL_SHARES:
             return pooled_share(values)
         return pooled(values, math.exp if measure == "perplexity" else float)
 
     def difference(
-        self, first: str, second: str, measure: str, *, decoding: str = "greedy", comparisons: int = 1
+        self,
+        first: str,
+        second: str,
+        measure: str,
+        *,
+        decoding: str = "greedy",
+        comparisons: int = 1,
+        source: str | None = None,
     ) -> Estimate:
         """First minus second over the same contexts (of perplexity, of losses); ``comparisons`` as in ``pooled``."""
-        return difference(self.values(first, measure, decoding), self.values(second, measure, decoding), comparisons)
+        one, other = (self.values(label, measure, decoding) for label in (first, second))
+        if source is not None:
+            kept = [where == source for where in self.sources]
+            one, other = one[:, kept], other[:, kept]
+        return difference(one, other, comparisons)
 
-    def row(self, label: str, measures: Sequence[str], decoding: str = "greedy", name: str | None = None) -> Row:
+    def row(
+        self,
+        label: str,
+        measures: Sequence[str],
+        decoding: str = "greedy",
+        *,
+        name: str | None = None,
+        source: str | None = None,
+    ) -> Row:
         """A row of a table: texts' and predictions' measures, and those of the trainings."""
         cells = {
-            measure: self.training(label, measure) or self.estimate(label, measure, decoding) for measure in measures
+            measure: self.training(label, measure) or self.estimate(label, measure, decoding, source)
+            for measure in measures
         }
         return Row(name or label, cells)
 
@@ -97,6 +121,11 @@ class Results:
             if known
             else Estimate(math.nan, math.nan, math.nan, 0)
         )
+
+    def estimate_of(self, label: str, measure: str) -> float:
+        """Mean of a number of its trainings."""
+        known = self.training(label, measure)
+        return math.nan if known is None else known.value
 
     def epochs(self, label: str) -> list[list[dict[str, Any]]]:
         """Epoch events of each of its trainings."""

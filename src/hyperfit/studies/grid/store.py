@@ -92,9 +92,7 @@ def key_of(recipe: Recipe) -> str:
         late = default_late_blocks(depth)
     share = late / depth if late and recipe.method == "late-full" else 1.0
     rate = recipe.lr or default_rate(recipe.method, config.hidden_size, share)
-    return digest(what_trains(replace(recipe, late_blocks=late, lr=rate, heldout_seed=None), depth).to_dict() | {
-        "heldout_seed": recipe.seed if recipe.heldout_seed is None else recipe.heldout_seed
-    })  # fmt: skip
+    return digest(what_trains(replace(recipe, late_blocks=late, lr=rate), depth).to_dict())
 
 
 def looked_at(done: Recipe, wanted: Recipe) -> bool:

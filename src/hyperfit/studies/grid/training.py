@@ -202,6 +202,10 @@ def what_trains(recipe: Recipe, depth: int) -> Recipe:
     Device and precision are left out: environment.json has them.
     """
     alike = {name: DEFAULTS[name] for name in (*ONLY_LOOKS, "device", "precision")} | {"lr": recipe.lr}
+    alike |= {
+        name: recipe.seed if getattr(recipe, name) is None else getattr(recipe, name)
+        for name in ("heldout_seed", "order_seed")
+    }
     if recipe.adapters:
         start = depth - recipe.last_blocks if recipe.late else 0
         blocks = tuple(sorted(recipe.blocks)) or tuple(range(start, depth))

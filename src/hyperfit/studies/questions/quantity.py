@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from hyperfit.metrics.estimate import Estimate
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Answer, Chart, Findings, Line, Study, Table, Trial
+from hyperfit.studies.words import between
 
 COUNTS = (8, 16, 32, 64, 200, 1000, 2000)
 MEASURES = (
@@ -86,16 +86,11 @@ def told(results: Results, by_way: dict[str, list[tuple[float, str]]]) -> tuple[
     answer: Answer = "Yes" if off.high < 0 else "No" if off.low >= 0 else "Partly"
     return answer, (
         f"At equal updates, {few:.0f} sequences give a type-token ratio {off.value:+.3f} {between(off)} against "
-        f"{many:.0f}, and a longest run of training data of {copied.value:+.1f} {between(copied, '.1f')} tokens. At equal "
-        "epochs: "
+        f"{many:.0f}, and a longest run of training data of {copied.value:+.1f} {between(copied, '.1f')} tokens. At "
+        "equal epochs: "
         + ", ".join(f"{count:.0f} {results.estimate(label, 'ttr').value:.3f}" for count, label in by_way[EPOCHS])
         + " (Carlsson et al., equal updates: the ratio falls with fewer sequences and stays fair down to 16)."
     )
-
-
-def between(known: Estimate, how: str = ".3f") -> str:
-    """[low, high]"""
-    return f"[{known.low:{how}}, {known.high:{how}}]"
 
 
 QUANTITY = Study(
