@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperfit.console import say
+from hyperfit.data.corpus import build_corpus
 from hyperfit.errors import UserError
 from hyperfit.evaluation.contexts import common_texts
 from hyperfit.evaluation.settings import EvaluationSettings
@@ -16,14 +17,15 @@ from hyperfit.metrics.predictions.predict import Reader
 from hyperfit.models.devices import pick_device, pick_precision
 from hyperfit.models.loading import load_tokenizer
 from hyperfit.models.weights import weights_fingerprint
-from hyperfit.runs.files import write_json
+from hyperfit.runs.directory import RunDir
+from hyperfit.runs.files import sha256, write_json
 from hyperfit.runs.json_values import json_values
-from hyperfit.runs.result import load_any
+from hyperfit.runs.result import is_run, load_any
 from hyperfit.studies.catalogue import STUDIES
 from hyperfit.studies.grid.measure import BLOCKED, Bench
 from hyperfit.studies.grid.plan import Planned, Planner
 from hyperfit.studies.grid.results import Model, Results
-from hyperfit.studies.grid.store import Store, digest, key_of, merged
+from hyperfit.studies.grid.store import Store, digest, key_of, merged, plain
 from hyperfit.studies.grid.training import Trained, trained_by
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Findings, Study, Trial
@@ -83,8 +85,11 @@ def run_studies(
     studies = chosen(names)
     store = Store(folder)
     wanted = wanted_by(studies, settings)
-    bench = bench_of(settings, [trial for trial, _ in wanted])
+    wanted = [one for one in wanted if possible(one[0], notify)]
+    if not wanted:
+        raise UserError(f"--data {settings.data}: there is too little text for any training of these studies")
     planned = Planner(store, settings).plan(wanted)
+    bench = bench_of(settings, [trial for trial, _ in wanted])
     for line in plan_lines(planned, budget):
         notify(line)
     if dry_run:
@@ -105,6 +110,16 @@ def run_studies(
         write_json(folder / f"{study.name}.json", found[study.name])
         notify(f"{study.name}: {told.answer}. {told.sentence}")
     return found
+
+
+def possible(trial: Trial, notify: Say) -> bool:
+    """Whether there is text enough for a training; said if not."""
+    try:
+        build_corpus(trial.recipe, load_tokenizer(trial.recipe.model))
+    except UserError as error:
+        notify(f"{trial.name} is left out: {error}")
+        return False
+    return True
 
 
 def bench_of(settings: StudySettings, trials: Sequence[Trial]) -> Bench:
@@ -196,18 +211,16 @@ def results_of(
                 reading = reading or training
                 models[trial.label].append(measured(str(one.run.path), decodings, training, store, bench))
     reading = reading or []
-    plain = [name for name in decodings if not name.endswith(BLOCKED)]
-    base = measured(settings.model, plain, reading, store, bench)
+    unblocked = [name for name in decodings if not name.endswith(BLOCKED)]
+    base = measured(settings.model, unblocked, reading, store, bench)
     human = Model({}, dict.fromkeys(decodings, bench.human(reading)))
     return Results(settings, base, human, trainings, models, bench.texts.sources)
 
 
 def measured(name: str, decodings: Sequence[str], training: list[list[int]], store: Store, bench: Bench) -> Model:
     """What a model predicts and writes, from the store where it is there."""
-    result = Path(name) / "adapter" if (Path(name) / "adapter").is_dir() else Path(name) / "model"
-    weights = weights_fingerprint(str(result) if result.is_dir() else name)
     about = {
-        "model": weights,
+        "model": weights_of(name),
         "texts": digest({"ids": bench.texts.ids.tolist(), "cuts": bench.texts.cuts}),
         "device": bench.device.type,
         "precision": bench.precision,
@@ -238,9 +251,20 @@ def measured(name: str, decodings: Sequence[str], training: list[list[int]], sto
     return Model(predictions, written)
 
 
+def weights_of(name: str) -> str:
+    """What tells a model's weights from others: of a run, of what it has learnt and of its base."""
+    if not is_run(name):
+        return weights_fingerprint(name)
+    run = RunDir(Path(name))
+    return digest({
+        "base": run.environment["weights_fingerprint"],
+        "learnt": [sha256(file) for file in sorted(run.result.glob("*.safetensors"))],
+    })  # fmt: skip
+
+
 def as_json(study: Study, settings: StudySettings, results: Results, told: Findings) -> dict[str, Any]:
     """What NAME.json holds."""
-    return {
+    known = {
         "study": study.name,
         "question": study.question,
         "source": study.source,
@@ -265,3 +289,4 @@ def as_json(study: Study, settings: StudySettings, results: Results, told: Findi
         ],
         **json_values(told),
     }
+    return dict(plain(known))

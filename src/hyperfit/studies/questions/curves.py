@@ -25,7 +25,9 @@ def trials(settings: StudySettings) -> list[Trial]:
 
 def tell(results: Results) -> Findings:
     """Where the validation loss is best, where the type-token ratio is, and whether the first is too early."""
-    runs = results.epochs(LABEL)
+    runs = [epochs for epochs in results.epochs(LABEL) if all(found(epochs, key) for key in ("val_loss", "ttr"))]
+    if not runs:
+        return Findings("Not shown", "No training was looked at: nothing is held out, or its texts are too short.")
     best_loss = [best(epochs, "val_loss", min) for epochs in runs]
     best_ttr = [best(epochs, "ttr", max) for epochs in runs]
     rows = [
@@ -38,13 +40,11 @@ def tell(results: Results) -> Findings:
         for epochs, early, end in zip(runs, best_loss, [epochs[-1]["epoch"] for epochs in runs], strict=True)
     ]
     gap = pooled(np.array([lost]))
-    answer: Answer = "Yes" if lost and min(lost) > 0 else "No" if lost and max(lost) <= 0 else "Partly"
+    answer: Answer = "Yes" if min(lost) > 0 else "No" if max(lost) <= 0 else "Partly"
     sentence = (
         f"The validation loss is best after epoch {spread(best_loss)}, the type-token ratio of greedy text after epoch "
         f"{spread(best_ttr)}. Stopping at the first gives a ratio {gap.value:.3f} lower than the last epoch "
         f"(n = {len(lost)} seeds; Carlsson et al., TinyLlama: .43 after epoch 1, where it is best, .645 at the end)."
-        if lost
-        else "No training came to its end."
     )
     charts = [
         Chart(
@@ -57,17 +57,21 @@ def tell(results: Results) -> Findings:
         *(Chart(f"curves-{key}", key, "epoch", key, [line(runs, key, "greedy text")]) for key in PROBED),
     ]
     return Findings(
-        answer if lost else "Not shown",
+        answer,
         sentence,
         [Table("curves", "What early stopping would have chosen", rows, ("epoch", "train_loss", "val_loss", *PROBED))],
         charts,
     )
 
 
+def found(epochs: Sequence[dict[str, Any]], key: str) -> list[dict[str, Any]]:
+    """The epochs of training in which a number was measured."""
+    return [event for event in epochs if event["epoch"] and event.get(key) is not None]
+
+
 def best(epochs: Sequence[dict[str, Any]], key: str, choose: Any) -> int:
-    """The epoch, after the first, at which a number is best."""
-    known = [event for event in epochs if event["epoch"] and event.get(key) is not None]
-    return int(choose(known, key=lambda event: event[key])["epoch"])
+    """The epoch at which a number is best. Raises ValueError if it was not measured."""
+    return int(choose(found(epochs, key), key=lambda event: event[key])["epoch"])
 
 
 def at(epochs: Sequence[dict[str, Any]], epoch: int, key: str) -> float:

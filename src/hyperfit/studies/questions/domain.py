@@ -5,7 +5,7 @@ from dataclasses import replace
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Answer, Findings, Study, Table, Trial
-from hyperfit.studies.words import between
+from hyperfit.studies.words import answer, between
 
 MEASURES = ("ttr", "bigram_repetition", "loop_share", "word_share", "longest_overlap", "perplexity")
 
@@ -39,11 +39,14 @@ def tell(results: Results) -> Findings:
     ]
     if not compared:
         return Findings("Not shown", "No training came to its end.", tables)
-    more = [one for one in compared if one[2].low > 0]
-    answer: Answer = "Yes" if len(more) == len(compared) else "Partly" if more else "No"
+    compared = [one for one in compared if answer(one[2]) != "Not shown"]
+    if not compared:
+        return Findings("Not shown", "No type-token ratio is defined: texts are too short.", tables)
+    more = [one for one in compared if answer(one[2]) == "Yes"]
+    verdict: Answer = "Yes" if len(more) == len(compared) else "Partly" if more else "No"
     least = min(compared, key=lambda one: one[2].value)
     return Findings(
-        answer,
+        verdict,
         f"After contexts of a kind that was not trained on, the type-token ratio rises in {len(more)} of "
         f"{len(compared)} pairs "
         f"of data and contexts (least: {least[0]}, contexts of {least[1]}, {least[2].value:+.3f} "

@@ -6,8 +6,8 @@ from hyperfit.runs.directory import RunDir
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.questions.curves import best
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Answer, Findings, Study, Table, Trial
-from hyperfit.studies.words import between
+from hyperfit.studies.study import Findings, Study, Table, Trial
+from hyperfit.studies.words import answer, between
 
 EARLY, FULL = "stopped at the best validation loss", "to near-zero loss"
 MEASURES = (
@@ -40,9 +40,8 @@ def tell(results: Results) -> Findings:
     if not {EARLY, FULL} <= set(results.labels):
         return Findings("Not shown", "No training came to its end.", [table])
     off, words = (results.difference(FULL, EARLY, measure) for measure in ("ttr", "word_share"))
-    answer: Answer = "Yes" if off.low > 0 else "No" if off.high <= 0 else "Partly"
     return Findings(
-        answer,
+        answer(off),
         f"From the best validation loss (epoch {results.estimate_of(EARLY, 'epochs'):.1f} on average) to "
         "near-zero loss "
         f"({results.estimate_of(FULL, 'epochs'):.1f}) the type-token ratio changes by {off.value:+.3f} "

@@ -6,14 +6,16 @@ from hyperfit.models.loading import load_config
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.placement.design import Design, PlacementTrial
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Answer, Findings, Study, Table, Trial
-from hyperfit.studies.words import between
+from hyperfit.studies.study import Findings, Study, Table, Trial
+from hyperfit.studies.words import answer, between
 
 MEASURES = (
     "ttr", "bigram_repetition", "word_share", "longest_overlap", "perplexity", "top1_agreement_with_base", "entropy",
     "epochs", "seconds", "parameters",
 )  # fmt: skip
 LATE, ALL = "adapters, last {}", "adapters, all"
+CLOSE = 0.05
+"""How much lower a type-token ratio may be to count as as varied."""
 DEPTHS = 4
 """Numbers of late blocks that are tried, besides the five of the paper and all."""
 
@@ -54,10 +56,9 @@ def tell(results: Results) -> Findings:
     off = results.difference(late, ALL, "ttr")
     few = LATE.format(5)
     five = f"; the last 5 {results.difference(few, ALL, 'ttr').value:+.3f}" if few in results.labels else ""
-    answer: Answer = "Yes" if off.low > -0.05 else "No" if off.high < 0 else "Partly"
     seconds = [results.estimate_of(label, "seconds") for label in (late, ALL)]
     return Findings(
-        answer,
+        answer(off, least=-CLOSE),
         f"{late}: type-token ratio {off.value:+.3f} {between(off, '+.3f')} against adapters in all blocks, in "
         f"{seconds[0]:.0f} s for {seconds[1]:.0f} s{five} (Li et al.: the last 5 −.039 for TinyLlama, "
         "+.016 for "

@@ -3,8 +3,8 @@
 from hyperfit.studies.grid.measure import BLOCKED
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Answer, Findings, Study, Table, Trial
-from hyperfit.studies.words import between
+from hyperfit.studies.study import Findings, Study, Table, Trial
+from hyperfit.studies.words import answer, between
 
 LABEL = "hyperfitted"
 DECODINGS = ("greedy", "nucleus", "min-p", "repetition-penalty", "no-repeat-ngram")
@@ -49,9 +49,8 @@ def tell(results: Results) -> Findings:
     if not results.labels:
         return Findings("Not shown", "No training came to its end.", tables)
     greedy, loops = (results.difference(LABEL, BASE, measure) for measure in ("ttr", "loop_share"))
-    answer: Answer = "Yes" if greedy.low > 0 else "No" if greedy.high <= 0 else "Partly"
     return Findings(
-        answer,
+        answer(greedy),
         f"Greedy text: type-token ratio {results.estimate(BASE, 'ttr').value:.3f} to "
         f"{results.estimate(LABEL, 'ttr').value:.3f}, {greedy.value:+.3f} {between(greedy, '+.3f')} (Carlsson et "
         "al., TinyLlama, "

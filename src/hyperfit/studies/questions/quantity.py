@@ -5,7 +5,7 @@ from dataclasses import replace
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Answer, Chart, Findings, Line, Study, Table, Trial
-from hyperfit.studies.words import between
+from hyperfit.studies.words import answer, between
 
 COUNTS = (8, 16, 32, 64, 200, 1000, 2000)
 MEASURES = (
@@ -71,8 +71,9 @@ def tell(results: Results) -> Findings:
         )
         for measure in ("ttr", "word_share", "longest_overlap", "perplexity")
     ]
-    answer, sentence = told(results, by_way)
-    return Findings(answer, sentence, [Table("quantity", "By number of training sequences", rows, MEASURES)], charts)
+    return Findings(
+        *told(results, by_way), [Table("quantity", "By number of training sequences", rows, MEASURES)], charts
+    )
 
 
 def told(results: Results, by_way: dict[str, list[tuple[float, str]]]) -> tuple[Answer, str]:
@@ -83,8 +84,7 @@ def told(results: Results, by_way: dict[str, list[tuple[float, str]]]) -> tuple[
     (few, fewest), (many, most) = points[0], points[-1]
     off = results.difference(fewest, most, "ttr")
     copied = results.difference(fewest, most, "longest_overlap")
-    answer: Answer = "Yes" if off.high < 0 else "No" if off.low >= 0 else "Partly"
-    return answer, (
+    return answer(results.difference(most, fewest, "ttr")), (
         f"At equal updates, {few:.0f} sequences give a type-token ratio {off.value:+.3f} {between(off)} against "
         f"{many:.0f}, and a longest run of training data of {copied.value:+.1f} {between(copied, '.1f')} tokens. At "
         "equal epochs: "

@@ -1,5 +1,6 @@
 """What was asked for: how much the outcome hangs on learning rate, batch, rank and length of the training."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +28,7 @@ FACTORS = (0.25, 0.5, 2.0, 4.0)
 def trials(settings: StudySettings) -> list[Trial]:
     """One setting at a time, a quarter to four times what the recipe has; nearest first."""
     recipe = replace(settings.recipe, lr=rate_of(settings))
+    width = load_config(settings.model).get_text_config(decoder=True).hidden_size
     found = [Trial(REFERENCE, recipe)]
     for factor in sorted(FACTORS, key=lambda factor: max(factor, 1 / factor)):
         assert recipe.lr is not None
@@ -36,7 +38,7 @@ def trials(settings: StudySettings) -> list[Trial]:
             {"stop_loss": recipe.goal * factor},
         ]
         if recipe.adapters:
-            changes.append({"rank": max(1, round(recipe.rank * factor))})
+            changes.append({"rank": min(width, max(1, round(recipe.rank * factor)))})
         for change in changes:
             ((name, value),) = change.items()
             if value != getattr(recipe, name):
@@ -60,6 +62,8 @@ def tell(results: Results) -> Findings:
     others = [label for label in results.labels if label != REFERENCE]
     if REFERENCE not in results.labels or not others:
         return Findings("Not shown", "Fewer than two settings were trained.", [table])
+    if math.isnan(results.estimate(REFERENCE, "ttr").value):
+        return Findings("Not shown", "No type-token ratio is defined: texts are too short.", [table])
     moved = {label: results.difference(label, REFERENCE, "ttr", comparisons=len(others)) for label in others}
     far = {label: off for label, off in moved.items() if off.low > 0 or off.high < 0}
     answer: Answer = "No" if not far else "Yes" if len(far) > len(others) / 2 else "Partly"
