@@ -209,7 +209,9 @@ def results_of(
             if not one.diverged:
                 training = trained_on(one.run, bench.tokenizer)
                 reading = reading or training
-                models[trial.label].append(measured(str(one.run.path), decodings, training, store, bench))
+                models[trial.label].append(
+                    measured(str(one.run.path), decodings, training, store, bench, trial.strength)
+                )
     reading = reading or []
     unblocked = [name for name in decodings if not name.endswith(BLOCKED)]
     base = measured(settings.model, unblocked, reading, store, bench)
@@ -217,7 +219,14 @@ def results_of(
     return Results(settings, base, human, trainings, models, bench.texts.sources)
 
 
-def measured(name: str, decodings: Sequence[str], training: list[list[int]], store: Store, bench: Bench) -> Model:
+def measured(
+    name: str,
+    decodings: Sequence[str],
+    training: list[list[int]],
+    store: Store,
+    bench: Bench,
+    strength: float = 1.0,
+) -> Model:
     """What a model predicts and writes, from the store where it is there."""
     about = {
         "model": weights_of(name),
@@ -226,11 +235,12 @@ def measured(name: str, decodings: Sequence[str], training: list[list[int]], sto
         "precision": bench.precision,
         "format": 1,
     }
+    about |= {"strength": strength} if strength != 1 else {}
     reader: list[Reader] = []
 
     def load() -> Reader:
         if not reader:
-            reader.append(Reader(load_any(name, device=bench.device, precision=bench.precision)))
+            reader.append(Reader(load_any(name, device=bench.device, precision=bench.precision, strength=strength)))
         return reader[0]
 
     def known(what: dict[str, Any], find: Callable[[], dict[str, Any]]) -> dict[str, Any]:

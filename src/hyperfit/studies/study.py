@@ -23,6 +23,8 @@ class Trial:
     label: str
     """What is varied, as tables call it; the same for all seeds."""
     recipe: Recipe
+    strength: float = 1.0
+    """How much of what it changed is in force when it is measured."""
     epoch: Callable[[RunDir], int] | None = None
     """Which kept epoch of the training is the model (of a recipe with ``keep_every``). None: what it ended with."""
 

@@ -95,6 +95,11 @@ class Results:
             one, other = one[:, kept], other[:, kept]
         return difference(one, other, comparisons)
 
+    def gap(self, first: tuple[str, str], second: tuple[str, str], measure: str, *, comparisons: int = 1) -> Estimate:
+        """``difference`` of two (label, decoding)."""
+        one, other = (self.values(label, measure, way) for label, way in (first, second))
+        return difference(one, other, comparisons)
+
     def row(
         self,
         label: str,
