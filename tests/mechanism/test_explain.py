@@ -19,9 +19,10 @@ from hyperfit.mechanism.pair.inputs import check_inputs, model_pair
 from hyperfit.mechanism.runners import DEPENDS, EVERYWHERE, continuing
 from hyperfit.mechanism.settings import STUDIES, MechanismSettings
 from hyperfit.models.loading import load_model
+from hyperfit.report.look import IN_PAGE
 from hyperfit.report.pages.mechanism import PLOTS, drawn, page, save_plot, write_mechanism_page
 from hyperfit.report.plots.layers import lens_grid
-from hyperfit.report.plots.panels import readable
+from hyperfit.report.plots.panels import readable, style
 from hyperfit.report.tables.mechanism import ROWS, comparison
 from hyperfit.studies.explain import ALL_RUNNERS, explain
 from hyperfit.studies.placement.design import Design
@@ -133,17 +134,20 @@ def test_every_study_leaves_its_numbers_its_sentence_and_its_plots(run: Path) ->
 def test_plots_are_images_and_the_page_asks_for_nothing_outside_it(run: Path) -> None:
     for file in (run / "plots").glob("*.svg"):
         assert ElementTree.parse(file).getroot().tag.endswith("svg")
-        assert not re.search(r"#0[1-5]0[1-5]0[1-5]\b|currentColor|var\(", file.read_text()), (
-            "a colour of the page's own"
-        )
+        assert not re.search(r"#(0[1-9])\1\1\b|currentColor|var\(", file.read_text()), "a colour of the page's own"
     for file in (run / "plots").glob("*.png"):
         assert file.read_bytes().startswith(b"\x89PNG")
     html = (run / "mechanism.html").read_text()
     drawings = re.findall(r"<svg.*?</svg>", html, re.DOTALL)
-    assert len(drawings) == len(drawn(held(run))) == sum(map(len, PLOTS.values())) + 1, "two pictures of the lens"
+    with style(IN_PAGE):
+        panels = [len(plot.draw(part, IN_PAGE)) for _, plot, part in drawn(held(run)) if not plot.text]
+    assert len(drawn(held(run))) == sum(map(len, PLOTS.values())) + 1, "two pictures of the lens"
+    assert len(drawings) == sum(panels), "each panel is a figure of its own"
+    assert html.count('<figure class="layers">') == 4, "two texts on both sides, as tables"
+    assert html.count("<summary>Values</summary>") == len(drawings)
     for drawing in drawings:
         ElementTree.fromstring(drawing.replace("xlink:href", "href"))
-    assert not re.search(r"<(script|link|img|iframe)|src=|#0[1-5]0[1-5]0[1-5]\b", html)
+    assert not re.search(r"<(script|link|img|iframe)|src=|#(0[1-9])\2\2\b", html)
     ids = re.findall(r'\bid="([^"]+)"', html)
     assert len(ids) == len(set(ids))
     for study in held(run)["studies"].values():

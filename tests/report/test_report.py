@@ -614,7 +614,7 @@ def test_a_run_that_is_not_evaluated_shows_its_curves_and_says_what_to_do(make: 
     run = make(evaluated=False)
     html = page(run)
     assert html.count("<svg") == 2
-    assert "<table" not in html
+    assert 'class="sheet"' not in html, "no table but the values of the curves"
     seen = words_of(html)
     assert f"hyperfit evaluate {run.path}" in seen
     assert "the type–token ratio of greedy text went from .160 to .600" in seen

@@ -59,7 +59,8 @@ class Loop:
         model, optimizer = self.accelerator.prepare(SequenceLoss(self.model, self.checked.autocast), state.optimizer)
         if state.update == 0 and main:
             first = {"event": "epoch", "epoch": 0, "step": 0, "train_loss": None}
-            self.run.append({**first, **self.look(predictions=True, greedy=True), "seconds": 0.0})
+            human = {} if self.checked.streaming else probes.human_text(self.model, self.checked)
+            self.run.append({**first, **self.look(predictions=True, greedy=True), **human, "seconds": 0.0})
         while state.reason is None:
             started = time.monotonic() - state.seconds
             updates = epoch_order(recipe, state.epoch, len(self.checked.corpus.train), self.accelerator.num_processes)

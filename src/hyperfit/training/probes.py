@@ -31,6 +31,28 @@ def predictions(model: PreTrainedModel | PeftModel, corpus: Corpus, batch_size: 
     return {"val_loss": round(float(seen.loss.mean()), 6), "entropy": round(float(seen.entropy.mean()), 6)}
 
 
+def human_text(model: PreTrainedModel | PeftModel, checked: CheckedRecipe) -> dict[str, float | None]:
+    """``human_ttr``: mean type-token ratio of what people wrote after the contexts that ``greedy_text`` continues.
+
+    None where nothing is held out, or where sequences are too short.
+    """
+    if not len(checked.corpus.validation):
+        return {"human_ttr": None}
+    contexts, new_tokens = probed(model, checked)
+    rows = checked.corpus.validation[: len(contexts)].tolist()
+    texts = [row[len(context) :][:new_tokens] for row, context in zip(rows, contexts, strict=True)]
+    mean = float(np.mean([type_token_ratio(text) for text in texts]))
+    return {"human_ttr": None if math.isnan(mean) else round(mean, 6)}
+
+
+def probed(model: PreTrainedModel | PeftModel, checked: CheckedRecipe) -> tuple[list[list[int]], int]:
+    """The held-out contexts that are continued, as many as the recipe says, and by how many tokens."""
+    held_out, limit = checked.corpus.validation, positions_of(model.config) or CONTEXT + TTR_WINDOW
+    most = min(CONTEXT, held_out.shape[1] - 1)
+    rows = held_out[: checked.recipe.probe_texts].tolist()
+    return [row[: character_end(checked.tokenizer, row, most)] for row in rows], min(TTR_WINDOW, limit - most)
+
+
 def greedy_text(model: PreTrainedModel | PeftModel, checked: CheckedRecipe) -> dict[str, float | str | None]:
     """Means over the texts of 96 greedy tokens after the first contexts, as many as the recipe says, and a ``sample``.
 
@@ -41,10 +63,7 @@ def greedy_text(model: PreTrainedModel | PeftModel, checked: CheckedRecipe) -> d
     corpus, tokenizer, texts = checked.corpus, checked.tokenizer, checked.recipe.probe_texts
     if not len(corpus.validation):
         return {**dict.fromkeys(GREEDY), "sample": ""}
-    most = min(CONTEXT, corpus.validation.shape[1] - 1)
-    contexts = [row[: character_end(tokenizer, row, most)] for row in corpus.validation[:texts].tolist()]
-    limit = positions_of(model.config) or CONTEXT + TTR_WINDOW
-    new_tokens = min(TTR_WINDOW, limit - most)
+    contexts, new_tokens = probed(model, checked)
     written = continue_contexts(model, tokenizer, contexts, new_tokens=new_tokens, batch_size=texts)
     overlaps = longest_overlaps(written, checked.index)
     means = {

@@ -1,31 +1,32 @@
 """One self-contained page of a mechanism study, and its plots as files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from hyperfit.mechanism.layers.geometry import MEASURES
 from hyperfit.mechanism.runners import DEPENDS, EVERYWHERE
 from hyperfit.mechanism.settings import STUDIES, Study
-from hyperfit.report.look import IN_FILE, IN_PAGE, Paint
+from hyperfit.report.harmless import harmless
+from hyperfit.report.look import IN_DARK, IN_FILE, IN_PAGE, Paint
 from hyperfit.report.pages.run import MARKS, TEMPLATES, plain
 from hyperfit.report.plots import layers as layer_plots
 from hyperfit.report.plots import mechanism as plots
-from hyperfit.report.plots.panels import style
+from hyperfit.report.plots.panels import Panel, style
 from hyperfit.report.plots.placement import placement_panels
-from hyperfit.report.plots.training import svg
+from hyperfit.report.plots.values import shown
+from hyperfit.report.tables.answers import LEAST_TEXTS, QUESTIONS, RULES, answer
 from hyperfit.report.tables.exports import write_tables
 from hyperfit.report.tables.mechanism import SOURCE, WARNINGS, comparison
 from hyperfit.report.tables.placement import placement_tables
 from hyperfit.report.tables.table import Sheet
 from hyperfit.runs.files import writing
 
-Draw = Callable[[dict[str, Any], Paint], Figure]
+Draw = Callable[[dict[str, Any], Paint], list[Panel]]
 DOTS = 160
 """Of a PNG, per inch."""
 
@@ -40,47 +41,37 @@ class Plot:
     draw: Draw
     part: str | None = None
     """The part of the study's result that is drawn, each of them if it is a list; None for all of it."""
-    wide: bool = False
-    """Whether it takes the page's whole width."""
+    text: bool = False
+    """Whether it is text, which the page has as a table of its own."""
 
 
-TITLES: dict[Study, str] = {
-    "temperature": "Is it only a colder model?",
-    "bias": "Are the promoted tokens enough?",
-    "ranks": "From how deep do the choices come?",
-    "geometry": "How do the hidden states change, layer by layer?",
-    "lens": "What would each layer say?",
-    "intervention": "Do the last layers cause the diversity?",
-    "encouragement": "Do good tokens come to the top?",
-    "placement": "Where to adapt?",
-}
 PLOTS: dict[Study, tuple[Plot, ...]] = {
     "temperature": (
-        Plot("temperature-entropy", "Entropy of the base model by temperature, and the hyperfitted model's",
+        Plot("temperature-entropy", "Of the base model by temperature, and the hyperfitted model's",
              plots.temperature_curve),
-        Plot("temperature-ttr", "Type–token ratio of texts, 95 % intervals", plots.temperature_diversity),
+        Plot("temperature-ttr", "Of the texts of each decoding, 95 % intervals", plots.temperature_diversity),
     ),
     "bias": (Plot("bias", "Greedy texts of the base model with a static bias", plots.bias_curves),),
-    "ranks": (Plot("ranks", "The hyperfitted model's choices under the base model", plots.rank_panels, None, True),),
+    "ranks": (Plot("ranks", "The hyperfitted model's choices under the base model", plots.rank_panels),),
     "geometry": (
-        Plot("geometry-all", "Over all positions; squares lie after the final norm",
-             layer_plots.geometry_panels, "all", True),
-        Plot("geometry-behind-context", "Only behind the context; squares lie after the final norm",
-             layer_plots.geometry_panels, "behind_context", True),
+        Plot("geometry-all", "Over all positions; hollow marks lie after the final norm",
+             layer_plots.geometry_panels, "all"),
+        Plot("geometry-behind-context", "Only behind the context; hollow marks lie after the final norm",
+             layer_plots.geometry_panels, "behind_context"),
     ),
     "lens": (
-        Plot("lens", "By block, on the hyperfitted model's own greedy texts", layer_plots.lens_summary, None, True),
-        Plot("lens-text", "One text; the stronger the colour, the surer", layer_plots.lens_grid, "pictures", True),
+        Plot("lens", "By block, on the hyperfitted model's own greedy texts", layer_plots.lens_summary),
+        Plot("lens-text", "One text; the stronger the colour, the surer", layer_plots.lens_grid, "pictures", text=True),
     ),
     "intervention": (
         Plot("intervention", "Type–token ratio of altered models, 95 % intervals",
-             plots.intervention_curves, None, True),
+             plots.intervention_curves),
     ),
     "encouragement": (
-        Plot("encouragement", "On held-out human text, 95 % intervals", plots.encouragement_panels, None, True),
+        Plot("encouragement", "On held-out human text, 95 % intervals", plots.encouragement_panels),
     ),
     "placement": (
-        Plot("placement", "Trainings that differ in what learns, 95 % intervals", placement_panels, None, True),
+        Plot("placement", "Trainings that differ in what learns, 95 % intervals", placement_panels),
     ),
 }  # fmt: skip
 
@@ -118,47 +109,100 @@ def drawn(results: dict[str, Any]) -> list[tuple[Study, Plot, dict[str, Any]]]:
     return found
 
 
-def save_plot(folder: Path, name: str, draw: Callable[[Paint], Figure]) -> None:
+def save_plot(folder: Path, name: str, draw: Callable[[Paint], list[Panel]]) -> None:
     """FOLDER/NAME.svg and .png."""
     with style(IN_FILE):
-        figure = draw(IN_FILE)
+        for panel in (drawn := draw(IN_FILE)):
+            panel.finish()
+        figure = drawn[0].figure
         figure.savefig(folder / f"{name}.svg", facecolor="white", metadata={"Date": None})
         figure.savefig(folder / f"{name}.png", facecolor="white", dpi=DOTS)
 
 
 def page(results: dict[str, Any]) -> str:
-    """The page's HTML; all text from the models and texts is escaped."""
-    figures: dict[Study, list[dict[str, Any]]] = {study: [] for study in results["studies"]}
-    for study, plot, part in drawn(results):
-        with style(IN_PAGE):
-            shown = Markup(svg(plot.draw(part, IN_PAGE), plot.name, plot.caption))
-        figures[study].append({"caption": plot.caption, "svg": shown, "wide": plot.wide})
+    """The page's HTML; all text from the models and texts is escaped, isolated and without control characters."""
     studies = [
         {
-            "title": TITLES[study],
+            "question": QUESTIONS[study],
             "name": study,
-            "sentence": results["studies"][study]["sentence"],
-            "texts": results["studies"][study]["made_on"],
-            "settings": asked(study, results["studies"][study]["made_with"]),
-            "figures": figures[study],
-            "comparison": comparison(study, results["studies"][study]),
+            "answer": answer(study, found, results["models"]),
+            "rule": RULES[study],
+            "sentence": harmless(found["sentence"]),
+            "texts": found["made_on"],
+            "settings": asked(study, found["made_with"]),
+            "groups": groups(study, results),
+            "pictures": [picture(one) for one in found.get("pictures", ())],
+            "comparison": comparison(study, found),
             "warning": WARNINGS.get(study, ""),
-            "sheets": tables(study, results["studies"][study]),
-            "details": details(study, results["studies"][study]),
+            "sheets": tables(study, found),
+            "details": details(study, found),
         }
-        for study in STUDIES
-        if study in results["studies"]
+        for study, found in results["studies"].items()
+        if study in STUDIES
     ]
     return TEMPLATES.get_template("mechanism.html.j2").render(
-        models={side: shortened(results["models"][side]) for side in ("base", "tuned")},
+        models={side: harmless(shortened(results["models"][side])) for side in ("base", "tuned")},
         blocks=results["models"]["blocks"],
         shared=results["models"]["shared_blocks"],
         studies=studies,
         source=SOURCE,
+        least=LEAST_TEXTS,
         settings={name: results["settings"][name] for name in ("device", "precision", "attention")},
-        plain=plain,
+        isolated=lambda value: isolated(plain(value)),
+        light={name: getattr(IN_FILE, name) for name in IN_DARK},
+        dark=IN_DARK,
         marks=MARKS,
     )
+
+
+def groups(study: Study, results: dict[str, Any]) -> list[dict[str, Any]]:
+    """The study's figures as they stand on the page: those of several panels with a caption above all."""
+    found: list[dict[str, Any]] = []
+    for of, plot, part in drawn(results):
+        if of != study or plot.text:
+            continue
+        with style(IN_PAGE):
+            panels = plot.draw(part, IN_PAGE)
+            figures = [
+                {
+                    "title": panel.title,
+                    "caption": "" if len(panels) > 1 else plot.caption,
+                    "shown": shown(panel, f"{plot.name}-{place}", f"{panel.title}. {plot.caption}"),
+                }
+                for place, panel in enumerate(panels, start=1)
+            ]
+        if len(panels) > 1:
+            found.append({"caption": plot.caption, "figures": figures})
+            continue
+        if not found or found[-1]["caption"]:
+            found.append({"caption": "", "figures": []})
+        found[-1]["figures"] += figures
+    return found
+
+
+def picture(found: dict[str, Any]) -> dict[str, Any]:
+    """What each layer of both sides would say, for a table: (point, (token, probability) of each position)."""
+    return {
+        "before": isolated(found["before"]),
+        "written": [token_shown(token) for token in found["written"]],
+        "sides": {
+            name: [
+                (point, [(token_shown(token), sure) for token, sure in zip(*row, strict=True)])
+                for point, *row in zip(found["points"], found[side]["tokens"], found[side]["probability"], strict=True)
+            ]
+            for name, side in (("base", "base"), ("hyperfitted", "tuned"))
+        },
+    }
+
+
+def isolated(text: str) -> Markup:
+    """Foreign text that cannot change its surroundings."""
+    return Markup("<bdi>{}</bdi>").format(harmless(text))
+
+
+def token_shown(token: str) -> Markup:
+    """A token as it stands in a table: line ends and empty ones to be seen."""
+    return isolated(harmless(token).strip(" ").replace("\n", "↵") or "␣")
 
 
 def tables(study: Study, found: dict[str, Any]) -> list[Sheet]:
@@ -176,25 +220,29 @@ def asked(study: Study, made_with: dict[str, Any]) -> dict[str, Any]:
     return {name: made_with[name] for name in (*EVERYWHERE, *DEPENDS[study])}
 
 
-def details(study: Study, found: dict[str, Any]) -> list[tuple[str, str]]:
+def details(study: Study, found: dict[str, Any]) -> list[tuple[str, Markup | str]]:
     """Lists and definitions that stand under a study."""
     if study == "bias":
-        return [("most promoted tokens", listed(found["promoted"]))]
+        return [("most promoted tokens", listed(map(quoted, found["promoted"])))]
     if study == "ranks":
         return [
             *(
-                (f"tokens chosen {more} often, in its own texts", listed([
-                    f"{move['text']!r} {move['base']}→{move['tuned']}" for move in found["free_running"][key]
-                ]))
+                (f"tokens chosen {more} often, in its own texts", listed(
+                    Markup("{} {}→{}").format(quoted(move["text"]), move["base"], move["tuned"])
+                    for move in found["free_running"][key]
+                ))
                 for more, key in (("more", "rising"), ("less", "falling"))
             ),
-            ("word classes of the choices, base → hyperfitted, in its own texts", listed([
-                f"{name} {percent(one['base'])}→{percent(one['tuned'])}, {percent(one['overridden'])} of them replaced"
+            ("word classes of the choices, base → hyperfitted, in its own texts", listed(
+                Markup("{} {}→{}, {} of them replaced").format(
+                    name, percent(one["base"]), percent(one["tuned"]), percent(one["overridden"])
+                )
                 for name, one in found["free_running"]["classes"].items()
-            ])),
+            )),
             *(
-                (f"rank {example['rank']:,}", f"“…{example['before']}” → {example['chosen']!r} "
-                 f"(base: {example['displaced']!r})")
+                (f"rank {example['rank']:,}", Markup("“…{}” → {} (base: {})").format(
+                    isolated(example["before"]), quoted(example["chosen"]), quoted(example["displaced"])
+                ))
                 for example in found["free_running"]["examples"][:5]
             ),
         ]  # fmt: skip
@@ -202,12 +250,12 @@ def details(study: Study, found: dict[str, Any]) -> list[tuple[str, str]]:
         return [
             (name, MEASURES[name]) for name in ("cosine", "l2", "relative_l2", "dim_base", "dim_tuned", "delta_dim")
         ]
-    if study == "lens":
-        return [
-            (f"text before picture {place}", f"…{one['before']}")
-            for place, one in enumerate(found["pictures"], start=1)
-        ]
     return []
+
+
+def quoted(token: str) -> Markup:
+    """A token between quotes, its spaces and line ends to be seen."""
+    return isolated(repr(harmless(token)))
 
 
 def percent(known: dict[str, Any]) -> str:
@@ -215,6 +263,6 @@ def percent(known: dict[str, Any]) -> str:
     return "–" if known["value"] is None else f"{known['value']:.0%}"
 
 
-def listed(words: list[str]) -> str:
+def listed(words: Iterable[Markup]) -> Markup:
     """Words in a row; "–" for none."""
-    return " · ".join(words) or "–"
+    return Markup(" · ").join(words) or Markup("–")

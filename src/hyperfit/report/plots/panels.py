@@ -1,27 +1,41 @@
-"""What the plots of a mechanism study are made of: colours, numbers of mechanism.json, panels, labels."""
+"""A panel of a plot: what is drawn in it, and the same values to read."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from matplotlib import font_manager, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
+from matplotlib.transforms import offset_copy
 
-from hyperfit.report.look import BASE, IN_PAGE, INK, PAGE, RULE, STYLE, TUNED, Paint
+from hyperfit.report.look import BASE, GREEN, IN_PAGE, INK, PAGE, RULE, SOFT, STYLE, TEAL, TUNED, VIOLET, Look, Paint
 
 Found = dict[str, Any]
 """One study's part of mechanism.json."""
+ALONE = (4.2, 2.6)
+"""Inches of a panel that is a figure of its own, which a telephone shows at about this size."""
+MOST_TICKS, MOST_MARKS = 8, 40
+LINE = 11
+"""Points of a line of text."""
+SHORT_NAME = 20
+"""Letters of a series' name of which two fit beside each other."""
+HIGH = 110
+"""Points from the lowest to the highest value of a panel, about."""
 
 
 @contextmanager
 def style(paint: Paint) -> Iterator[None]:
     """Draw in these colours inside the block; in files, letters are shapes that need no font."""
-    own = dict(zip((INK, RULE, BASE, TUNED, PAGE), vars(paint).values(), strict=True))
+    names = (INK, RULE, BASE, TUNED, PAGE, SOFT, TEAL, VIOLET, GREEN)
+    own = dict(zip(names, vars(paint).values(), strict=True))
     changes: dict[Any, Any] = {key: own.get(value, value) for key, value in STYLE.items()}
-    changes |= {"axes.titlesize": 9, "axes.titlelocation": "left", "legend.frameon": False, "legend.fontsize": 8}
     with rc_context(changes if paint == IN_PAGE else {**changes, "svg.fonttype": "path"}):
         yield
 
@@ -31,63 +45,245 @@ def value(known: Found) -> float:
     return math.nan if known["value"] is None else float(known["value"])
 
 
-def arms(known: Sequence[Found]) -> tuple[list[float], list[float]]:
+def exact(number: float) -> Found:
+    """A number without an interval, as an estimate."""
+    return {"value": number, "low": None, "high": None}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One value that is drawn."""
+
+    series: str
+    at: float
+    """Along the panel's axis of places."""
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass
+class Panel:
+    """Axes, and what is drawn in them: all drawing goes through it, so that all of it can be read, too."""
+
+    axes: Axes
+    paint: Paint
+    title: str = ""
+    along: str = "place"
+    """What the places are."""
+    names: Sequence[str] = ()
+    """Of the places 0, 1, 2, ..., where they are no numbers."""
+    limits: tuple[float | None, float | None] = (None, None)
+    """Of the axis of values; None: as the values are."""
+    lying: bool = False
+    """Whether places go down the side and bars to the right, which leaves room for long names."""
+    marks: list[Mark] = field(default_factory=list)
+    handles: dict[str, Line2D] = field(default_factory=dict)
+    """Of the legend, by series."""
+    ends: list[tuple[str, float, Look]] = field(default_factory=list)
+    """Series that are named at their right end instead, and at what height."""
+
+    @property
+    def figure(self) -> Figure:
+        """That the panel is in."""
+        figure = self.axes.get_figure(root=True)
+        assert figure is not None
+        return figure
+
+    def describe(
+        self,
+        title: str,
+        along: str,
+        *,
+        names: Sequence[str] = (),
+        low: float | None = None,
+        high: float | None = None,
+        lying: bool = False,
+    ) -> None:
+        """What is measured (the title), what the places are, and the ends of the axis of values."""
+        self.title, self.along, self.names, self.limits, self.lying = title, along, names, (low, high), lying
+        if lying:
+            self.axes.grid(axis="x")
+            self.axes.grid(visible=False, axis="y")
+        else:
+            self.axes.set_xlabel(along)
+        if self.paint != IN_PAGE:  # where the page's own text says it
+            self.axes.set_title(title)
+
+    def curve(
+        self,
+        series: str,
+        at: Sequence[float],
+        known: Sequence[Found],
+        look: Look,
+        *,
+        factor: float = 1,
+        joined: bool = True,
+        ended: bool = False,
+    ) -> None:
+        """Estimates with their intervals, times ``factor``, joined by a line; nothing of an estimate that is NaN.
+
+        ended: whether the series is named at its right end.
+        """
+        if not at:
+            return
+        marks = self.record(series, at, known, factor)
+        dashes, colour = look.dashes if joined else "", getattr(self.paint, look.colour)
+        self.axes.errorbar(
+            at,
+            [mark.value for mark in marks],
+            yerr=arms(marks),
+            color=colour,
+            marker=look.marker,
+            linestyle=dashes,
+            markerfacecolor=colour if joined else self.paint.page,
+            elinewidth=0.9,
+            markevery=-(-len(at) // MOST_MARKS),
+        )
+        if ended:
+            self.ends.append((series, marks[-1].value, look))
+        else:
+            self.handles.setdefault(series, Line2D([], [], color=colour, marker=look.marker, linestyle=look.dashes))
+        self.ticks()
+
+    def bars(
+        self,
+        series: str,
+        at: Sequence[float],
+        known: Sequence[Found],
+        look: Look,
+        *,
+        beside: float = 0,
+        factor: float = 1,
+    ) -> None:
+        """A bar an estimate with its interval and the mark of its series, ``beside`` the place."""
+        if not at:
+            return
+        marks = self.record(series, at, known, factor)
+        colour, places = getattr(self.paint, look.colour), [place + beside for place in at]
+        heights, thick = [mark.value for mark in marks], 0.38 if beside else 0.62
+        if self.lying:
+            self.axes.barh(places, heights, height=thick, color=colour, alpha=0.35)
+        else:
+            self.axes.bar(places, heights, width=thick, color=colour, alpha=0.35)
+        ends: Any = {"xerr" if self.lying else "yerr": arms(marks)}
+        spots = (heights, places) if self.lying else (places, heights)
+        self.axes.errorbar(*spots, **ends, color=colour, marker=look.marker, linestyle="", elinewidth=1)
+        self.handles.setdefault(series, Line2D([], [], color=colour, marker=look.marker, linestyle=""))
+        self.ticks()
+
+    def level(self, series: str, height: float, look: Look) -> None:
+        """A thin line across, named at its right end; nothing for NaN."""
+        if math.isnan(height):
+            return
+        self.marks.append(Mark(series, math.nan, height, None, None))
+        self.ends.append((series, height, look))
+        colour = getattr(self.paint, look.colour)
+        self.axes.axhline(height, color=colour, linewidth=0.9, linestyle=look.dashes)
+
+    def record(self, series: str, at: Sequence[float], known: Sequence[Found], factor: float) -> list[Mark]:
+        """Note values to be drawn."""
+
+        def end(number: float | None) -> float | None:
+            return None if number is None else factor * number
+
+        marks = [
+            Mark(series, place, factor * value(one), end(one["low"]), end(one["high"]))
+            for place, one in zip(at, known, strict=True)
+        ]
+        self.marks += marks
+        return marks
+
+    def ticks(self) -> None:
+        """Ticks where the points are, thinned where they would stand too close."""
+        places = sorted({mark.at for mark in self.marks if not math.isnan(mark.at)})
+        scale: Callable[[float], float] = math.log2 if self.axes.get_xscale() == "log" else float
+        if self.lying:
+            self.axes.set_yticks(places, [self.place(at) for at in places])
+            self.axes.set_ylim(places[-1] + 0.6, places[0] - 0.6)
+            return
+        shown = thinned(places, scale)
+        self.axes.set_xticks(shown, [self.place(at) for at in shown])
+        self.axes.xaxis.set_minor_locator(NullLocator())
+
+    def place(self, at: float) -> str:
+        """A place as it is written; "" for a level, which is everywhere."""
+        if math.isnan(at):
+            return ""
+        return self.names[int(at)] if self.names else f"{at:.3g}".replace("-", "−")
+
+    def finish(self) -> Figure:
+        """Write the names of what is drawn: at right ends, and below the axes, where they cover nothing."""
+        (self.axes.set_xlim if self.lying else self.axes.set_ylim)(*self.limits)
+        lowest, highest = self.axes.get_ylim()
+        high = [HIGH * (height - lowest) / (highest - lowest) for _, height, _ in self.ends]
+        for (series, height, look), lift in zip(self.ends, lifts(high), strict=True):
+            self.axes.annotate(
+                series,
+                (1, height),
+                (4, lift),
+                xycoords=self.axes.get_yaxis_transform(),
+                textcoords="offset points",
+                va="center",
+                color=getattr(self.paint, look.colour),
+                annotation_clip=False,
+            )
+        if len(self.handles) > 1:
+            below = 34 + LINE * max((name.count("\n") for name in self.names), default=0)
+            columns = 2 if max(map(len, self.handles)) <= SHORT_NAME else 1
+            if self.paint == IN_PAGE:
+                self.figure.set_size_inches(ALONE[0], ALONE[1] + 1.3 * LINE / 72 * -(-len(self.handles) // columns))
+            self.axes.legend(
+                self.handles.values(),
+                self.handles,
+                loc="upper left",
+                bbox_to_anchor=(-0.04, 0),
+                bbox_transform=offset_copy(self.axes.transAxes, self.figure, 0, -below, units="points"),
+                ncols=columns,
+                handlelength=3,
+                columnspacing=1.2,
+                borderaxespad=0,
+            )
+        return self.figure
+
+
+def lifts(heights: Sequence[float], apart: float = LINE) -> list[float]:
+    """How far to move labels at these heights so that none stands on another; all in points."""
+    order = sorted(range(len(heights)), key=heights.__getitem__)
+    moved = list(heights)
+    for _ in order * 2:
+        for low, high in pairwise(order):
+            overlap = apart - (moved[high] - moved[low])
+            if overlap > 0:
+                moved[low], moved[high] = moved[low] - overlap / 2, moved[high] + overlap / 2
+    return [new - old for new, old in zip(moved, heights, strict=True)]
+
+
+def arms(marks: Sequence[Mark]) -> list[list[float]]:
     """Lengths of the error bars below and above; 0 where there is no interval."""
-    below = [0.0 if one["low"] is None else max(0.0, one["value"] - one["low"]) for one in known]
-    above = [0.0 if one["high"] is None else max(0.0, one["high"] - one["value"]) for one in known]
-    return below, above
+    return [
+        [0.0 if mark.low is None else max(0.0, mark.value - mark.low) for mark in marks],
+        [0.0 if mark.high is None else max(0.0, mark.high - mark.value) for mark in marks],
+    ]
 
 
-def bars(
-    axes: Axes, known: Sequence[Found], offset: float, colour: str, name: str, paint: Paint, factor: float = 100
-) -> None:
-    """A bar an estimate with its interval, ``offset`` beside the whole numbers of the axis; shares in percent."""
-    axes.bar(
-        [place + offset for place in range(len(known))],
-        [factor * value(one) for one in known],
-        width=0.38,
-        color=colour,
-        alpha=0.85,
-        label=name,
-        yerr=[[factor * arm for arm in side] for side in arms(known)],
-        error_kw={"elinewidth": 0.9, "ecolor": paint.ink},
-    )
+def thinned(places: Sequence[float], scale: Callable[[float], float] = float, most: int = MOST_TICKS) -> list[float]:
+    """Rising places, without those that stand closer to one that is kept than a ``most``-th of the whole."""
+    shown: list[float] = []
+    for place in places:
+        if not shown or (scale(place) - scale(shown[-1])) * most >= (scale(places[-1]) - scale(places[0])) * 0.999:
+            shown.append(place)
+    return shown
 
 
-def curve(axes: Axes, at: Sequence[float], known: Sequence[Found], *, factor: float = 1, **look: Any) -> None:
-    """A line through estimates with their intervals, times ``factor``; look: as errorbar of matplotlib takes it."""
-    axes.errorbar(
-        at,
-        [factor * value(one) for one in known],
-        yerr=[[factor * arm for arm in side] for side in arms(known)],
-        **look,
-    )
-
-
-def panels(rows: int, columns: int) -> tuple[Figure, list[Axes]]:
-    """A figure of panels, at the size a telephone shows one, or a page two beside each other."""
-    size = {1: (4.6, 3.0), 2: (8.0, 2.9 * rows), 3: (9.0, 2.7)}[columns]
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    return figure, list(axes.flat)
-
-
-def level(axes: Axes, height: float, name: str, colour: str) -> None:
-    """A thin dashed line across, with its name behind the right end; nothing for NaN."""
-    if math.isnan(height):
-        return
-    axes.axhline(height, color=colour, linewidth=0.8, linestyle=(0, (4, 3)))
-    axes.annotate(
-        name,
-        (1, height),
-        (3, 0),
-        xycoords=axes.get_yaxis_transform(),
-        textcoords="offset points",
-        va="center",
-        color=colour,
-        fontsize=8,
-        annotation_clip=False,
-    )
+def panels(rows: int, columns: int, paint: Paint) -> list[Panel]:
+    """Panels row by row: each a figure of its own for a page, where they stack; together in one figure for a file."""
+    if paint == IN_PAGE:
+        figures = [Figure(figsize=ALONE, layout="constrained") for _ in range(rows * columns)]
+        return [Panel(figure.add_subplot(), paint) for figure in figures]
+    width, height = ALONE
+    figure = Figure(figsize=(columns * width, rows * (height + 0.6)), layout="constrained")
+    return [Panel(axes, paint) for axes in figure.subplots(rows, columns, squeeze=False).flat]
 
 
 @cache

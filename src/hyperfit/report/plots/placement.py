@@ -1,47 +1,43 @@
 """Where to adapt, as plots: from the study's part of mechanism.json to a figure."""
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from hyperfit.report.look import Paint
-from hyperfit.report.plots.panels import Found, arms, curve, level, panels, value
+from hyperfit.report.look import CONDITIONS, SERIES, Paint
+from hyperfit.report.plots.panels import Found, Panel, exact, panels, value
 
 LOOKS = {
-    ("last", "rank"): ("o", "-", "adapters, equal rank"),
-    ("last", "parameters"): ("s", "--", "adapters, equal parameters"),
-    ("last", "time"): ("^", ":", "adapters, equal time"),
-    ("late-full", "rank"): ("D", "-", "all parameters"),
-    ("late-full", "time"): ("v", ":", "all parameters, equal time"),
+    ("last", "rank"): ("adapters, equal rank", CONDITIONS["hyperfitted"]),
+    ("last", "parameters"): ("adapters, equal parameters", SERIES[0]),
+    ("last", "time"): ("adapters, equal time", SERIES[1]),
+    ("late-full", "rank"): ("all parameters", SERIES[2]),
+    ("late-full", "time"): ("all parameters, equal time", SERIES[3]),
 }
-"""What learns in the last blocks and what is equal → marker, dashes and name of its curve."""
+"""What learns in the last blocks and what is equal → name of its curve, and how it is drawn."""
 
 
-def placement_panels(found: Found, paint: Paint) -> Figure:
+def placement_panels(found: Found, paint: Paint) -> list[Panel]:
     """TTR, training loss and time by the number of last blocks, and TTR by place."""
-    figure, axes = panels(2, 2)
-    colours = dict(zip(LOOKS, (paint.tuned, paint.tuned, paint.tuned, paint.ink, paint.ink), strict=True))
-    for (place, equal), (marker, dashes, name) in LOOKS.items():
+    ratio, where, loss, time = drawn = panels(2, 2, paint)
+    for panel, title, low, high in (
+        (ratio, "type–token ratio by number of last blocks", 0, 1),
+        (loss, "training loss at the end, nats per token", None, None),
+        (time, "seconds of training", 0, None),
+    ):
+        panel.describe(title, "last blocks that learn", low=low, high=high)
+    for (place, equal), (name, look) in LOOKS.items():
         swept = sweep(found, equal, place)
         counts = [len(trial["blocks"]) for trial in swept]
-        known = [trial["measures"]["ttr"] for trial in swept]
-        look: Found = {"marker": marker, "linestyle": dashes, "color": colours[place, equal]}
-        curve(axes[0], counts, known, elinewidth=0.8, label=name, **look)
-        axes[2].plot(counts, [trial["train_loss"] for trial in swept], **look)
-        axes[3].plot(counts, [trial["seconds"] for trial in swept], **look)
-    places(found, axes[1], paint)
-    level(axes[0], value(found["base"]["ttr"]), "base", paint.base)
-    axes[0].set(title="Type–token ratio by number of last blocks", ylim=(0, 1))
-    lines, names = axes[0].get_legend_handles_labels()
-    figure.legend(lines, names, loc="outside lower center", ncols=3)
-    axes[2].set(title="Training loss at the end, nats per token", yscale="log", xlabel="last blocks that learn")
-    axes[2].yaxis.set_major_formatter("{x:g}")
-    axes[2].yaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
-    axes[2].yaxis.set_minor_formatter("{x:g}")
-    axes[3].set(title="Seconds of training", ylim=(0, None), xlabel="last blocks that learn")
-    for panel in (axes[0], axes[2], axes[3]):
-        panel.set_xticks(range(1, found["depth"] + 1, max(1, -(-found["depth"] // 12))))
-    return figure
+        ratio.curve(name, counts, [trial["measures"]["ttr"] for trial in swept], look)
+        loss.curve(name, counts, [exact(trial["train_loss"]) for trial in swept], look)
+        time.curve(name, counts, [exact(trial["seconds"]) for trial in swept], look)
+    places(found, where)
+    for panel in (ratio, where):
+        panel.level("base", value(found["base"]["ttr"]), CONDITIONS["base"])
+    loss.axes.set_yscale("log")
+    loss.axes.yaxis.set_major_formatter("{x:g}")
+    loss.axes.yaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
+    loss.axes.yaxis.set_minor_formatter("{x:g}")
+    return drawn
 
 
 def sweep(found: Found, equal: str, place: str = "last") -> list[Found]:
@@ -58,13 +54,20 @@ def sweep(found: Found, equal: str, place: str = "last") -> list[Found]:
     return sorted((trial for trial in swept if trial["measures"]), key=lambda trial: len(trial["blocks"]))
 
 
-def places(found: Found, axes: Axes, paint: Paint) -> None:
+def places(found: Found, panel: Panel) -> None:
     """Bars of the ratio by place, at equal rank and at equal time, which for the reference are one."""
     late, depth = found["late"], found["depth"]
     reference = found["trials"][0]
     kinds = [("first", late), ("middle", late), ("last", late), ("last", depth), ("late-full", late), ("full", depth)]
     kinds = list(dict.fromkeys(kinds))
-    for offset, equal, colour in ((-0.2, "rank", paint.tuned), (0.2, "time", paint.ink)):
+    names = {
+        ("last", depth): f"all\n{depth}",
+        ("late-full", late): f"last {late}\nwhole",
+        ("full", depth): "whole\nmodel",
+    }
+    written = [names.get(kind, f"{kind[0]}\n{kind[1]}") for kind in kinds]
+    panel.describe("type–token ratio by place", "blocks that learn", names=written, low=0, high=1)
+    for beside, equal in ((-0.2, "rank"), (0.2, "time")):
         at, known = [], []
         for spot, kind in enumerate(kinds):
             for trial in found["trials"]:
@@ -72,32 +75,6 @@ def places(found: Found, axes: Axes, paint: Paint) -> None:
                     trial["equal"] == equal or trial is reference
                 )
                 if alike and trial["measures"]:
-                    at.append(spot + offset)
+                    at.append(spot)
                     known.append(trial["measures"]["ttr"])
-        if not at:
-            continue
-        axes.bar(
-            at,
-            [value(one) for one in known],
-            width=0.38,
-            color=colour,
-            alpha=0.85,
-            label=f"equal {equal}",
-            yerr=arms(known),
-            error_kw={"elinewidth": 0.9, "ecolor": paint.ink},
-        )
-    names = {
-        ("last", depth): f"all {depth}",
-        ("late-full", late): f"last {late}\nwhole",
-        ("full", depth): "whole\nmodel",
-    }
-    axes.set_xticks(range(len(kinds)), [names.get(kind, f"{kind[0]} {kind[1]}") for kind in kinds])
-    level(axes, value(found["base"]["ttr"]), "base", paint.base)
-    axes.set(title="Type–token ratio by place", ylim=(0, 1))
-    legend(axes)
-
-
-def legend(axes: Axes) -> None:
-    """Names of what is drawn, if anything is."""
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="upper left")
+        panel.bars(f"equal {equal}", at, known, LOOKS["last", equal][1], beside=beside)

@@ -94,7 +94,7 @@ WARNINGS: dict[Study, str] = {
     ),
     "geometry": (
         "transformers gives the last hidden state after the final norm, and the paper's last layer may be that: so "
-        "both are shown, and squares mark what lies after the norm. The participation ratio is at most the number of "
+        "both are shown, and hollow marks lie after the norm. The participation ratio is at most the number of "
         "tokens and too low for few: the count is told, states are centred, all texts have one length, and "
         "mechanism.json holds values corrected for the count. The first tokens of a text have states of another "
         "length, which can decide even the sign of ΔDim: so it is taken with them and without."
