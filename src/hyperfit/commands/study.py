@@ -41,6 +41,7 @@ class StudyCommand(StudySettings):
 
     def run(self) -> None:
         """Run the studies and print an answer each."""
+        from hyperfit.report.pages.studies import write_studies_page
         from hyperfit.studies.catalogue import STUDIES
         from hyperfit.studies.run import run_studies
 
@@ -50,11 +51,14 @@ class StudyCommand(StudySettings):
         settings = StudySettings(**{field.name: getattr(self, field.name) for field in fields(StudySettings)})
         folder = self.output or Path("studies") / self.model.rstrip("/").split("/")[-1].removeprefix(PREFIX)
         found = run_studies(self.names, settings, folder, budget=seconds(self.budget), dry_run=self.dry_run)
+        page = write_studies_page(folder) if found else None
         if self.json:
             print(json.dumps(found, ensure_ascii=False))
             return
         for one in found.values():
             print(f"{one['study']}: {one['question']} {one['answer']}. {one['sentence']}\n")
+        if page:
+            print(f"Page: {page}; tables as CSV and LaTeX: {folder / 'tables'}")
 
 
 def seconds(budget: str | None) -> float | None:
