@@ -1,11 +1,15 @@
 """Near-copies: found by what they share, counted by hand, and never on both sides of a split."""
 
 import json
+import math
 import unicodedata
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hyperfit.data.builtin import TEXTS
 from hyperfit.data.copies import LEAST, RUN, near_copies, normal_form, runs_of
@@ -106,6 +110,34 @@ def test_a_formula_that_all_share_joins_nothing() -> None:
     assert len(set(near_copies([formula + letters(seed, 400) for seed in range(1, 60)]))) == 59
 
 
+def pair_by_pair(texts: list[str]) -> list[int]:
+    """The groups by the rule as it is stated, each text beside each other one."""
+    runs, group = [set(runs_of(text).tolist()) for text in texts], list(range(len(texts)))
+    for one, other in combinations(range(len(texts)), 2):
+        fewer = min(len(runs[one]), len(runs[other]))
+        needed = min(fewer, max(LEAST, math.ceil(fewer / 2)))
+        if 0 < needed <= len(runs[one] & runs[other]):
+            group = [group[other] if number == group[one] else number for number in group]
+    return group
+
+
+def numbered(groups: list[int]) -> list[int]:
+    """The same groups, each named by its first text."""
+    return [groups.index(group) for group in groups]
+
+
+PIECES = [letters(seed, 90) for seed in range(6)]
+CUT = st.tuples(st.sampled_from(PIECES), st.integers(0, 60), st.integers(5, 90)).map(
+    lambda cut: cut[0][cut[1] : cut[2]]
+)
+
+
+@given(st.lists(st.lists(CUT, max_size=8).map("".join), max_size=14))
+def test_groups_are_those_of_all_pairs(texts: list[str]) -> None:
+    """Texts put together from the same few pieces, so that all shares of common runs come up."""
+    assert numbered(near_copies(texts)) == numbered(pair_by_pair(texts))
+
+
 def write(path: Path, texts: list[str]) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
@@ -147,6 +179,19 @@ def test_near_copies_of_what_a_source_holds_out_are_not_trained_on(tmp_path: Pat
     corpus = build_corpus(Recipe(model="m", data=str(tmp_path), length=8), tiny_bpe(begins=False))
     assert (corpus.documents, corpus.near_copies, len(corpus.train), len(corpus.validation)) == (6, 2, 4, 2)
     assert "6 documents (2 near-copies of held-out ones left out), 2 of them held out; fingerprint" in corpus.describe()
+
+
+def test_where_nothing_is_held_out_near_copies_stay_in_training(tmp_path: Path) -> None:
+    """Of a source that holds something out, and of one that does not; the same text still counts once."""
+    texts = [prose(seed) for seed in range(6)]
+    trained = [*texts[:4], texts[4][100:400], texts[5].upper()]
+    alone = write(tmp_path / "train" / "t.jsonl", [*trained, texts[0]])
+    write(tmp_path / "heldout" / "t.jsonl", texts[4:])
+    for data in (str(tmp_path), alone):
+        split = split_documents(Recipe(model="m", data=data, heldout=0))
+        assert [document.text for document in split.train] == trained
+        assert split.heldout == []
+        assert (split.duplicates, split.near_copies, split.together) == (1, 0, 0)
 
 
 def test_near_copies_are_said(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from hyperfit.data import corpus as corpus_module
-from hyperfit.data.corpus import Corpus, build_corpus, evaluation_texts, packed, starts
+from hyperfit.data.corpus import Corpus, build_corpus, evaluation_texts, packed, spanned, starts
 from hyperfit.data.documents import Document
 from hyperfit.data.split import split_documents
 from hyperfit.errors import UserError
@@ -407,3 +407,41 @@ def test_evaluation_texts_too_short_or_trained_on(
         f"--total 8: {other} has 2 documents that are not trained on, 2 of them shorter"
     )
     assert "--contexts" in str(caught.value)
+
+
+# Where a sequence comes from
+
+
+@pytest.mark.parametrize(
+    ("origin", "source", "name"),
+    [
+        ("/data/a/night.txt", "/data", "a/night.txt"),
+        ("/data/night.txt", "/data/night.txt", "night.txt"),
+        ("/data/a/many.jsonl:12", "/data", "a/many.jsonl, line 12"),
+        ("some/many.csv:3", "some/many.csv", "many.csv, row 3"),
+        ("some/many.parquet:3", "some", "many.parquet, row 3"),
+        ("org/stories:en:train:3", "org/stories:en:train", "org/stories:en:train, row 3"),
+    ],
+)
+def test_documents_are_called_by_file_and_row(origin: str, source: str, name: str) -> None:
+    assert Document("x", origin).name_in(Path(source)) == name
+
+
+def test_packed_sequences_are_called_by_the_documents_they_are_cut_from() -> None:
+    assert spanned(["a", "b", "c", "d"], [5, 2, 1, 9], 4, 4) == ["a", "a to c", "d", "d"]
+
+
+@pytest.mark.parametrize("chunking", ["start", "packed"])
+def test_a_corpus_knows_where_its_sequences_come_from(
+    recipe_of: Make, tokenizer: PreTrainedTokenizerFast, chunking: str
+) -> None:
+    recipe = recipe_of([story(i) for i in range(20)], heldout=0.25, chunking=chunking)
+    corpus = build_corpus(recipe, tokenizer)
+    texts = {document.name_in(Path(recipe.data)): document.text for document in split_documents(recipe).train}
+    for row, name in zip(rows(corpus.train), corpus.names, strict=True):
+        first = name.split(" to ")[0]
+        tokens = tokenizer.encode(texts[first])
+        if chunking == "start":
+            assert tuple(tokens[: len(row)]) == row
+        else:
+            assert row[0] in {*tokens, tokenizer.eos_token_id}

@@ -157,6 +157,25 @@ def test_csv_without_names_is_refused(tmp_path: Path, first: str) -> None:
     assert "put names above it, with text for the texts" in message
 
 
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("内容", ["山羊把地图吃掉了。", "船什么时候到？", "快跑！", "他们等了一夜……"]),
+        ("本文", ["山羊は地図を食べた。", "舟はいつ着く？", "走れ！", "ヤギは眠った．"]),
+        ("text", ["बकरी ने नक्शा खा लिया।", "متى تصل السفينة؟", "بکری نے نقشہ کھا لیا۔", "មានពពែ។"]),
+    ],
+    ids=["Chinese", "Japanese", "Hindi and others"],
+)
+def test_csv_without_names_is_refused_in_other_scripts(tmp_path: Path, name: str, rows: list[str]) -> None:
+    """Short sentences without a space, each known by the mark at its end; under a name they are read."""
+    path = tmp_path / "t.csv"
+    for first in rows:
+        path.write_text("\n".join([first, *rows]) + "\n", encoding="utf-8")
+        assert problem(path).startswith(f"--data {path}: has no row of column names; its first row holds {first};")
+    path.write_text("\n".join([name, *rows]) + "\n", encoding="utf-8")
+    assert texts(path) == rows
+
+
 def test_csv_names_may_look_like_anything_where_the_texts_column_is_named(tmp_path: Path) -> None:
     path = tmp_path / "form.csv"
     path.write_text("When?,Please tell us in a few words how it was.\n1,goat\n2,map\n")

@@ -74,6 +74,10 @@ def test_copies_by_hand() -> None:
     assert row["pieces"] == [["50 ", None], ["3 4 5 6 7 8 9 10 11 ", 1], ["51 ", None]]
     assert row["documents"]["1"]["name"] == "training sequence 2"
     assert row["documents"]["1"]["begins"] == "0 1 2 3 4 5 6 7 8 9 10 11 …"
+    assert "context" not in row
+    names, contexts = ["one.txt", "two.jsonl, line 3"], {"a": ["After", "Before"], "b": ["Never"]}
+    (row,) = copies(texts, TrainingIndex(training), training, decode, names, contexts)["a"]
+    assert (row["context"], row["documents"]["1"]["name"]) == ("After", "two.jsonl, line 3")
 
 
 def test_texts_from_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,12 @@
 """The finder: what it finds is what the text flows through, on models whose parts were looked up by hand."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
 from transformers import BertConfig, BertLMHeadModel
+from zoo import build
 
 from hyperfit.errors import UserError
 from hyperfit.models.causal import check_model
@@ -91,6 +94,18 @@ def test_a_model_that_sees_what_comes_after_is_refused() -> None:
     config = BertConfig(vocab_size=257, max_position_embeddings=64, initializer_range=0.3, **sizes)
     with pytest.raises(UserError, match="bert: a token changes what is expected before it"):
         check_model(BertLMHeadModel(config).eval())
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("kosmos-2", "You have to specify either `pixel_values` or `image_embeds`."),
+        ("blip-2", "Blip2ForConditionalGeneration.forward() missing 1 required positional argument: 'pixel_values'"),
+    ],
+)
+def test_a_model_that_wants_more_than_text_is_refused(kind: str, reason: str) -> None:
+    with pytest.raises(UserError, match=rf"^{kind}: does not read text alone \({re.escape(reason)}\)$"):
+        check_model(build(kind))
 
 
 def test_a_model_without_blocks_is_refused() -> None:

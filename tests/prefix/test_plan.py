@@ -170,6 +170,19 @@ def test_buffers_count_too(tmp_path: Path) -> None:
     assert made[0].entry.path != made[1].entry.path
 
 
+def test_states_of_another_type_than_the_weights_are_refused(tmp_path: Path) -> None:
+    """Mamba adds its blocks up in fp32, whatever its weights: bf16 would round what the blocks hand on."""
+    recipe = Recipe(model="-", data="-", method="late-full", late_blocks=2)
+    rounded, whole = (adapt(tiny_model("mamba"), recipe).eval() for _ in range(2))
+    with pytest.raises(
+        UserError, match="the states between blocks are float32, not bfloat16 as the weights; take --precision fp32"
+    ):
+        cache_prefix(cast(rounded, torch.bfloat16), SEQUENCES, tmp_path, precision="bf16", notify=lambda line: None)
+    assert not store.entries(tmp_path)
+    assert not any("forward" in vars(module) for module in rounded.modules())
+    assert not cache_prefix(whole, SEQUENCES, tmp_path, notify=lambda line: None).reused
+
+
 # The command
 
 

@@ -12,7 +12,8 @@ from hyperfit.errors import UserError
 from hyperfit.prefix import store
 from hyperfit.prefix.cache import PrefixCache
 from hyperfit.training.train import train
-from small_runs import assert_same, events, recipe_for, weights
+from small_runs import assert_same, events, quiet, recipe_for, weights
+from tiny_models import GROUPED, save_tiny
 
 
 @pytest.mark.parametrize("method", ["late-lora", "late-full"])
@@ -63,6 +64,42 @@ def test_a_run_that_cannot_be_cached_says_why_and_goes_on(world: tuple[str, str]
     with pytest.raises(UserError, match="--prefix-cache required: the first block learns"):
         train(recipe_for(world, method="lora"), tmp_path / "lora", prefix_cache="required", notify=said.append)
     assert not (tmp_path / "lora").exists()
+
+
+@pytest.fixture
+def mixture(world: tuple[str, str], tmp_path: Path) -> tuple[str, str]:
+    """A tiny mixture of four experts, of which each token is sent to two, and the texts of ``world``."""
+    save_tiny(tmp_path / "mixture", "mixtral", **GROUPED, num_local_experts=4, num_experts_per_tok=2)
+    return str(tmp_path / "mixture"), world[1]
+
+
+def test_a_mixture_whose_experts_compute_apart_trains_the_same_with_a_cache(
+    mixture: tuple[str, str], tmp_path: Path
+) -> None:
+    recipe = recipe_for(mixture)
+    with_it = train(recipe, tmp_path / "with", prefix_cache="required", notify=quiet)
+    without = train(recipe, tmp_path / "without", prefix_cache="off", notify=quiet)
+    assert_same(with_it.path, without.path)
+    assert events(with_it.path) == events(without.path)
+    assert any("experts" in name for name in weights(with_it.path)), "they learn"
+
+
+def test_a_mixture_too_large_for_that_is_not_cached(
+    mixture: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gathered by 4 texts of 16 tokens, each for two experts in six blocks: 64 * 2 * 6 * (128 + 64) * 32 floats."""
+    needs = 64 * 2 * 6 * (128 + 64) * 32 * 4
+    reason = "experts compute the texts of a batch together, so that states depend on it in their last bits"
+    said: list[str] = []
+    monkeypatch.setattr("hyperfit.models.experts.memory_of", lambda device: 8 * needs - 8)
+    with pytest.raises(UserError, match=f"^--prefix-cache required: {reason}$"):
+        train(recipe_for(mixture), tmp_path / "required", prefix_cache="required", notify=said.append)
+    assert not (tmp_path / "required").exists()
+    assert train(recipe_for(mixture, epochs=1), tmp_path / "auto", notify=said.append).end
+    assert f"no prefix cache: {reason}" in said
+    assert not store.entries(tmp_path / store.FOLDER)
+    monkeypatch.setattr("hyperfit.models.experts.memory_of", lambda device: 8 * needs)
+    train(recipe_for(mixture, epochs=1), tmp_path / "just", prefix_cache="required", notify=said.append)
 
 
 def test_a_cache_that_is_wrong_is_found_out_on_the_first_batch(

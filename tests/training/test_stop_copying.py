@@ -1,6 +1,7 @@
 """A run whose texts begin to recite ends with the last epoch that did not: as a run that was told to end there."""
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hyperfit.errors import UserError
-from hyperfit.report.pages.run import training_verdict
+from hyperfit.report.pages.verdicts import training_verdict
 from hyperfit.runs.directory import RunDir
 from hyperfit.training import probes
 from hyperfit.training.train import train
@@ -91,6 +92,52 @@ def test_texts_that_recite_from_the_start_end_it_at_once(world: tuple[str, str],
     assert [row["epoch"] for row in run.events("epoch")] == [0, 1]
     assert run.end is not None
     assert run.end["reason"] == "copying"
+
+
+def test_where_no_epoch_was_probed_before_the_one_that_recites_is_the_result(
+    world: tuple[str, str], tmp_path: Path, plant: Plant
+) -> None:
+    """Epochs 1 and 2 have checkpoints, but nobody knows what they write."""
+    said: list[str] = []
+    plant([0.0, 1.0])
+    run = train(recipe_for(world, epochs=9, greedy_every=3), tmp_path / "run", notify=said.append)
+    plant([0.0, 1.0])
+    short = train(recipe_for(world, epochs=3, greedy_every=3, stop_copying=None), tmp_path / "short", notify=quiet)
+    assert_same(run.path, short.path)
+    assert run.events("epoch")[-1]["epoch"] == 3
+    assert run.events("recited") == [{"event": "recited", "epoch": 3, "step": 12}]
+    assert any(
+        "epoch 3 recite training data (--stop-copying 0.25): no epoch before it was probed, so it is the result" in line
+        for line in said
+    )
+
+
+@pytest.mark.parametrize("spoil", [lambda path: (path / "state.safetensors").write_bytes(b""), shutil.rmtree])
+def test_a_checkpoint_to_go_back_to_that_is_damaged_or_gone(
+    world: tuple[str, str],
+    tmp_path: Path,
+    plant: Plant,
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[Path], object],
+) -> None:
+    """Epoch 2 was the last that does not recite; that of epoch 1 is sound, but is not what was promised."""
+    real = RunDir.discard_checkpoints
+
+    def spoiling(self: RunDir, after: int | None = None) -> None:
+        real(self, after)
+        spoil(self.path / "checkpoints" / "update-00000008")
+
+    monkeypatch.setattr(RunDir, "discard_checkpoints", spoiling)
+    plant([0.0, 0.0, 0.0, 1.0])
+    with pytest.raises(UserError) as caught:
+        train(recipe_for(world, epochs=9), tmp_path / "run", notify=quiet)
+    assert str(caught.value) == (
+        f"{tmp_path / 'run'}: the checkpoint to go back to (update 8) is damaged; train again in a new --output"
+    )
+    run = RunDir(tmp_path / "run")
+    assert run.end is None
+    with pytest.raises(UserError, match="training has not ended"):
+        _ = run.result
 
 
 @pytest.mark.parametrize("changes", [{"stop_copying": None}, {"greedy_every": 0}])

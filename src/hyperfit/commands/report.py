@@ -13,7 +13,7 @@ class Report:
 
     run_folder: Annotated[Positional[Path], arg(name="run", metavar="RUN")]
     """A run made by hyperfit train."""
-    texts: int = 6
+    texts: int = 3
     """Contexts whose continuations are shown."""
 
     def run(self) -> None:

@@ -2,8 +2,8 @@
 
 import re
 import unicodedata
-from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ LEAST = 100
 """Runs that two texts must share, unless all of the shorter one stands in the other; some twenty-five words."""
 
 Hashes = NDArray[np.uint64]
+Places = NDArray[np.int64]
 
 
 def normal_form(text: str) -> str:
@@ -32,32 +33,67 @@ def near_copies(texts: Sequence[str]) -> list[int]:
     a fixed way. Time and memory grow with the letters, and with the square of how many near-copies one text has.
     """
     runs = [runs_of(text) for text in texts]
-    every, holding = np.unique(np.concatenate(runs or [np.zeros(0, np.uint64)]), return_counts=True)
-    group = list(range(len(texts)))
-    holders: dict[int, list[int]] = defaultdict(list)
-    known: dict[int, set[int]] = {}
-
-    def representative(one: int) -> int:
-        while group[one] != one:
-            one = group[one] = group[group[one]]
-        return one
-
-    for one in sorted(range(len(texts)), key=lambda index: len(runs[index]), reverse=True):
-        places = np.searchsorted(every, runs[one])
-        places = places[holding[places] > 1]
-        shared: list[int] = places[np.argsort(holding[places], kind="stable")].tolist()  # rare ones first
+    common = held_by_several(runs)
+    places = [places_in(common, each) for each in runs]
+    holders = Holders.among(places, len(common))
+    order = sorted(range(len(texts)), key=lambda index: len(runs[index]), reverse=True)
+    before = np.zeros(len(texts), bool)
+    inside = np.zeros(len(common), bool)
+    group = np.arange(len(texts))
+    for one in order:
         needed = min(len(runs[one]), max(LEAST, -(-len(runs[one]) // 2)))
-        known[one] = set(shared)
-        if 0 < needed <= len(shared):
+        if 0 < needed <= len(places[one]):
             # who holds as many as are needed holds one of the first of them: what many texts share is not looked up
-            some = shared[: len(shared) - needed + 1]
-            for other in dict.fromkeys(holder for run in some for holder in holders[run]):
-                apart = representative(other) != representative(one)
-                if apart and len(known[one] & known[other]) >= needed:
-                    group[representative(one)] = representative(other)
-        for run in shared:
-            holders[run].append(one)
-    return [representative(one) for one in range(len(texts))]
+            rare_first = places[one][np.argsort(holders.count[places[one]], kind="stable")]
+            some = holders.of(rare_first[: len(rare_first) - needed + 1])
+            inside[places[one]] = True
+            for other in some[before[some]]:
+                if group[other] != group[one] and np.count_nonzero(inside[places[other]]) >= needed:
+                    group[group == group[one]] = group[other]
+            inside[places[one]] = False
+        before[one] = True
+    return [int(number) for number in group]
+
+
+@dataclass(frozen=True)
+class Holders:
+    """Which texts hold each of the runs that several texts hold."""
+
+    texts: NDArray[np.int32]
+    """Those of one run after those of the other."""
+    count: NDArray[np.int64]
+    """How many each run has."""
+    end: NDArray[np.int64]
+    """Where those of each run end."""
+
+    @classmethod
+    def among(cls, places: Sequence[Places], runs: int) -> "Holders":
+        """places: of each text the runs that it holds, numbers below ``runs``."""
+        every = np.concatenate([*places, np.zeros(0, np.int64)])
+        texts = np.repeat(np.arange(len(places), dtype=np.int32), [len(each) for each in places])
+        count = np.bincount(every, minlength=runs)
+        return cls(texts[np.argsort(every, kind="stable")], count, np.cumsum(count))
+
+    def of(self, places: Places) -> NDArray[np.int64]:
+        """int64[some]: the texts that hold one of the runs."""
+        found = np.zeros(self.texts.max(initial=-1) + 1, bool)
+        for end, count in zip(self.end[places].tolist(), self.count[places].tolist(), strict=True):
+            found[self.texts[end - count : end]] = True
+        return np.flatnonzero(found)
+
+
+def held_by_several(runs: Sequence[Hashes]) -> Hashes:
+    """The different runs that more than one text holds, sorted. As a rule they are few, and quick to search."""
+    every = np.concatenate([*runs, np.zeros(0, np.uint64)])
+    every.sort()
+    return np.unique(every[1:][every[1:] == every[:-1]])
+
+
+def places_in(common: Hashes, runs: Hashes) -> Places:
+    """int64[some]: where those of the runs stand that are in ``common``."""
+    places = np.searchsorted(common, runs)
+    places[places == len(common)] = 0
+    return places[common[places] == runs] if len(common) else places[:0]
 
 
 def runs_of(text: str) -> Hashes:

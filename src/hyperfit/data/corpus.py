@@ -1,8 +1,11 @@
 """Documents → fixed-length token sequences for training, validation and evaluation, split by document."""
 
 import hashlib
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,6 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from hyperfit.console import say
+from hyperfit.data.builtin import text_source
 from hyperfit.data.documents import Document
 from hyperfit.data.sources import read_documents
 from hyperfit.data.special_tokens import added_tokens, token_ids
@@ -41,6 +45,8 @@ class Corpus:
     """Training sequences there were to choose from."""
     notes: tuple[str, ...] = ()
     """What people should know of how the source was read."""
+    names: tuple[str, ...] = ()
+    """The document, or the first and the last, that each training sequence is of: file and row."""
 
     @property
     def fingerprint(self) -> str:
@@ -73,15 +79,20 @@ def build_corpus(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Corpus:
     split = split_documents(recipe)
     train, heldout = split.train, split.heldout
     documents = len(train) + len(heldout)
+    places = [document.name_in(Path(text_source(recipe.data))) for document in train]
     if recipe.chunking == "start":
-        train_rows, train_short = starts(train, tokenizer, recipe.length)
+        beginnings = tokenize(train, tokenizer, recipe.length)
+        train_rows, train_short = whole(beginnings, recipe.length)
+        names = [place for place, row in zip(places, beginnings, strict=True) if len(row) == recipe.length]
         heldout_rows, heldout_short = starts(heldout, tokenizer, recipe.length)
         short = train_short + heldout_short
         trained = {tuple(row) for row in train_rows.tolist()}  # different documents may begin alike
         fresh = [tuple(row) not in trained for row in heldout_rows.tolist()]
         heldout_rows = heldout_rows[torch.tensor(fresh, dtype=torch.bool)]
     else:
-        train_rows, heldout_rows = (packed(part, tokenizer, recipe.length) for part in (train, heldout))
+        joined = with_ends(train, tokenizer)
+        train_rows, heldout_rows = cut(joined, recipe.length), packed(heldout, tokenizer, recipe.length)
+        names = spanned(places, [len(row) for row in joined], len(train_rows), recipe.length)
         short = 0
     wanted = recipe.samples if recipe.samples is not None else min(len(train_rows), MOST_SAMPLES)
     problems = []
@@ -102,8 +113,9 @@ def build_corpus(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Corpus:
         )
     if problems:
         raise UserError(*problems)
+    chosen = choice(len(train_rows), wanted, recipe.seed)
     return Corpus(
-        train=choose(train_rows, wanted, recipe.seed),
+        train=train_rows[chosen],
         validation=choose(heldout_rows, min(recipe.validation_samples, len(heldout_rows)), recipe.seed),
         documents=documents,
         duplicates=split.duplicates,
@@ -113,6 +125,7 @@ def build_corpus(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Corpus:
         heldout_documents=len(heldout),
         available=len(train_rows),
         notes=tuple(split.notes),
+        names=tuple(names[place] for place in chosen.tolist()),
     )
 
 
@@ -152,25 +165,49 @@ def evaluation_texts(
 
 def starts(documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase, length: int) -> tuple[Tensor, int]:
     """(int64[rows, length] of the documents' first tokens, number of documents that were too short)."""
-    ids = tokenize(documents, tokenizer, length)
-    rows = [row for row in ids if len(row) == length]
-    return torch.tensor(rows, dtype=torch.int64).view(len(rows), length), len(ids) - len(rows)
+    return whole(tokenize(documents, tokenizer, length), length)
+
+
+def whole(beginnings: Sequence[list[int]], length: int) -> tuple[Tensor, int]:
+    """(int64[rows, length] of those that are so long, number of the others)."""
+    rows = [row for row in beginnings if len(row) == length]
+    return torch.tensor(rows, dtype=torch.int64).view(len(rows), length), len(beginnings) - len(rows)
 
 
 def packed(documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase, length: int) -> Tensor:
     """int64[rows, length]: documents joined, an end-of-text token between them, cut; the rest is left."""
+    return cut(with_ends(documents, tokenizer), length)
+
+
+def with_ends(documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+    """Token ids of each document with an end-of-text token behind it, or before it where texts begin with one."""
     end = tokenizer.eos_token_id
     front, _ = added_tokens(tokenizer)
-    stream: list[int] = []
-    for row in tokenize(documents, tokenizer, None):
-        if end is None:
-            stream += row
-        elif front[:1] == [end]:
-            stream += [end, *without_ends(row, end)]
-        else:
-            stream += [*without_ends(row, end), end]
+    rows = tokenize(documents, tokenizer, None)
+    if end is None:
+        return rows
+    bare = [without_ends(row, end) for row in rows]
+    return [[end, *row] if front[:1] == [end] else [*row, end] for row in bare]
+
+
+def cut(documents: Sequence[list[int]], length: int) -> Tensor:
+    """int64[rows, length]: their tokens one after the other, cut; the rest is left."""
+    stream = [token for row in documents for token in row]
     count = len(stream) // length
     return torch.tensor(stream[: count * length], dtype=torch.int64).view(count, length)
+
+
+def spanned(names: Sequence[str], sizes: Sequence[int], count: int, length: int) -> list[str]:
+    """The name of the document that each of ``count`` sequences is cut from; of the first and the last if of several.
+
+    sizes: tokens of the documents, which follow one another.
+    """
+    ends = list(accumulate(sizes))
+    found = []
+    for start in range(0, count * length, length):
+        first, last = names[bisect_right(ends, start)], names[bisect_left(ends, start + length)]
+        found.append(first if first == last else f"{first} to {last}")
+    return found
 
 
 def without_ends(row: list[int], end: int) -> list[int]:
@@ -187,5 +224,9 @@ def tokenize(documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase, 
 
 def choose(rows: Tensor, count: int, seed: int) -> Tensor:
     """``count`` different rows at random, the same for the same seed."""
-    order = np.random.default_rng([seed, 2]).permutation(len(rows))
-    return rows[torch.from_numpy(order[:count].copy())]
+    return rows[choice(len(rows), count, seed)]
+
+
+def choice(rows: int, count: int, seed: int) -> Tensor:
+    """int64[count]: which of so many rows."""
+    return torch.from_numpy(np.random.default_rng([seed, 2]).permutation(rows)[:count].copy())

@@ -12,7 +12,7 @@ from hyperfit.evaluation.by_model import check_featuriser, check_scorer
 from hyperfit.evaluation.contexts import Texts, human_texts
 from hyperfit.evaluation.settings import EvaluationSettings
 from hyperfit.generation.citations.blocking import CitationBlocker
-from hyperfit.generation.citations.of_run import run_citations, trained_on
+from hyperfit.generation.citations.of_run import corpus_of, run_citations
 from hyperfit.generation.citations.word_starts import word_starts
 from hyperfit.metrics.by_model.mauve import mauve_text
 from hyperfit.models.devices import pick_device, pick_precision
@@ -38,6 +38,8 @@ class CheckedEvaluation:
     texts: Texts
     training: list[list[int]]
     """The sequences the run was trained on."""
+    names: Sequence[str]
+    """The documents that these are of: file and row."""
     blocker: Callable[[], CitationBlocker] | None
     """Makes what forbids citations of them, its counts at 0; None where nothing is written so."""
 
@@ -65,7 +67,8 @@ def check_evaluation(run: RunDir, settings: EvaluationSettings, output: Path) ->
         with collecting(problems):
             check_base(run)
         tokenizer = load_tokenizer(run.recipe.model)
-        training = trained_on(run, tokenizer)
+        corpus = corpus_of(run, tokenizer)
+        training = corpus.train.tolist()
         with collecting(problems):
             texts = human_texts(run.recipe, settings, tokenizer)
             check_embedded(run.recipe.model, tokenizer, texts.ids.tolist())
@@ -83,7 +86,7 @@ def check_evaluation(run: RunDir, settings: EvaluationSettings, output: Path) ->
     if problems or texts is None or tokenizer is None:
         raise UserError(*problems)
     precision = pick_precision(settings.precision, device, evaluating=True)
-    return CheckedEvaluation(settings, device, precision, tokenizer, texts, training, blocker)
+    return CheckedEvaluation(settings, device, precision, tokenizer, texts, training, corpus.names, blocker)
 
 
 def blockers(

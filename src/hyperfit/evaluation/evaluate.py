@@ -47,7 +47,8 @@ def evaluate(run: RunDir, settings: EvaluationSettings, output: Path | None = No
     strings = {name: checked.texts.strings(checked.tokenizer, rows) for name, rows in observed.texts.items()}
     contexts = checked.texts.context_strings(checked.tokenizer)
     index, lexicon = TrainingIndex(checked.training), lexicon_for(checked, contexts)
-    scores = score(observed.texts, checked.training, strings, index, dict.fromkeys(strings, contexts), lexicon)
+    all_contexts = dict.fromkeys(strings, contexts)
+    scores = score(observed.texts, checked.training, strings, index, all_contexts, lexicon)
     values = {name: dict(found.per_text) for name, found in scores.items()}
     found = {name: found.summary() for name, found in scores.items()}
     for name, counts in observed.blocks.items():
@@ -63,7 +64,9 @@ def evaluate(run: RunDir, settings: EvaluationSettings, output: Path | None = No
         "models": observed.models,
         "agreement": observed.agreement,
         "comparisons": comparisons(values, conditions),
-        "copies": copies(observed.texts, index, checked.training, partial(excerpt, checked.tokenizer)),
+        "copies": copies(
+            observed.texts, index, checked.training, partial(excerpt, checked.tokenizer), checked.names, all_contexts
+        ),
     }
     save_samples(folder, checked, strings, conditions)
     write_json(folder / "evaluation.json", results)

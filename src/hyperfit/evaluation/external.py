@@ -10,6 +10,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from hyperfit.console import say
+from hyperfit.data.builtin import text_source
 from hyperfit.data.characters import excerpt
 from hyperfit.data.corpus import tokenize
 from hyperfit.data.documents import Document
@@ -107,8 +108,8 @@ def evaluate_texts(settings: ExternalTexts) -> dict[str, Any]:
             found[name]["coherence"] = estimate(values).to_dict()
     results: dict[str, Any] = {"settings": plain_settings(settings, checked, lexicon), "conditions": found}
     if training is not None and index is not None:
-        names = [document.origin.rpartition("/")[2] for document in documents]
-        results["copies"] = copies(texts, index, training, partial(excerpt, tokenizer), names)
+        names = [document.name_in(Path(text_source(settings.training or ""))) for document in documents]
+        results["copies"] = copies(texts, index, training, partial(excerpt, tokenizer), names, contexts)
     say_short(texts)
     return results
 

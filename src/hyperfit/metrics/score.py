@@ -152,14 +152,16 @@ def copies(
     training: Texts,
     decode: Callable[[Sequence[int]], str],
     names: Sequence[str] | None = None,
+    contexts: Mapping[str, Sequence[str]] | None = None,
     most: int = MOST_COPIES,
 ) -> dict[str, list[dict[str, Any]]]:
     """Condition → its ``most`` texts with the longest copied runs, for people to read; longest first.
 
     Each as ``text`` (its number), ``overlap`` (tokens of its longest run), ``pieces`` ([text, number of
     the training sequence it is copied from, or None], see ``copied_pieces``) and ``documents`` (number →
-    its name and first words). Texts without a piece to mark are left out. names: of the training
-    sequences; None: their numbers, from 1. JSON turns the numbers of ``documents`` into strings.
+    its name and first words), with the ``context`` if ``contexts`` has it, decoded, of each text. Texts without a piece
+    to mark are left out. names: of the training sequences; None: their numbers, from 1. JSON turns the numbers of
+    ``documents`` into strings.
     """
     shown: dict[str, list[dict[str, Any]]] = {}
     for condition, rows in texts.items():
@@ -169,6 +171,7 @@ def copies(
         shown[condition] = [
             {
                 "text": text,
+                **({"context": contexts[condition][text]} if contexts else {}),
                 "overlap": int(overlaps[text]),
                 "pieces": [list(piece) for piece in pieces],
                 "documents": {

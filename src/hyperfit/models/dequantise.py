@@ -1,17 +1,18 @@
 """GGUF files: de-quantised once into the cache folder, then model folders like any other.
 
-What comes of a file is whole or not at all: bfloat16 weights as safetensors, config and tokenizer.
+What comes of a file is whole or not at all: weights as safetensors, config and tokenizer.
 """
 
 import hashlib
 import io
 import os
 import shutil
-from collections.abc import Callable
-from contextlib import redirect_stderr
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from hyperfit.console import say
 from hyperfit.errors import UserError
@@ -134,7 +135,7 @@ def unpack(name: str, file: Path, folder: Path) -> None:
 
 
 def save_dequantised(file: Path, folder: Path) -> None:
-    """The model and tokenizer of a GGUF file as a Hugging Face folder in bfloat16.
+    """The model and tokenizer of a GGUF file as a Hugging Face folder: in bfloat16, or float32 where that keeps more.
 
     transformers reads the file, but marks the model as quantised and refuses to save it: so it is built anew from its
     config, and the tensors are copied.
@@ -145,11 +146,34 @@ def save_dequantised(file: Path, folder: Path) -> None:
     from hyperfit.models.loading import quiet
 
     where, name = str(file.parent), file.name
-    with quiet(), redirect_stderr(io.StringIO()):  # a bar for seconds of work
+    with read_once(), quiet(), redirect_stderr(io.StringIO()):  # a bar for seconds of work
         read = AutoModelForCausalLM.from_pretrained(where, gguf_file=name, dtype=torch.float32)
+        kind = "bfloat16" if rounded(file) else "float32"
         settings = {key: value for key, value in read.config.to_dict().items() if key != "quantization_config"}
-        config = type(read.config).from_dict({**settings, "dtype": "bfloat16"})
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+        config = type(read.config).from_dict({**settings, "dtype": kind})
+        model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, kind))
         model.load_state_dict(read.state_dict())
         model.save_pretrained(folder, max_shard_size="1000GB")
         AutoTokenizer.from_pretrained(where, gguf_file=name).save_pretrained(folder)
+
+
+@contextmanager
+def read_once() -> Iterator[None]:
+    """Inside the block a GGUF file is parsed once: transformers does it for config, weights and tokenizer anew."""
+    import gguf
+
+    package: Any = gguf
+    reader = package.GGUFReader
+    package.GGUFReader = lru_cache(maxsize=1)(reader)
+    try:
+        yield
+    finally:
+        package.GGUFReader = reader
+
+
+def rounded(file: Path) -> bool:
+    """Whether weights of the file are quantised or bfloat16: a file of float16 and float32 alone has finer ones."""
+    from gguf import GGMLQuantizationType, GGUFReader
+
+    exact = {GGMLQuantizationType.F16, GGMLQuantizationType.F32}
+    return not {tensor.tensor_type for tensor in GGUFReader(str(file)).tensors} <= exact

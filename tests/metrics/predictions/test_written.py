@@ -64,6 +64,29 @@ def test_with_an_adapter_and_without_it() -> None:
     check(without_adapter(tuned))
 
 
+class NamedArgument(torch.nn.Linear):
+    """A head that gets its states by their name."""
+
+    def __call__(self, states: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = super().__call__(hidden_states=states)
+        return found
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        return super().forward(hidden_states)
+
+
+def test_of_a_head_that_is_called_by_keyword() -> None:
+    model, called = tiny_model(), list[tuple[int, list[str]]]()
+    head = NamedArgument(model.config.hidden_size, model.config.vocab_size, bias=False)
+    head.weight = model.lm_head.weight
+    model.lm_head = head
+    head.register_forward_pre_hook(
+        lambda module, args, kwargs: called.append((len(args), list(kwargs))), with_kwargs=True
+    )
+    check(model)
+    assert (0, ["hidden_states"]) in called
+
+
 def test_nothing_is_kept_afterwards() -> None:
     model = tiny_model()
     with head_inputs(model) as steps:

@@ -7,7 +7,7 @@ from safetensors import SafetensorError
 from transformers import PreTrainedTokenizerBase
 
 from hyperfit.console import say
-from hyperfit.data.corpus import build_corpus
+from hyperfit.data.corpus import Corpus, build_corpus
 from hyperfit.errors import UserError
 from hyperfit.generation.citations.index import CitationIndex
 from hyperfit.runs.directory import RunDir
@@ -17,6 +17,12 @@ Training = Sequence[Sequence[int]]
 
 def trained_on(run: RunDir, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
     """The run's training sequences. Raises UserError if its texts have changed, and with them what was held out."""
+    rows: list[list[int]] = corpus_of(run, tokenizer).train.tolist()
+    return rows
+
+
+def corpus_of(run: RunDir, tokenizer: PreTrainedTokenizerBase) -> Corpus:
+    """What the run was trained on. Raises UserError if its texts have changed."""
     try:
         corpus = build_corpus(run.recipe, tokenizer)
         same = corpus.fingerprint == run.environment["data_fingerprint"]
@@ -27,7 +33,7 @@ def trained_on(run: RunDir, tokenizer: PreTrainedTokenizerBase) -> list[list[int
         ) from error
     if not same:
         raise UserError(f"{run.recipe.data}: the texts are not those that {run.path} was trained on; restore them")
-    return corpus.train.tolist()
+    return corpus
 
 
 def run_citations(

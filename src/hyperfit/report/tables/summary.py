@@ -1,73 +1,133 @@
-"""An evaluation in two sentences: what the greedy texts are like, and what of them was copied."""
+"""An evaluation in a few plain sentences: what changed in what the model writes, and what that costs."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from hyperfit.metrics.copying.memorisation import LONG_OVERLAP, PAPER_LONG_SHARE, PAPER_OVERLAP, REMEDY, copies_much
 from hyperfit.metrics.estimate import Estimate
-from hyperfit.report.tables.measures import Show, number, perplexity, ratio
-from hyperfit.report.tables.table import interval
+from hyperfit.report.tables.measures import number
 
 Results = Mapping[str, Any]
 
-CONDITIONS = ("base/greedy", "hyperfitted/greedy", "human")
-LOOPS = "{} of the base model's greedy texts end in a loop, {} of the hyperfitted, {} of human ones"
-UNLOOPED = "in greedy texts of the base model, in those of the hyperfitted one and in human ones, "
-"""Says what the values are of where no loops were measured."""
-percent = number(1, 100)
+HUMAN = "human"
+WORDS_LOST = 0.02
+"""Share of words that are words by which hyperfitted texts may fall below the base model's without being told."""
 
 
 def whole(value: float) -> str:
-    """A share as 82 %."""
-    return "–" if math.isnan(value) else f"{number(0, 100)(value)} %"
+    """A share as 82 %; with one decimal where that would be 0 % of something."""
+    return "–" if math.isnan(value) else f"{number(1 if 0 < value < 0.005 else 0, 100)(value)} %"
 
 
-CLAUSES: tuple[tuple[str, str, Show], ...] = (
-    ("ttr", "the type–token ratio is {}, {} and {}", ratio),
-    ("word_share", "words that are words are {}, {} and {} % of all", percent),
-    ("longest_overlap", "the longest run of training data is {}, {} and {} tokens on average", number(1)),
-)
-READING = ("perplexity", "perplexity on human text is {} and {}", perplexity)
+def short(value: float) -> str:
+    """A ratio as .26."""
+    return "–" if math.isnan(value) else f"{value:.2f}".replace("0.", ".", 1)
+
+
+def rounded(value: float) -> str:
+    """A perplexity as 1,060; with one decimal below 10."""
+    return number(1 if value < 9.95 else 0)(value)
+
+
+def decoding_of(evaluation: Results) -> str | None:
+    """The decoding by which both models are told apart: greedy, or else the first that both wrote by; None for none."""
+    conditions = evaluation.get("conditions", {})
+    both = [
+        name.partition("/")[2]
+        for name in conditions
+        if name.startswith("base/") and name.replace("base/", "hyperfitted/", 1) in conditions
+    ]
+    return "greedy" if "greedy" in both else next(iter(both), None)
+
+
+def compared(evaluation: Results) -> dict[str, Results]:
+    """The measures of what both models wrote by one decoding, and of the human texts: base, hyperfitted, human.
+
+    Empty unless both models wrote by one.
+    """
+    decoding, conditions = decoding_of(evaluation), evaluation.get("conditions", {})
+    if decoding is None:
+        return {}
+    names = {"base": f"base/{decoding}", "hyperfitted": f"hyperfitted/{decoding}", HUMAN: HUMAN}
+    return {who: conditions.get(name, {}) for who, name in names.items()}
 
 
 def summary(evaluation: Results) -> list[str]:
-    """Base, hyperfitted and human texts beside each other; then what was copied, and what lowers it if it is much.
+    """What changed, what it costs, and what would lower that, a sentence each; intervals stand in the tables.
 
-    evaluation: as evaluation.json holds it. A measure that is undefined for both models has no clause. Empty unless
-    both models wrote greedily. Intervals stand in the tables.
+    evaluation: as evaluation.json holds it. What is undefined is not told. Empty unless both models wrote by one
+    decoding.
     """
-    conditions, models = evaluation.get("conditions", {}), evaluation.get("models", {})
-    if not all(name in conditions for name in CONDITIONS[:2]):
+    measures = compared(evaluation)
+    if not measures:
         return []
-
-    def told(where: Results, names: Sequence[str], key: str, written: str, show: Show) -> list[str]:
-        values = [found(where.get(name, {}), key).value for name in names]
-        return [] if all(map(math.isnan, values[:2])) else [written.format(*map(show, values))]
-
-    loops = told(conditions, CONDITIONS, "loop_share", LOOPS, whole)
-    others = [clause for one in CLAUSES for clause in told(conditions, CONDITIONS, *one)]
-    if others and not loops:
-        others[0] = UNLOOPED + others[0]
-    clauses = [*loops, *others, *told(models, ("base", "hyperfitted"), *READING)]
-    sentence = "; ".join(clauses)
-    first = [f"{sentence[0].upper()}{sentence[1:]}."] if clauses else []
-    return [*first, *copying(conditions["hyperfitted/greedy"])]
-
-
-def copying(measures: Results) -> list[str]:
-    """How much of the training data stands in the hyperfitted texts, and the remedy if that is above the paper's."""
-    overlap, long = found(measures, "longest_overlap"), found(measures, "long_overlap_share")
-    if math.isnan(long.value):
-        return []
-    sentence = (
-        f"Of the hyperfitted texts, {percent(long.value)} {interval(long, percent)} % hold a run of more than "
-        f"{LONG_OVERLAP} tokens from the training data"
+    told = (
+        gain(measures, decoding_of(evaluation) or ""),
+        unchanged(evaluation),
+        price(measures["hyperfitted"], evaluation.get("models", {})),
+        lost_words(measures),
+        remedy(measures["hyperfitted"]),
     )
-    if not copies_much(overlap.value, long.value):
-        return [f"{sentence}."]
-    paper = f"at most {PAPER_LONG_SHARE:.0%}".replace("%", " %")
-    return [f"{sentence} (Carlsson et al.: {paper}, and {PAPER_OVERLAP} tokens on average): {REMEDY} would lower that."]
+    return [sentence for sentence in told if sentence]
+
+
+def gain(measures: Mapping[str, Results], decoding: str) -> str:
+    """How many texts end in a loop; where that was not measured, how varied they are."""
+    texts = "greedy texts" if decoding == "greedy" else f"texts ({decoding})"
+    loops = [found(one, "loop_share").value for one in measures.values()]
+    if not any(map(math.isnan, loops[:2])):
+        base, hyperfitted, human = map(whole, loops)
+        of_human = f", {human} of human ones" if human != "–" else ""
+        return f"{base} of the base model's {texts} end in a loop, {hyperfitted} of the hyperfitted{of_human}."
+    ttr = [found(one, "ttr").value for one in measures.values()]
+    if any(map(math.isnan, ttr[:2])):
+        return ""
+    base, hyperfitted, human = map(short, ttr)
+    of_human = f"; human texts have {human}" if human != "–" else ""
+    return f"The type–token ratio of {texts} goes from {base} to {hyperfitted}{of_human}."
+
+
+def unchanged(evaluation: Results) -> str:
+    """Says so where the interval of the paired difference of type-token ratios holds zero."""
+    decoding = decoding_of(evaluation)
+    name = f"hyperfitted/{decoding} - base/{decoding}"
+    change = found(evaluation.get("comparisons", {}).get(name, {}), "ttr")
+    if not change.low <= 0 <= change.high:
+        return ""
+    return f"Over {change.n} contexts no change of the type–token ratio is shown."
+
+
+def price(measures: Results, models: Results) -> str:
+    """How much worse the model reads, and how often it repeats its training data."""
+    before, after = (found(models.get(model, {}), "perplexity").value for model in ("base", "hyperfitted"))
+    long = found(measures, "long_overlap_share").value
+    parts = []
+    if not math.isnan(before) and not math.isnan(after):
+        parts.append(f"perplexity on human text goes from {rounded(before)} to {rounded(after)}")
+    if not math.isnan(long):
+        of = "of texts repeat" if parts else "of the hyperfitted texts repeat"
+        parts.append(f"{whole(long)} {of} more than {LONG_OVERLAP} tokens of the training data")
+    return f"The price: {', and '.join(parts)}." if parts else ""
+
+
+def lost_words(measures: Mapping[str, Results]) -> str:
+    """Says so where what is written holds fewer words than before: a broken word counts as variety."""
+    base, hyperfitted, human = (found(one, "word_share").value for one in measures.values())
+    if not hyperfitted < base - WORDS_LOST:
+        return ""
+    of_human = f" (human texts: {whole(human)})" if not math.isnan(human) else ""
+    return f"Words that are words fall from {whole(base)} to {whole(hyperfitted)}{of_human}."
+
+
+def remedy(measures: Results) -> str:
+    """What lowers copying, where it is above the paper's."""
+    overlap, long = (found(measures, key).value for key in ("longest_overlap", "long_overlap_share"))
+    if not copies_much(overlap, long):
+        return ""
+    here = "" if math.isnan(overlap) else f", here {overlap:.1f}"
+    paper = f"at most {whole(PAPER_LONG_SHARE)} of texts, longest runs of {PAPER_OVERLAP} tokens on average{here}"
+    return f"That is more copying than in Carlsson et al. ({paper}): {REMEDY} would lower it."
 
 
 def found(measures: Results, key: str) -> Estimate:

@@ -13,16 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from hyperfit.errors import UserError
+from hyperfit.report.harmless import harmless
 from hyperfit.report.texts.repetition import repeated_spans
 
-SHOWN = {"base-greedy": "Base, greedy", "hyperfitted-greedy": "Hyperfitted, greedy", "human": "Human"}
-"""Files in samples/ that are set side by side, and their headings."""
+LEAD = {"base/greedy": "Base, greedy", "hyperfitted/greedy": "Hyperfitted, greedy", "human": "Human"}
+"""Conditions that stand first, and their headings; the others follow, by decoding, both models beside each other."""
 TERMINAL_STYLES = tuple(
     f"black on {colour}" for colour in ("#f6c9a8", "#b9d7f2", "#cfe3a9", "#e3c6ea", "#f4dc91", "#b5e0d6")
 )
-
-HARMLESS = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)))
-"""Takes the control characters out of a text for the terminal."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +32,15 @@ class Example:
     continuations: dict[str, list[tuple[str, int | None]]]
 
 
-def examples(folder: Path, count: int) -> list[Example]:
-    """The first contexts of each source in turn, ``count`` in all; fewer, or none, if no more were continued."""
-    files = {heading: rows for name, heading in SHOWN.items() if (rows := samples(folder, name))}
+def examples(folder: Path, count: int | None = None) -> list[Example]:
+    """The first contexts of each source in turn, ``count`` or all, with what was written under every condition."""
+    files = {heading(name): rows for name, rows in by_condition(folder).items() if rows}
     by_source: dict[str, list[dict[str, dict[str, Any]]]] = defaultdict(list)
     for together in zip(*files.values(), strict=False):
         if len({row["context"] for row in together}) == 1:  # files of two evaluations can lie side by side
             by_source[together[0].get("source", "")].append(dict(zip(files, together, strict=True)))
     in_turn = [rows for turn in zip_longest(*by_source.values()) for rows in turn if rows]
-    return [example(rows) for rows in in_turn[: max(count, 0)]]
+    return [example(rows) for rows in in_turn[: None if count is None else max(count, 0)]]
 
 
 def example(rows: dict[str, dict[str, Any]]) -> Example:
@@ -50,6 +48,38 @@ def example(rows: dict[str, dict[str, Any]]) -> Example:
     first = next(iter(rows.values()))
     continuations = {heading: repeated_spans(row["continuation"].strip()) for heading, row in rows.items()}
     return Example(first["context"].strip(), first.get("source", ""), continuations)
+
+
+def by_condition(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Condition → its rows in samples/, the conditions of LEAD first; a file that does not say so is called by name."""
+    found = {}
+    for file in sorted((folder / "samples").glob("*.jsonl")):
+        rows = samples(folder, file.stem)
+        model, _, decoding = file.stem.partition("-")
+        if rows:
+            model, decoding = rows[0].get("model", model), rows[0].get("decoding", decoding)
+        found[f"{model}/{decoding}" if decoding else model] = rows
+    others = sorted(found.keys() - LEAD.keys(), key=lambda name: name.split("/")[::-1])
+    order = [*(name for name in LEAD if name in found), *others]
+    return {name: found[name] for name in order}
+
+
+def heading(condition: str) -> str:
+    """A condition for people: "Base, nucleus"."""
+    model, _, decoding = condition.partition("/")
+    return LEAD.get(condition) or f"{model[:1].upper()}{model[1:]}" + (f", {decoding}" if decoding else "")
+
+
+def beginning(pieces: list[tuple[str, int | None]], most: int) -> list[tuple[str, int | None]]:
+    """The pieces of a text up to ``most`` characters, with "…" behind the last whole word; all of a shorter text."""
+    kept: list[tuple[str, int | None]] = []
+    for piece, colour in pieces:
+        if len(piece) > most:
+            words = piece[: most + 1].rpartition(" ")[0] or (piece[:most] if not kept else "")
+            return [*kept, (words, colour), (" …", None)] if words else [*kept, ("…", None)]
+        kept.append((piece, colour))
+        most -= len(piece)
+    return kept
 
 
 def samples(folder: Path, name: str) -> list[dict[str, Any]]:
@@ -73,7 +103,9 @@ class Copy:
     pieces: list[tuple[str, int | None]]
     """Text, and the place in ``documents`` of what it is copied from, or None."""
     documents: list[tuple[str, str]]
-    """(name, first words) of each training document."""
+    """(name, first words) of each training document: its file and, where it is of a table, its row."""
+    context: str = ""
+    """What the text follows; "" for evaluations that did not keep it."""
 
 
 def copied(evaluation: Mapping[str, Any]) -> list[Copy]:
@@ -88,11 +120,16 @@ def copied(evaluation: Mapping[str, Any]) -> list[Copy]:
 def one_copy(condition: str, row: Mapping[str, Any]) -> Copy:
     """One entry of ``copies`` in evaluation.json."""
     places = {int(number): place for place, number in enumerate(row["documents"])}
+    first, *others = row["pieces"]
     return Copy(
         condition,
         row["overlap"],
-        [(text, None if number is None else places[number]) for text, number in row["pieces"]],
+        [
+            (text, None if number is None else places[number])
+            for text, number in ([first[0].lstrip(), first[1]], *others)
+        ],
         [(document["name"], document["begins"]) for document in row["documents"].values()],
+        row.get("context", ""),
     )
 
 
@@ -103,7 +140,7 @@ def terminal_copies(evaluation: Mapping[str, Any]) -> Text:
         longest = next(group)
         name, begins = longest.documents[longest_document(longest)]
         lines.append(f"Longest copy of {condition}: {longest.overlap} tokens of {name}, “{begins}”\n")
-    return Text("".join(lines).translate(HARMLESS))
+    return Text(harmless("".join(lines)))
 
 
 def longest_document(one: Copy) -> int:
@@ -118,9 +155,13 @@ def terminal_texts(folder: Path, count: int) -> Group:
 
 def terminal_example(one: Example) -> Table:
     """One context with its greedy continuations."""
-    headings = [heading for heading in one.continuations if heading != "Human"]
+    headings = [name for name in LEAD.values() if name in one.continuations and name != "Human"]
     table = Table(
-        title=Text(f"{one.context} …", "italic"), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 1, 0)
+        title=Text(harmless(f"{one.context} …"), "italic"),
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 1, 0),
     )
     for heading in headings:
         table.add_column(heading, ratio=1)
@@ -133,4 +174,4 @@ def painted(pieces: list[tuple[str, int | None]]) -> Text:
     styled = [
         (piece, "" if colour is None else TERMINAL_STYLES[colour % len(TERMINAL_STYLES)]) for piece, colour in pieces
     ]
-    return Text.assemble(*((piece.translate(HARMLESS), style) for piece, style in styled))
+    return Text.assemble(*((harmless(piece), style) for piece, style in styled))

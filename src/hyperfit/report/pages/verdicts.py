@@ -1,0 +1,130 @@
+"""A run in sentences: what was trained on what, how training ended, how the texts changed."""
+
+import math
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from hyperfit.metrics.estimate import Estimate
+from hyperfit.metrics.text.diversity import TTR_WINDOW
+from hyperfit.recipes.recipe import Recipe
+from hyperfit.report.pages.templates import isolated
+from hyperfit.report.tables.measures import ratio
+from hyperfit.report.tables.summary import compared, decoding_of, found, short
+from hyperfit.report.tables.table import interval
+
+
+def model_name(recipe: Recipe) -> str:
+    """The base model, without the folders above it."""
+    return Path(recipe.model).name if recipe.model.startswith(("/", ".", "~")) else recipe.model
+
+
+def data_name(recipe: Recipe) -> str:
+    """The data, without the folders above it."""
+    return Path(recipe.data).name if recipe.data.startswith(("/", ".", "~")) else recipe.data
+
+
+def facts(recipe: Recipe, environment: dict[str, Any]) -> dict[str, Markup]:
+    """Model, data and method in a few words each."""
+    depth, learned = environment["blocks"], environment["trainable_parameters"]
+    own = environment["parameters"] - (learned if recipe.adapters else 0)
+    return {
+        "Model": Markup("{}, {} parameters in {} blocks").format(isolated(recipe.model), count(own), depth),
+        "Data": Markup("{}, {:,} sequences of {} tokens").format(
+            isolated(recipe.data), environment["training_sequences"], recipe.length
+        ),
+        "Method": Markup("{}: {} parameters learn; Adam, lr {:g}, {} sequences an update").format(
+            method(recipe, environment), count(learned), recipe.learning_rate, recipe.batch_size * recipe.accumulate
+        ),
+    }
+
+
+def in_a_line(recipe: Recipe, environment: dict[str, Any]) -> Markup:
+    """The same, shorter, in one line."""
+    return Markup("{} · {} sequences of {} tokens from {}").format(
+        method(recipe, environment), environment["training_sequences"], recipe.length, isolated(data_name(recipe))
+    )
+
+
+def method(recipe: Recipe, environment: dict[str, Any]) -> str:
+    """What learns."""
+    depth, blocks = environment["blocks"], environment["adapted_blocks"]
+    return {
+        "late-lora": f"Late-Stage LoRA of rank {recipe.rank} in the last {len(blocks)} of {depth} blocks",
+        "late-full": f"all parameters of the last {len(blocks)} of {depth} blocks and of the final norm",
+        "lora": f"LoRA of rank {recipe.rank} in all {depth} blocks",
+        "full": "all parameters",
+    }[recipe.method]
+
+
+def count(number: int) -> str:
+    """A large number in words: 13.3 million."""
+    for size, name in ((1e9, " billion"), (1e6, " million")):
+        if number >= size:
+            return f"{number / size:.3g}{name}"
+    return f"{number:,}"
+
+
+def training_verdict(recipe: Recipe, end: dict[str, Any] | None, epochs: list[dict[str, Any]]) -> str:
+    """Whether training came to its goal, in a sentence."""
+    losses = [event["train_loss"] for event in epochs if event.get("train_loss") is not None]
+    loss = f"{losses[-1]:.3f} nats per token" if losses else "not yet known"
+    done = f"{len(losses)} {'epoch' if len(losses) == 1 else 'epochs'}"
+    reason = end["reason"] if end else None
+    if reason == "loss":
+        return f"Training reached its goal: the loss is {loss} after {done} (goal {recipe.stop_loss:g})."
+    if reason == "epochs" and recipe.stop_loss is not None:
+        return (
+            f"Training did not reach its goal: the loss is {loss} after all {done} (goal "
+            f"{recipe.stop_loss:g}); this is a model on the way there."
+        )
+    if reason == "epochs":
+        return f"The training loss is {loss} after all {done}; no goal was set."
+    if reason == "copying":
+        return (
+            f"Training was ended where the greedy texts of the probes began to recite training data (more than "
+            f"{recipe.stop_copying:.0%} of them): the loss is {loss} after {done}."
+        )
+    if reason == "nan":
+        return f"Training failed after {done}: the loss became infinite or not a number; a smaller lr is the remedy."
+    state = "was interrupted" if reason == "interrupted" else "has not ended"
+    return f"Training {state}: the training loss is {loss} after {done}."
+
+
+def probes_verdict(epochs: list[dict[str, Any]]) -> list[str]:
+    """How the greedy texts changed by the probes of training, in a sentence; none of fewer than two."""
+    probes = [event["ttr"] for event in epochs if event.get("ttr") is not None]
+    if len(probes) < 2:
+        return []
+    return [f"In the probes, the type–token ratio of greedy text went from {short(probes[0])} to {short(probes[-1])}."]
+
+
+def writing_verdict(evaluation: dict[str, Any]) -> str:
+    """How varied the texts are before and after, with intervals, in a sentence; "" if both models wrote by none."""
+    decoding = decoding_of(evaluation)
+    if decoding is None:
+        return ""
+    base, hyperfitted, human = (found(measures, "ttr") for measures in compared(evaluation).values())
+    if math.isnan(base.value) or math.isnan(hyperfitted.value):
+        return f"The type–token ratio is undefined: no {decoding} texts of at least {TTR_WINDOW} tokens were evaluated."
+    name = f"hyperfitted/{decoding} - base/{decoding}"
+    change = found(evaluation.get("comparisons", {}).get(name, {}), "ttr")
+    signed = partial(ratio, sign="+")
+    return (
+        f"Under {decoding} decoding, the type–token ratio is {with_interval(base)} for the base model and "
+        f"{with_interval(hyperfitted)} for the hyperfitted one, a paired difference of {signed(change.value)} "
+        f"{interval(change, signed)} over {change.n} contexts; human text has {with_interval(human)}."
+        + (" The interval of the difference holds zero, so no change is shown." if holds_zero(change) else "")
+    )
+
+
+def holds_zero(change: Estimate) -> bool:
+    """Whether a difference may be none."""
+    return change.low <= 0 <= change.high
+
+
+def with_interval(known: Estimate) -> str:
+    """A ratio as .645 [.632, .658]."""
+    return f"{ratio(known.value)} {interval(known, ratio)}"
