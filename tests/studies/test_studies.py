@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hyperfit.cli import main
 from hyperfit.errors import UserError
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.recipes.recipe import Recipe
@@ -104,7 +105,7 @@ def test_a_budget_does_what_fits_and_says_what_is_left(
     now = iter(range(0, 10_000, 5))
     monkeypatch.setattr(verb.time, "monotonic", lambda: float(next(now)))
     monkeypatch.setattr(verb.Planner, "speed", property(lambda self: 1e6))
-    monkeypatch.setattr(verb.Planner, "measuring", property(lambda self: 0.0))
+    monkeypatch.setattr(verb.Planner, "of_a_text", property(lambda self: 0.0))
     monkeypatch.setattr(
         verb.Planner, "epochs", lambda self, recipe: 1e6 / self.size.operations(recipe) * 20
     )  # 20 s each
@@ -209,3 +210,47 @@ def test_many_comparisons_widen_the_interval() -> None:
 )  # fmt: skip
 def test_the_answer_follows_from_the_interval(low: float, high: float, least: float, said: str) -> None:
     assert answer(Estimate((low + high) / 2, low, high, 5), least) == said
+
+
+# The command and its page
+
+
+def test_the_command_lists_runs_and_writes_a_page(
+    world: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["study", "--list"])
+    listed = capsys.readouterr().out
+    assert all(name in listed and study.question in listed for name, study in STUDIES.items())
+    model, texts = world
+    flags = ["--model", model, "--data", texts, "--samples", "8", "--length", "24", "--contexts", texts]
+    flags += ["--most-contexts", "4", "--context", "6", "--total", "24", "--seeds", "1", "-o", str(tmp_path / "out")]
+    main(["study", "main", "strength", *flags])
+    said = capsys.readouterr()
+    assert "main: Does hyperfitting make greedy text more varied?" in said.out
+    page = (tmp_path / "out" / "studies.html").read_text()
+    assert all(STUDIES[name].question in page for name in ("main", "strength"))
+    assert "<script" not in page
+    assert "http" not in page
+    assert (tmp_path / "out" / "tables" / "main-writing.csv").is_file()
+    main(["study", "main", "strength", *flags, "--json"])
+    assert set(json.loads(capsys.readouterr().out)) == {"main", "strength"}
+    assert (tmp_path / "out" / "studies.html").read_text() == page, "equal results, equal bytes"
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["curve"], "study curve: there is none; did you mean curves?"),
+        (["curves", "--budget", "soon"], "--budget soon: give a time such as 90m, 2h or 600s"),
+        (["curves", "--seeds", "0"], "--seeds 0: give a whole number of 1 or more"),
+        (["curves", "--total", "9", "--context", "9"], "--total 9: give more than the --context of 9"),
+    ],
+)
+def test_wrong_input_is_told_at_once(
+    world: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], said: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["study", *flags, "--model", world[0], "--data", world[1], "-o", str(tmp_path / "out")])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -7,8 +7,8 @@ from typing import Any
 from hyperfit.errors import UserError
 from hyperfit.report.harmless import harmless
 from hyperfit.report.look import CONDITIONS, IN_DARK, IN_FILE, IN_PAGE, SERIES, Look
-from hyperfit.report.pages.mechanism import isolated, shortened
-from hyperfit.report.pages.run import MARKS, TEMPLATES, plain
+from hyperfit.report.pages.mechanism import shortened
+from hyperfit.report.pages.templates import MARKS, TEMPLATES, isolated, plain
 from hyperfit.report.plots.panels import panels, style
 from hyperfit.report.plots.values import shown
 from hyperfit.report.tables.exports import write_tables

@@ -20,6 +20,8 @@ from hyperfit.studies.study import Trial
 
 USUAL_EPOCHS = 12
 """Of a training that ends by its loss, where none like it is known."""
+WRITTEN = 4
+"""How many times as long a token takes that is written as one that is read, in batches of a few."""
 OF_PEAK = 0.6
 """Of the speed of a bare product that a training step reaches."""
 
@@ -105,7 +107,10 @@ class Planner:
         done = self.store.done(recipe)
         seconds = 0.0
         if not done:
-            seconds = self.epochs(recipe) * size.operations(recipe) / self.speed + self.measuring
+            epochs = self.epochs(recipe)
+            looks = epochs / recipe.greedy_every * recipe.probe_texts if recipe.greedy_every else 0
+            texts = self.settings.most_contexts + looks
+            seconds = epochs * size.operations(recipe) / self.speed + texts * self.of_a_text
         trained = size.trained(recipe)
         held = 4 * size.total + 16 * trained
         activations = recipe.batch_size * recipe.length * size.learning(recipe) * 64 * int((size.block / 12) ** 0.5)
@@ -139,9 +144,9 @@ class Planner:
         return median(alike) if alike else min(recipe.epochs, USUAL_EPOCHS)
 
     @cached_property
-    def measuring(self) -> float:
-        """Seconds to write and read the contexts once, greedily."""
-        tokens = self.settings.most_contexts * 2 * self.settings.total
+    def of_a_text(self) -> float:
+        """Seconds to write a text greedily and to read one: a token written takes several times one that is read."""
+        tokens = self.settings.total * (1 + WRITTEN)
         return 2 * tokens * self.size.total / self.speed
 
 
