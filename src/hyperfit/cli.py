@@ -22,6 +22,7 @@ from hyperfit.commands.generate import Generate
 from hyperfit.commands.mechanism import Mechanism
 from hyperfit.commands.positional import positional_first
 from hyperfit.commands.report import Report
+from hyperfit.commands.study import StudyCommand
 from hyperfit.commands.train import Train
 from hyperfit.errors import UserError
 from hyperfit.recipes.presets import PRESETS
@@ -34,7 +35,7 @@ WITH_POSITIONAL = {
     "mechanism": Mechanism,
 }
 """Commands whose positional can stand behind a flag that takes several values."""
-Command = Demo | Train | Evaluate | Generate | Report | Mechanism | Cache
+Command = Demo | Train | Evaluate | Generate | Report | Mechanism | StudyCommand | Cache
 
 
 def dedented(of: object, read: Callable[..., Docstring] = docstring_parser.parse_from_object) -> Docstring:
@@ -68,6 +69,7 @@ def parse(arguments: list[str]) -> Command:
         | Annotated[Generate, subcommand("generate")]
         | Annotated[Report, subcommand("report")]
         | Annotated[Mechanism, subcommand("mechanism")]
+        | Annotated[StudyCommand, subcommand("study")]
         | Annotated[Cache, subcommand("cache", prefix_name=False)]
     )
     return tyro.cli(commands, args=arguments, prog="hyperfit", config=(FlagCreatePairsOff,))

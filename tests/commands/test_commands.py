@@ -20,7 +20,7 @@ from hyperfit.recipes.recipe import Recipe
 from tiny_models import save_tiny, tiny_tokenizer
 
 FLAGS = Path(__file__).parent / "flags.txt"
-COMMANDS = ("demo", "train", "evaluate", "generate", "report", "mechanism", "cache list", "cache clear")
+COMMANDS = ("demo", "train", "evaluate", "generate", "report", "mechanism", "study", "cache list", "cache clear")
 QUICK = [
     "--length",
     "48",

@@ -16,7 +16,7 @@ from hyperfit.models.weights import weights_fingerprint
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import load_any
-from hyperfit.studies.grid import train_trial
+from hyperfit.studies.grid.training import train_trial
 from hyperfit.training.loop import Loop
 from hyperfit.training.train import train
 from small_runs import assert_same, quiet, recipe_for

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hyperfit.prefix.plan as prefix_plan
-import hyperfit.studies.grid as grid
+import hyperfit.studies.grid.training as grid
 import hyperfit.training.loop as training
 from hyperfit.errors import UserError
 from hyperfit.mechanism.pair.continuations import Continuing
@@ -34,7 +34,7 @@ from hyperfit.report.tables.placement import placement_tables
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.json_values import json_values
 from hyperfit.runs.result import load_any
-from hyperfit.studies.grid import Trained
+from hyperfit.studies.grid.training import Trained
 from hyperfit.studies.placement.design import Design, PlacementTrial
 from hyperfit.studies.placement.findings import Placement
 from hyperfit.studies.placement.measure import measured, placement

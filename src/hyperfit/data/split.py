@@ -75,7 +75,8 @@ def hold_out(documents: list[Document], recipe: Recipe) -> tuple[list[Document],
             "give more documents (one a file or row), or --heldout 0 to go without validation"
         )
     wanted = min(max(1, round(recipe.heldout * len(documents))), len(documents) - 1)
-    order = np.random.default_rng([recipe.seed, 1]).permutation(len(documents)).tolist()
+    seed = recipe.seed if recipe.heldout_seed is None else recipe.heldout_seed
+    order = np.random.default_rng([seed, 1]).permutation(len(documents)).tolist()
     chosen: set[int] = set()
     for index in order:
         if index not in chosen and len(chosen) + len(members[groups[index]]) <= wanted:

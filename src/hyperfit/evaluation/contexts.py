@@ -58,6 +58,12 @@ def human_texts(recipe: Recipe, settings: EvaluationSettings, tokenizer: PreTrai
 
     A context has as many tokens as the settings say, or the few less that end with a whole character.
     """
+    return common_texts([recipe], settings, tokenizer)
+
+
+def common_texts(recipes: Sequence[Recipe], settings: EvaluationSettings, tokenizer: PreTrainedTokenizerBase) -> Texts:
+    """``human_texts`` that no recipe trains on. Raises UserError if none of a source is left."""
+    recipe = recipes[0]
     sources = dict.fromkeys(settings.contexts or (recipe.data,))
     share = math.ceil(settings.most_contexts / len(sources))
     if recipe.heldout == 0 and not settings.contexts:
@@ -65,6 +71,12 @@ def human_texts(recipe: Recipe, settings: EvaluationSettings, tokenizer: PreTrai
     chosen: dict[tuple[int, ...], str] = {}
     for source in sources:
         texts = evaluation_texts(recipe, source, tokenizer, settings.total, settings.text_column)
+        for other in recipes[1:]:
+            rows = evaluation_texts(other, source, tokenizer, settings.total, settings.text_column)
+            allowed = set(map(tuple, rows.tolist()))
+            texts = texts[torch.tensor([tuple(row) in allowed for row in texts.tolist()], dtype=torch.bool)]
+        if not len(texts):
+            raise UserError(f"--contexts {source}: one training or another reads all of it; name other texts")
         rows = choose(texts, share, settings.context_seed)
         chosen = {**dict.fromkeys(map(tuple, rows.tolist()), source), **chosen}
     kept = [row for source in sources for row in chosen if chosen[row] == source][: settings.most_contexts]

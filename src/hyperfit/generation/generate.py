@@ -50,7 +50,7 @@ def generate(settings: GenerationSettings) -> list[dict[str, Any]]:
     blocked. Raises UserError with every problem before any model is loaded.
     """
     checked = check_prompts(settings)
-    model = load_any(settings.model, device=checked.device, precision=checked.precision)
+    model = load_any(settings.model, device=checked.device, precision=checked.precision, strength=settings.strength)
     decoding = parse_decoding(settings.decoding)
     ends = end_tokens(inner_model(model), checked.tokenizer)
     blockers = [checked.blocker(ends)] if checked.blocker else []
@@ -77,6 +77,7 @@ def generate(settings: GenerationSettings) -> list[dict[str, Any]]:
         say(f"citations: forbidden at {counts.blocked} of {counts.steps} steps, the choice changed at {counts.changed}")
     made_by = {"model": settings.model, "decoding": str(decoding), **decoding.settings, "seed": settings.seed}
     made_by |= citation_settings(settings) if blockers else {}
+    made_by |= {"strength": settings.strength} if settings.strength != 1 else {}
     return [
         {
             "prompt": prompt,
@@ -102,6 +103,12 @@ def check_prompts(settings: GenerationSettings) -> CheckedPrompts:
         limit = positions_of(load_config(base))
         with collecting(problems):
             check_adapter(base, adapter)
+        if settings.strength != 1 and adapter is None and not is_run(settings.model):
+            problems.append(
+                f"--strength {settings.strength:g}: scales what training changed, and {settings.model} is neither "
+                "a run "
+                "nor an adapter; leave it out"
+            )
         tokenizer = load_tokenizer(base)
         with collecting(problems):
             blocker = blocker_of(settings, tokenizer) if settings.block_citations else None

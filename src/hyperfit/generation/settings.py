@@ -1,5 +1,6 @@
 """What is continued, with what, and how."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,9 @@ class GenerationSettings:
     decoding: str = "greedy"
     """greedy, nucleus, top-k, min-p, typical, eta, contrastive, beam, repetition-penalty or no-repeat-ngram; with other
     values as in nucleus:top_p=0.95,temperature=1."""
+    strength: float = 1.0
+    """How much of what training changed is in force: 0 is the base model, 1 the trained one, more goes beyond it. Only
+    for runs and adapters."""
     block_citations: bool = False
     """Block citations of the data that the model was trained on; only for runs, which know it."""
     citation_tokens: int = CITATION_TOKENS
@@ -54,6 +58,8 @@ class GenerationSettings:
     def __post_init__(self) -> None:
         problems = too_small(self, new_tokens=1, citation_tokens=1, batch_size=1, seed=0)
         problems += decoding_problems([self.decoding], "--decoding")
+        if not (math.isfinite(self.strength) and 0 <= self.strength <= 10):
+            problems.append(f"--strength {self.strength}: give a number from 0 to 10")
         if self.prompts is None and not any(text.strip() for text in self.prompt):
             problems.append("--prompt: give a text to continue, or a file of them with --prompts")
         if self.text_column is not None and self.prompts is None:

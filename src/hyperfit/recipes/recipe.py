@@ -42,6 +42,8 @@ class Recipe:
     heldout: float = 0.1
     """Share of the documents kept out of training, for validation and evaluation (0 to 0.9). A source that brings
     held-out documents of its own keeps them, unless this is 0."""
+    heldout_seed: int | None = None
+    """Seed of the choice of those documents. None: the seed; another keeps them the same while the seed varies."""
 
     method: Method = "late-lora"
     """late-lora: adapters in the last blocks; late-full: all parameters of the last blocks and of the final norm, while
@@ -94,6 +96,10 @@ class Recipe:
 
     seed: int = 0
     """Seed of the choice of sequences, of their order and of the adapters."""
+    order_seed: int | None = None
+    """Seed of the order of the sequences alone. None: the seed."""
+    order_swaps: int = 0
+    """Pairs of sequences, drawn by the same seed, that change places in the order of the first epoch."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps, ..."""
     compile: bool = False
@@ -125,8 +131,10 @@ class Recipe:
                 for name in ("late_blocks", "rank", "batch_size", "accumulate", "epochs", "probe_texts")
             ),
             *(at_least(name, 1) for name in ("validation_samples", "checkpoint_every")),
-            *(at_least(name, 0) for name in ("probe_every", "greedy_every", "keep_every")),
+            *(at_least(name, 0) for name in ("probe_every", "greedy_every", "keep_every", "order_swaps")),
+            ("order_seed", 0 <= (self.order_seed or 0) < 2**63, "give a whole number from 0 to 2^63 - 1"),
             ("seed", 0 <= self.seed < 2**63, "give a whole number from 0 to 2^63 - 1"),
+            ("heldout_seed", 0 <= (self.heldout_seed or 0) < 2**63, "give a whole number from 0 to 2^63 - 1"),
             ("batch_size", self.batch_size <= 2**20, "give at most 1,048,576"),
             ("accumulate", self.accumulate <= 2**20, "give at most 1,048,576"),
             ("length", self.length >= 2, "a sequence needs at least 2 tokens; the papers use 256"),

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from hyperfit.errors import UserError
 from hyperfit.models.adapt import adapt, round_frozen
 from hyperfit.models.loading import UNREADABLE, load_model, quiet
+from hyperfit.models.strength import scale_change
 from hyperfit.models.weights import weights_fingerprint
 from hyperfit.recipes.recipe import Precision, Recipe
 from hyperfit.runs.card import model_card
@@ -103,13 +104,26 @@ def check_adapter(base: str, adapter: Path | None) -> None:
         check_base(RunDir.open(adapter.parent), base)
 
 
-def load_any(name: str, *, device: torch.device, precision: Precision = "fp32") -> PreTrainedModel | PeftModel:
+def load_any(
+    name: str, *, device: torch.device, precision: Precision = "fp32", strength: float = 1.0
+) -> PreTrainedModel | PeftModel:
     """The hyperfitted model of a run, a base model with an adapter on it, or any causal LM, frozen, ready to evaluate.
 
     precision: fp32, or bf16 for use under autocast as in training: what was frozen in bf16, what has learnt (adapter,
-    last blocks or all) in fp32. Raises UserError for what cannot be loaded, and for a run's adapter whose base model
-    has changed since.
+    last blocks or all) in fp32. strength: how much of what training changed is in force (``scale_change``). Raises
+    UserError for what cannot be loaded, for a run's adapter whose base model has changed since, and for a strength of
+    a model of which no base is known.
     """
+    model = _load(name, device, precision)
+
+    def base() -> PreTrainedModel | None:
+        return load_model(RunDir(Path(name)).recipe.model, device=device, dtype=torch.float32) if is_run(name) else None
+
+    scale_change(model, strength, base)
+    return model
+
+
+def _load(name: str, device: torch.device, precision: Precision) -> PreTrainedModel | PeftModel:
     base, adapter = parts_of(name)
     check_adapter(base, adapter)
     if adapter is not None and not (adapter / "adapter_model.safetensors").is_file():

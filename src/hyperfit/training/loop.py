@@ -269,6 +269,11 @@ class Loop:
 
 def epoch_order(recipe: Recipe, epoch: int, count: int, processes: int) -> list[list[int]]:
     """The rows of each update of an epoch: all of them, the last update as small as it comes out."""
-    order = np.random.default_rng([recipe.seed, 3, epoch]).permutation(count).tolist()
+    seed = recipe.seed if recipe.order_seed is None else recipe.order_seed
+    order = np.random.default_rng([seed, 3, epoch]).permutation(count).tolist()
+    if epoch == 0:
+        places = np.random.default_rng([seed, 4]).permutation(count).tolist()
+        for one, other in list(zip(places[::2], places[1::2], strict=False))[: recipe.order_swaps]:
+            order[one], order[other] = order[other], order[one]
     size = recipe.batch_size * recipe.accumulate * processes
     return [order[start : start + size] for start in range(0, count, size)]

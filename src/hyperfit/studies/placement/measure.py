@@ -17,7 +17,7 @@ from hyperfit.metrics.copying.training_index import TrainingIndex
 from hyperfit.metrics.estimate import Estimate, estimate, paired_difference, share_estimate
 from hyperfit.metrics.score import ALL_SHARES, memorisation
 from hyperfit.metrics.text.words import Lexicon
-from hyperfit.studies.grid import Trained
+from hyperfit.studies.grid.training import Trained
 from hyperfit.studies.placement.design import PlacementTrial
 from hyperfit.studies.placement.findings import Measured, Placement
 

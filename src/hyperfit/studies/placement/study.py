@@ -10,7 +10,7 @@ from hyperfit.mechanism.settings import MechanismSettings
 from hyperfit.metrics.copying.training_index import TrainingIndex
 from hyperfit.models.loading import load_config
 from hyperfit.runs.json_values import json_values
-from hyperfit.studies.grid import find_done, machine
+from hyperfit.studies.grid.training import find_done, machine
 from hyperfit.studies.placement.design import Design
 from hyperfit.studies.placement.measure import placement
 from hyperfit.studies.placement.sentence import sentence

@@ -7,7 +7,7 @@ from pathlib import Path
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import remove
-from hyperfit.studies.grid import CACHE, Trained, train_trial
+from hyperfit.studies.grid.training import CACHE, Trained, train_trial
 from hyperfit.studies.placement.design import Design, PlacementTrial
 
 

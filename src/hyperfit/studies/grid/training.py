@@ -1,7 +1,9 @@
 """A grid of trainings: each in a folder of its own, taken up where it was left, and never done twice."""
 
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
+from functools import partial
 from math import nan
 from pathlib import Path
 from statistics import median
@@ -100,13 +102,21 @@ def train_trial(
     """
     if done := elsewhere(trial.recipe):
         return trained_by(trial, done, found=True)
-    path = folder / trial.name
-    if path.exists() and not sound(RunDir(path), trial):
+    same = partial(operator.eq, trial.recipe)
+    return train_at(trial, folder / trial.name, same=same, cache=folder / CACHE)
+
+
+def train_at(trial: Kind, path: Path, *, same: Callable[[Recipe], bool], cache: Path) -> Trained[Kind]:
+    """The trial as a run in the folder ``path``: as it lies there, gone on with, or trained.
+
+    same: whether the recipe of what lies there is the trial's; if it is not, that goes. cache: of prefix caches.
+    """
+    if path.exists() and not sound(RunDir(path), same):
         remove(path)
     ended = has_ended(RunDir(path))
     if not ended:
         try:
-            train(trial.recipe, path, resume=True, cache_dir=folder / CACHE, notify=lambda line: None)
+            train(trial.recipe, path, resume=True, cache_dir=cache, notify=lambda line: None)
         except UserError:
             if not has_ended(RunDir(path)):  # if it has, it diverged
                 raise
@@ -136,17 +146,17 @@ def has_ended(run: RunDir) -> bool:
     return (run.end or {}).get("reason") in (*ENDED, "nan")
 
 
-def sound(run: RunDir, trial: Trial) -> bool:
-    """Whether a trial's recipe made what lies in the folder, of the same weights, and all of it can be read.
+def sound(run: RunDir, same: Callable[[Recipe], bool]) -> bool:
+    """Whether a recipe that is the ``same`` made what lies in the folder, of the same weights, and all can be read.
 
     Raises UserError if the base model cannot be: then nothing is known, and nothing may go.
     """
     try:
-        same = run.recipe == trial.recipe and bool(run.environment)
+        alike = same(run.recipe) and bool(run.environment)
         whole = (run.end or {}).get("reason") not in ENDED or any(run.result.glob("*.safetensors"))
     except UserError:
         return False
-    return same and whole and same_base(run)
+    return alike and whole and same_base(run)
 
 
 def find_done(recipe: Recipe, runs: Iterable[RunDir], here: Mapping[str, Any]) -> RunDir | None:
@@ -192,6 +202,10 @@ def what_trains(recipe: Recipe, depth: int) -> Recipe:
     Device and precision are left out: environment.json has them.
     """
     alike = {name: DEFAULTS[name] for name in (*ONLY_LOOKS, "device", "precision")} | {"lr": recipe.lr}
+    alike |= {
+        name: recipe.seed if getattr(recipe, name) is None else getattr(recipe, name)
+        for name in ("heldout_seed", "order_seed")
+    }
     if recipe.adapters:
         start = depth - recipe.last_blocks if recipe.late else 0
         blocks = tuple(sorted(recipe.blocks)) or tuple(range(start, depth))

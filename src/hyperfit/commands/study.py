@@ -1,0 +1,71 @@
+"""hyperfit study."""
+
+import json
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from hyperfit.commands.output import Json
+from hyperfit.data.builtin import PREFIX
+from hyperfit.errors import UserError
+from hyperfit.studies.settings import StudySettings
+
+UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyCommand(StudySettings):
+    """Tables and figures of the papers for your model: train what they need, measure, and say whether they hold.
+
+    What is trained and measured stays in the output folder and is used again, by other studies, seeds and days; a
+    study that was interrupted goes on.
+
+    Example: hyperfit study quantity early-stop --model builtin:tiny --seeds 3 --budget 90m
+    """
+
+    names: Annotated[Positional[tuple[str, ...]], arg(name="study", metavar="[STUDY ...]")] = ()
+    """Studies to run; all: every one of them. --list names them."""
+    list_: Annotated[bool, arg(name="list")] = False
+    """Name the studies, what each asks, and where it comes from."""
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    """Folder of trainings and results. None: studies/MODEL."""
+    budget: str | None = None
+    """Do what fits into this time, most informative first, and say what is left: 90m, 2h, 600s."""
+    dry_run: bool = False
+    """Say what would be trained, and about what it takes; train nothing."""
+    json: Json = False
+    """Print results as JSON."""
+
+    def run(self) -> None:
+        """Run the studies and print an answer each."""
+        from hyperfit.report.pages.studies import write_studies_page
+        from hyperfit.studies.catalogue import STUDIES
+        from hyperfit.studies.run import run_studies
+
+        if self.list_ or not self.names:
+            print("\n".join(f"{one.name:14}{one.question}  ({one.source})" for one in STUDIES.values()))
+            return
+        settings = StudySettings(**{field.name: getattr(self, field.name) for field in fields(StudySettings)})
+        folder = self.output or Path("studies") / self.model.rstrip("/").split("/")[-1].removeprefix(PREFIX)
+        found = run_studies(self.names, settings, folder, budget=seconds(self.budget), dry_run=self.dry_run)
+        page = write_studies_page(folder) if found else None
+        if self.json:
+            print(json.dumps(found, ensure_ascii=False))
+            return
+        for one in found.values():
+            print(f"{one['study']}: {one['question']} {one['answer']}. {one['sentence']}\n")
+        if page:
+            print(f"Page: {page}; tables as CSV and LaTeX: {folder / 'tables'}")
+
+
+def seconds(budget: str | None) -> float | None:
+    """A time as people type it. Raises UserError for what is none."""
+    if budget is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", budget.strip())
+    if not match or float(match[1]) == 0:
+        raise UserError(f"--budget {budget}: give a time such as 90m, 2h or 600s")
+    return float(match[1]) * UNITS[match[2]]

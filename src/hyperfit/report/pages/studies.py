@@ -1,0 +1,94 @@
+"""One self-contained page of all studies that lie in a folder: answers first, then each study."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hyperfit.errors import UserError
+from hyperfit.report.harmless import harmless
+from hyperfit.report.look import CONDITIONS, IN_DARK, IN_FILE, IN_PAGE, SERIES, Look
+from hyperfit.report.pages.mechanism import shortened
+from hyperfit.report.pages.templates import MARKS, TEMPLATES, isolated, plain
+from hyperfit.report.plots.panels import panels, style
+from hyperfit.report.plots.values import shown
+from hyperfit.report.tables.exports import write_tables
+from hyperfit.report.tables.studies import measure_of, study_tables
+from hyperfit.runs.files import writing
+from hyperfit.studies.catalogue import STUDIES
+
+Found = dict[str, Any]
+
+
+def write_studies_page(folder: Path) -> Path:
+    """Write FOLDER/studies.html and FOLDER/tables/ from the NAME.json files in the folder; the page's path.
+
+    Equal results give equal bytes. Raises UserError if one of the files is damaged, or if there is none.
+    """
+    found = read_studies(folder)
+    for one in found:
+        write_tables(folder / "tables", study_tables(one))
+    target = folder / "studies.html"
+    with writing(target) as aside:
+        aside.write_text(page(found), encoding="utf-8")
+    return target
+
+
+def read_studies(folder: Path) -> list[Found]:
+    """What the studies of a folder found, in the order of the catalogue."""
+    files = [file for name in STUDIES if (file := folder / f"{name}.json").is_file()]
+    if not files:
+        raise UserError(f"{folder}: no study lies here; run one with hyperfit study")
+    try:
+        return [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    except ValueError as error:
+        raise UserError(f"{folder}: a study's results cannot be read ({error}); run it again") from error
+
+
+def page(found: list[Found]) -> str:
+    """The page's HTML."""
+    return TEMPLATES.get_template("studies.html.j2").render(
+        model=harmless(shortened(found[0]["settings"]["model"])),
+        data=harmless(shortened(found[0]["settings"]["data"])),
+        studies=[
+            {
+                **one,
+                "sentence": harmless(one["sentence"]),
+                "figures": figures(one),
+                "sheets": study_tables(one),
+                "trainings": len(one["trainings"]),
+                "seeds": len({training["seed"] for training in one["trainings"]}),
+                "devices": sorted({str(training["device"]) for training in one["trainings"]}),
+            }
+            for one in found
+        ],
+        isolated=lambda value: isolated(plain(value)),
+        light={name: getattr(IN_FILE, name) for name in IN_DARK},
+        dark=IN_DARK,
+        marks=MARKS,
+    )
+
+
+def figures(found: Found) -> list[dict[str, Any]]:
+    """The charts of a study, each with its values."""
+    drawn = []
+    for chart in found["charts"]:
+        measure = measure_of(chart["measure"])
+        factor = 100 if "%" in measure.heading else 1
+        with style(IN_PAGE):
+            (panel,) = panels(1, 1, IN_PAGE)
+            panel.describe(measure.heading, chart["x"])
+            if chart["log"]:
+                panel.axes.set_xscale("log", base=2)
+            for number, line in enumerate(chart["lines"]):
+                places, known = [place for place, _ in line["points"]], [one for _, one in line["points"]]
+                panel.curve(line["name"], places, known, look_of_line(line["name"], number), factor=factor)
+            svg = shown(panel, chart["name"], f"{measure.heading} by {chart['x']}")
+        drawn.append({"title": f"{measure.heading} by {chart['x']}", "shown": svg})
+    return drawn
+
+
+def look_of_line(name: str, number: int) -> Look:
+    """What is trained is the hyperfitted model; other lines are series."""
+    if number == 0 or name in CONDITIONS:
+        return CONDITIONS.get(name, CONDITIONS["hyperfitted"])
+    return SERIES[(number - 1) % len(SERIES)]

@@ -1,0 +1,18 @@
+"""All studies, by name, in the order in which they are listed and run."""
+
+from hyperfit.studies.questions.alternatives import ALTERNATIVES
+from hyperfit.studies.questions.curves import CURVES
+from hyperfit.studies.questions.domain import DOMAIN
+from hyperfit.studies.questions.early_stop import EARLY_STOP
+from hyperfit.studies.questions.late_stage import LATE_STAGE
+from hyperfit.studies.questions.main import MAIN
+from hyperfit.studies.questions.order import ORDER
+from hyperfit.studies.questions.quantity import QUANTITY
+from hyperfit.studies.questions.sensitivity import SENSITIVITY
+from hyperfit.studies.questions.strength import STRENGTH
+from hyperfit.studies.study import Study
+
+STUDIES: dict[str, Study] = {
+    one.name: one
+    for one in (CURVES, MAIN, ALTERNATIVES, EARLY_STOP, STRENGTH, ORDER, DOMAIN, QUANTITY, LATE_STAGE, SENSITIVITY)
+}

@@ -1,0 +1,1 @@
+"""What every study on trainings is run by: trained runs, measured models, statistics, plans."""

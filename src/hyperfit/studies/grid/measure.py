@@ -1,0 +1,95 @@
+"""One model on the contexts of a study: what it writes, and how it predicts how people went on; text by text."""
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from hyperfit.data.characters import excerpt
+from hyperfit.evaluation.contexts import Texts
+from hyperfit.generation.citations.blocking import CitationBlocker
+from hyperfit.generation.continuations import continue_contexts
+from hyperfit.generation.settings import CITATION_TOKENS
+from hyperfit.metrics.copying.training_index import TrainingIndex
+from hyperfit.metrics.predictions.predict import Reader, predict, text_means
+from hyperfit.metrics.score import score
+from hyperfit.metrics.text.words import Lexicon, lexicon_of
+from hyperfit.models.devices import autocast
+from hyperfit.recipes.recipe import Precision
+
+ByText = dict[str, list[float]]
+"""Measure → a value a text, NaN where undefined."""
+BLOCKED = "+blocked"
+"""Behind a decoding: with citations of the training data blocked."""
+MASSES = {1: "top1_mass", 3: "top3_mass", 5: "top5_mass"}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """On what all models of a study are measured alike."""
+
+    texts: Texts
+    tokenizer: PreTrainedTokenizerBase
+    device: torch.device
+    precision: Precision
+    """bf16 or fp32"""
+    batch_size: int | None = None
+
+    @cached_property
+    def contexts(self) -> list[str]:
+        """What is continued."""
+        return self.texts.context_strings(self.tokenizer)
+
+    @cached_property
+    def lexicon(self) -> Lexicon | None:
+        """What counts as a word, by the language of the texts; None where it is not known."""
+        human = map(partial(excerpt, self.tokenizer), self.texts.ids.tolist())
+        return lexicon_of(human, self.contexts)
+
+    def predictions(self, reader: Reader) -> dict[str, Any]:
+        """``loss``, ``entropy`` (nats), ``top1_mass`` ... of human continuations text by text, and its ``choices``."""
+        with autocast(self.device, self.precision):
+            seen = predict(reader, self.texts.ids, skip=self.texts.cuts)
+        return {
+            "loss": text_means(seen.loss).tolist(),
+            "entropy": text_means(seen.entropy).tolist(),
+            **{MASSES[k]: text_means(mass).tolist() for k, mass in seen.mass.items()},
+            "choices": seen.choices.tolist(),
+        }
+
+    def written(self, reader: Reader, decoding: str, training: list[list[int]]) -> dict[str, Any]:
+        """``texts`` of the model, and their ``values`` by measure, text by text. training: what it may have copied."""
+        blocker = CitationBlocker(training, CITATION_TOKENS) if decoding.endswith(BLOCKED) else None
+        with autocast(self.device, self.precision), reader.within():
+            ids = continue_contexts(
+                reader.model,
+                self.tokenizer,
+                self.texts.contexts,
+                new_tokens=self.texts.new_tokens,
+                decoding=decoding.removesuffix(BLOCKED),
+                batch_size=self.batch_size,
+                processors=[blocker] if blocker else [],
+            )
+        return self.scored(ids, training)
+
+    def human(self, training: list[list[int]]) -> dict[str, Any]:
+        """The same of how people went on."""
+        return self.scored(self.texts.human, training)
+
+    def scored(self, ids: list[list[int]], training: list[list[int]]) -> dict[str, Any]:
+        """``texts`` and ``values`` of continuations."""
+        strings = self.texts.strings(self.tokenizer, ids)
+        found = score({"": ids}, training, {"": strings}, TrainingIndex(training), {"": self.contexts}, self.lexicon)[
+            ""
+        ]
+        return {"texts": strings, "values": {name: list(map(float, of)) for name, of in found.per_text.items()}}
+
+
+def agreement(choices: Any, others: Any) -> list[float]:
+    """Share of positions of each text at which two models' likeliest tokens are the same; -1 is no position."""
+    first, second = np.asarray(choices), np.asarray(others)
+    counted = (first >= 0) & (second >= 0)
+    return [float(value) for value in ((first == second) & counted).sum(1) / counted.sum(1)]

@@ -1,0 +1,137 @@
+"""What the trainings of a study gave, seed by seed and text by text, as its question asks for it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hyperfit.metrics.estimate import Estimate
+from hyperfit.metrics.score import ALL_SHARES
+from hyperfit.studies.grid.measure import agreement
+from hyperfit.studies.grid.pooled import Floats, difference, pooled, pooled_share
+from hyperfit.studies.grid.training import Trained
+from hyperfit.studies.settings import StudySettings
+from hyperfit.studies.study import Row, Trial
+
+BASE, HUMAN = "base", "human"
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model that was measured."""
+
+    predictions: dict[str, Any] = field(default_factory=dict)
+    """By measure, text by text; ``choices``: its likeliest tokens [texts, positions]."""
+    written: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Decoding → ``texts`` and ``values``."""
+
+    def values(self, measure: str, decoding: str) -> Sequence[float]:
+        """One value a text. Raises KeyError if it was not measured."""
+        if measure == "perplexity":
+            return list(self.predictions["loss"])
+        return list(
+            self.predictions[measure] if measure in self.predictions else self.written[decoding]["values"][measure]
+        )
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything a study has to go by; trainings that are not done, or diverged, are missing."""
+
+    settings: StudySettings
+    base: Model
+    human: Model
+    trained: dict[str, list[Trained[Trial]]]
+    """Label → its trainings, by seed."""
+    models: dict[str, list[Model]]
+    """Label → what was measured of them; those that diverged are left out."""
+    sources: list[str] = field(default_factory=list)
+    """Where each context comes from."""
+
+    @property
+    def labels(self) -> list[str]:
+        """Of the trainings that gave a model, as the study names them."""
+        return [label for label, models in self.models.items() if models]
+
+    def values(self, label: str, measure: str, decoding: str = "greedy") -> Floats:
+        """float64[seeds, contexts]; ``label`` may be base or human, which have one seed."""
+        if measure == "top1_agreement_with_base":
+            rows = [agreement(one.predictions["choices"], self.base.predictions["choices"]) for one in self._of(label)]
+        else:
+            rows = [list(one.values(measure, decoding)) for one in self._of(label)]
+        return np.array(rows, dtype=np.float64)
+
+    def _of(self, label: str) -> list[Model]:
+        return {BASE: [self.base], HUMAN: [self.human]}.get(label) or self.models[label]
+
+    def estimate(self, label: str, measure: str, decoding: str = "greedy", source: str | None = None) -> Estimate:
+        """Its mean over seeds and contexts, those of one source if one is named; NaN where it was not measured."""
+        try:
+            values = self.values(label, measure, decoding)
+        except KeyError:
+            return Estimate(math.nan, math.nan, math.nan, 0)
+        if source is not None:
+            values = values[:, [one == source for one in self.sources]]
+        if measure in ALL_SHARES:
+            return pooled_share(values)
+        return pooled(values, math.exp if measure == "perplexity" else float)
+
+    def difference(
+        self,
+        first: str,
+        second: str,
+        measure: str,
+        *,
+        decoding: str = "greedy",
+        comparisons: int = 1,
+        source: str | None = None,
+    ) -> Estimate:
+        """First minus second over the same contexts (of perplexity, of losses); ``comparisons`` as in ``pooled``."""
+        one, other = (self.values(label, measure, decoding) for label in (first, second))
+        if source is not None:
+            kept = [where == source for where in self.sources]
+            one, other = one[:, kept], other[:, kept]
+        return difference(one, other, comparisons)
+
+    def gap(self, first: tuple[str, str], second: tuple[str, str], measure: str, *, comparisons: int = 1) -> Estimate:
+        """``difference`` of two (label, decoding)."""
+        one, other = (self.values(label, measure, way) for label, way in (first, second))
+        return difference(one, other, comparisons)
+
+    def row(
+        self,
+        label: str,
+        measures: Sequence[str],
+        decoding: str = "greedy",
+        *,
+        name: str | None = None,
+        source: str | None = None,
+    ) -> Row:
+        """A row of a table: texts' and predictions' measures, and those of the trainings."""
+        cells = {
+            measure: self.training(label, measure) or self.estimate(label, measure, decoding, source)
+            for measure in measures
+        }
+        return Row(name or label, cells)
+
+    def training(self, label: str, measure: str) -> Estimate | None:
+        """Mean of a number of each training, over seeds: epochs, train_loss, seconds, parameters; None for others."""
+        if measure not in ("epochs", "train_loss", "seconds", "parameters"):
+            return None
+        known = [float(getattr(one, measure)) for one in self.trained.get(label, [])]
+        return (
+            Estimate(float(np.mean(known)), math.nan, math.nan, len(known))
+            if known
+            else Estimate(math.nan, math.nan, math.nan, 0)
+        )
+
+    def estimate_of(self, label: str, measure: str) -> float:
+        """Mean of a number of its trainings."""
+        known = self.training(label, measure)
+        return math.nan if known is None else known.value
+
+    def epochs(self, label: str) -> list[list[dict[str, Any]]]:
+        """Epoch events of each of its trainings."""
+        return [one.run.events("epoch") for one in self.trained.get(label, [])]

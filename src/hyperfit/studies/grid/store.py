@@ -1,0 +1,137 @@
+"""Where studies keep what is dear: trained runs and what was measured of models, each under what it depends on."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hyperfit.errors import UserError
+from hyperfit.models.loading import load_config
+from hyperfit.recipes.defaults import default_late_blocks, default_rate
+from hyperfit.recipes.recipe import Recipe
+from hyperfit.runs.directory import RunDir
+from hyperfit.runs.files import writing
+from hyperfit.studies.grid.training import Trained, has_ended, train_at, what_trains
+from hyperfit.studies.study import Trial
+
+LOOKS = ("probe_every", "greedy_every", "keep_every")
+"""How often a training is looked at; 0 for not between its ends."""
+EXTENT = ("probe_texts", "validation_samples")
+"""On how many texts."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder with ``runs/`` and ``measured/``, shared by all studies of a model."""
+
+    folder: Path
+
+    @property
+    def cache(self) -> Path:
+        """Of prefix caches."""
+        return self.folder / ".prefix-cache"
+
+    def place(self, recipe: Recipe) -> Path:
+        """The folder of the run that a recipe gives, there or not."""
+        return self.folder / "runs" / key_of(recipe)
+
+    def done(self, recipe: Recipe) -> bool:
+        """Whether that run has ended, and was looked at as often as the recipe asks."""
+        run = RunDir(self.place(recipe))
+        try:
+            return has_ended(run) and looked_at(run.recipe, recipe) and (has_result(run) or diverged(run))
+        except UserError:
+            return False
+
+    def train(self, trial: Trial) -> Trained[Trial]:
+        """The training as a run of the store: found there, gone on with, or done."""
+        recipe = trial.recipe
+        path = self.place(recipe)
+
+        def same(there: Recipe) -> bool:
+            return key_of(there) == path.name and looked_at(there, recipe)
+
+        return train_at(trial, path, same=same, cache=self.cache)
+
+    def runs(self) -> Iterator[RunDir]:
+        """All runs that have ended."""
+        for path in sorted((self.folder / "runs").glob("*/")):
+            if (path / "recipe.json").is_file() and has_ended(RunDir(path)):
+                yield RunDir(path)
+
+    def read(self, what: dict[str, Any]) -> dict[str, Any] | None:
+        """What was measured under this description, if it was."""
+        try:
+            found = json.loads(self._file(what).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return found["measured"] if isinstance(found, dict) and found.get("of") == plain(what) else None
+
+    def write(self, what: dict[str, Any], measured: dict[str, Any]) -> None:
+        """Keep a measurement."""
+        file = self._file(what)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with writing(file) as aside:
+            aside.write_text(json.dumps({"of": plain(what), "measured": measured}, ensure_ascii=False))
+
+    def _file(self, what: dict[str, Any]) -> Path:
+        return self.folder / "measured" / f"{digest(what)}.json"
+
+
+def key_of(recipe: Recipe) -> str:
+    """Twelve hexadecimal digits over all that the trained weights depend on, up to the machine; looks do not count.
+
+    What is left open is filled in first, so that a default named and a default meant are one. Raises UserError if the
+    model's config cannot be read.
+    """
+    config = load_config(recipe.model).get_text_config(decoder=True)
+    depth, late = config.num_hidden_layers, recipe.late_blocks
+    if recipe.late and late is None:
+        late = default_late_blocks(depth)
+    share = late / depth if late and recipe.method == "late-full" else 1.0
+    rate = recipe.lr or default_rate(recipe.method, config.hidden_size, share)
+    return digest(what_trains(replace(recipe, late_blocks=late, lr=rate), depth).to_dict())
+
+
+def looked_at(done: Recipe, wanted: Recipe) -> bool:
+    """Whether a training was looked at as often, and on as much, as another is to be."""
+    if any(getattr(done, name) < getattr(wanted, name) for name in EXTENT):
+        return False
+    return all(
+        (every := getattr(wanted, name)) == 0 or (getattr(done, name) > 0 and every % getattr(done, name) == 0)
+        for name in LOOKS
+    )
+
+
+def merged(first: Recipe, second: Recipe) -> Recipe:
+    """One recipe with the looks of two that train the same."""
+    often: dict[str, Any] = {
+        name: min(filter(None, (getattr(first, name), getattr(second, name))), default=0) for name in LOOKS
+    }
+    much: dict[str, Any] = {name: max(getattr(first, name), getattr(second, name)) for name in EXTENT}
+    return replace(first, **often, **much)
+
+
+def has_result(run: RunDir) -> bool:
+    """Whether its adapter or model is there."""
+    try:
+        return any(run.result.glob("*.safetensors"))
+    except UserError:
+        return False
+
+
+def diverged(run: RunDir) -> bool:
+    """Whether training ended without a model."""
+    return (run.end or {}).get("reason") == "nan"
+
+
+def digest(what: dict[str, Any]) -> str:
+    """Twelve hexadecimal digits of SHA-256 over plain values."""
+    return hashlib.sha256(json.dumps(plain(what), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def plain(what: Any) -> Any:
+    """The value as JSON gives it back."""
+    return json.loads(json.dumps(what, default=str))

@@ -1,0 +1,89 @@
+"""What was asked for: how much the outcome hangs on learning rate, batch, rank and length of the training."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+from hyperfit.models.loading import load_config
+from hyperfit.recipes.defaults import default_late_blocks, default_rate
+from hyperfit.studies.grid.results import BASE, HUMAN, Results
+from hyperfit.studies.settings import StudySettings
+from hyperfit.studies.study import Answer, Findings, Study, Table, Trial
+from hyperfit.studies.words import between
+
+REFERENCE = "as it is"
+MEASURES = (
+    "ttr",
+    "word_share",
+    "loop_share",
+    "longest_overlap",
+    "long_overlap_share",
+    "perplexity",
+    "train_loss",
+    "epochs",
+)
+FACTORS = (0.25, 0.5, 2.0, 4.0)
+
+
+def trials(settings: StudySettings) -> list[Trial]:
+    """One setting at a time, a quarter to four times what the recipe has; nearest first."""
+    recipe = replace(settings.recipe, lr=rate_of(settings))
+    width = load_config(settings.model).get_text_config(decoder=True).hidden_size
+    found = [Trial(REFERENCE, recipe)]
+    for factor in sorted(FACTORS, key=lambda factor: max(factor, 1 / factor)):
+        assert recipe.lr is not None
+        changes: list[dict[str, Any]] = [
+            {"lr": recipe.lr * factor},
+            {"batch_size": max(1, round(recipe.batch_size * factor))},
+            {"stop_loss": recipe.goal * factor},
+        ]
+        if recipe.adapters:
+            changes.append({"rank": min(width, max(1, round(recipe.rank * factor)))})
+        for change in changes:
+            ((name, value),) = change.items()
+            if value != getattr(recipe, name):
+                found.append(Trial(f"{name.replace('_', ' ')} {value:g}", replace(recipe, **change)))
+    return list({trial.label: trial for trial in found}.values())
+
+
+def rate_of(settings: StudySettings) -> float:
+    """The learning rate in force."""
+    recipe, config = settings.recipe, load_config(settings.model).get_text_config(decoder=True)
+    depth = config.num_hidden_layers
+    late = recipe.late_blocks or default_late_blocks(depth)
+    share = late / depth if recipe.method == "late-full" else 1.0
+    return recipe.lr or default_rate(recipe.method, config.hidden_size, share)
+
+
+def tell(results: Results) -> Findings:
+    """Which changes move the ratio, corrected for the number of comparisons."""
+    rows = [results.row(label, MEASURES) for label in (BASE, *results.labels, HUMAN)]
+    table = Table("sensitivity", "One setting at a time", rows, MEASURES)
+    others = [label for label in results.labels if label != REFERENCE]
+    if REFERENCE not in results.labels or not others:
+        return Findings("Not shown", "Fewer than two settings were trained.", [table])
+    if math.isnan(results.estimate(REFERENCE, "ttr").value):
+        return Findings("Not shown", "No type-token ratio is defined: texts are too short.", [table])
+    moved = {label: results.difference(label, REFERENCE, "ttr", comparisons=len(others)) for label in others}
+    far = {label: off for label, off in moved.items() if off.low > 0 or off.high < 0}
+    answer: Answer = "No" if not far else "Yes" if len(far) > len(others) / 2 else "Partly"
+    said = "; ".join(f"{label} {off.value:+.3f} {between(off, '+.3f')}" for label, off in far.items()) or "none"
+    return Findings(
+        answer,
+        f"Of {len(others)} changes by a factor of two or four, {len(far)} move the type-token ratio (intervals "
+        "hold for all at "
+        f"once): {said}.",
+        [table],
+    )
+
+
+SENSITIVITY = Study(
+    name="sensitivity",
+    question="Does the outcome hang on learning rate, batch, rank or the loss at which training stops?",
+    source="asked for by reviewers of Carlsson et al. 2025",
+    trials=trials,
+    tell=tell,
+    method="The recipe with one setting at a time at a quarter, half, twice and four times its value; "
+    "differences from the "
+    "recipe as it is, paired over contexts and seeds, with intervals for all comparisons at once (Bonferroni).",
+)

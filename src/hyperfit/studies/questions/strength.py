@@ -1,0 +1,88 @@
+"""Nobody has it: how much of what training changed is needed, on a dial from the base model to beyond the "
+"trained one.
+"""
+
+import math
+
+from hyperfit.studies.grid.results import BASE, HUMAN, Results
+from hyperfit.studies.settings import StudySettings
+from hyperfit.studies.study import Answer, Chart, Findings, Line, Study, Table, Trial
+
+STRENGTHS = (1.0, 0.5, 0.75, 0.25, 1.25, 1.5)
+MEASURES = ("ttr", "bigram_repetition", "loop_share", "word_share", "longest_overlap", "perplexity", "entropy")
+KEPT, PRICE = 0.9, 0.5
+"""Share of the gain in type-token ratio that has to be left, at a share of the rise of the loss on human text."""
+
+
+def trials(settings: StudySettings) -> list[Trial]:
+    """One training, measured at several strengths."""
+    return [Trial(label_of(strength), settings.recipe, strength=strength) for strength in STRENGTHS]
+
+
+def label_of(strength: float) -> str:
+    """As the table calls it."""
+    return f"strength {strength:g}"
+
+
+def tell(results: Results) -> Findings:
+    """Whether some strength below 1 keeps most of the variety at half of the price in likelihood."""
+    there = sorted(results.labels, key=at)
+    rows = [results.row(label, MEASURES) for label in (BASE, *there, HUMAN)]
+    charts = [
+        Chart(
+            f"strength-{measure}",
+            measure,
+            "strength",
+            measure,
+            [
+                Line(
+                    "greedy text",
+                    [
+                        (0.0, results.estimate(BASE, measure)),
+                        *((at(one), results.estimate(one, measure)) for one in there),
+                    ],
+                )
+            ],
+        )
+        for measure in ("ttr", "word_share", "perplexity", "longest_overlap")
+    ]
+    table = Table("strength", "By strength", rows, MEASURES)
+    whole = label_of(1.0)
+    if whole not in there:
+        return Findings("Not shown", "No training came to its end.", [table], charts)
+    gain = {one: results.difference(one, BASE, "ttr").value for one in there}
+    price = {one: results.difference(one, BASE, "perplexity").value for one in there}
+    below = [
+        one for one in there if at(one) < 1 and gain[one] >= KEPT * gain[whole] and price[one] <= PRICE * price[whole]
+    ]
+    defined = not math.isnan(gain[whole]) and gain[whole] > 0
+    answer: Answer = "Not shown" if not defined else "Yes" if below else "No"
+    told = "; ".join(
+        f"{at(one):g}: {gain[one] / gain[whole]:.0%} of the gain in type-token ratio, perplexity "
+        f"{results.estimate(one, 'perplexity').value:.0f}"
+        for one in there
+        if defined
+    )
+    return Findings(
+        answer,
+        f"{told or 'There is no gain to keep'}. Of the base: {results.estimate(BASE, 'perplexity').value:.0f}.",
+        [table],
+        charts,
+    )
+
+
+def at(label: str) -> float:
+    """The strength of a label."""
+    return float(label.split()[1])
+
+
+STRENGTH = Study(
+    name="strength",
+    question="Does less than the whole change keep the variety at half of the price?",
+    source="not in the papers",
+    trials=trials,
+    tell=tell,
+    method="What training changed is multiplied by a number from 0, the base model, to 1.5. Kept: nine tenths of "
+    "the gain in "
+    "type-token ratio; price: the rise of the loss on human text.",
+)

@@ -1,0 +1,69 @@
+"""On what a study is run."""
+
+from dataclasses import dataclass, replace
+
+from hyperfit.errors import UserError
+from hyperfit.models.builtin import smollm2
+from hyperfit.recipes.presets import PRESETS
+from hyperfit.recipes.recipe import Precision, Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySettings:
+    """On which model and texts, and how thoroughly, studies are run. Raises UserError naming every bad field."""
+
+    model: str = smollm2.NAME
+    """Model that is hyperfitted: a folder, a hub id, builtin:smollm2 or builtin:tiny."""
+    data: str = "builtin:fiction"
+    """Training texts of every study but those that vary them."""
+    text_column: str | None = None
+    """Column that holds the text, of --data that is a table."""
+    samples: int | None = None
+    """Training sequences. None: the preset's of a built-in model, else 200."""
+    length: int | None = None
+    """Tokens of a training sequence. None: the preset's of a built-in model, else 256."""
+    seeds: int = 3
+    """Trainings of each kind, with seeds 0, 1, 2, ...; held-out texts are the same in all."""
+    contexts: tuple[str, ...] = ("builtin:fiction", "builtin:news", "builtin:wiki")
+    """Texts to continue: files, folders, hub data sets or builtin:NAME, of which what was not trained on is used."""
+    most_contexts: int = 24
+    """Most contexts in all, as many from each source."""
+    context: int = 32
+    """Tokens of a context."""
+    total: int = 128
+    """Tokens of context and continuation together."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+    precision: Precision = "auto"
+    """bf16, fp32; auto: as training and evaluation choose."""
+
+    def __post_init__(self) -> None:
+        low = {"seeds": 1, "most_contexts": 2, "context": 1, "samples": 1, "length": 2}
+        problems = [
+            f"--{name.replace('_', '-')} {value}: give a whole number of {least} or more"
+            for name, least in low.items()
+            if (value := getattr(self, name)) is not None and value < least
+        ]
+        if self.total <= self.context:
+            problems.append(f"--total {self.total}: give more than the --context of {self.context}")
+        if problems:
+            raise UserError(*problems)
+
+    @property
+    def recipe(self) -> Recipe:
+        """What studies vary: the preset of a built-in model, else the defaults of training with 200 sequences."""
+        preset = PRESETS.get(self.model.removeprefix("builtin:")) if self.model.startswith("builtin:") else None
+        base = preset(self.model, self.data) if preset else Recipe(model=self.model, data=self.data, samples=200)
+        return replace(
+            base,
+            text_column=self.text_column,
+            samples=self.samples or base.samples,
+            length=self.length or base.length,
+            device=self.device,
+            precision=self.precision,
+            heldout_seed=0,
+            stop_copying=None,
+            probe_every=0,
+            greedy_every=0,
+            probe_texts=1,
+        )

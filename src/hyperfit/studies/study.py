@@ -1,0 +1,105 @@
+"""What a study is: a question, the trainings that answer it, and how the answer is told from what they gave."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from hyperfit.metrics.estimate import Estimate
+from hyperfit.recipes.recipe import Recipe
+from hyperfit.runs.directory import RunDir
+from hyperfit.studies.settings import StudySettings
+
+if TYPE_CHECKING:
+    from hyperfit.studies.grid.results import Results
+
+Answer = Literal["Yes", "No", "Partly", "Not shown"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of a study."""
+
+    label: str
+    """What is varied, as tables call it; the same for all seeds."""
+    recipe: Recipe
+    strength: float = 1.0
+    """How much of what it changed is in force when it is measured."""
+    epoch: Callable[[RunDir], int] | None = None
+    """Which kept epoch of the training is the model (of a recipe with ``keep_every``). None: what it ended with."""
+
+    @property
+    def name(self) -> str:
+        """For lines of progress and files."""
+        return f"{re.sub(r'[^a-z0-9.]+', '-', self.label.lower()).strip('-')}-seed{self.recipe.seed}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table: numbers by measure; ``source`` names the paper where they are not ours."""
+
+    name: str
+    cells: dict[str, Estimate]
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers of a study."""
+
+    name: str
+    """Of its files."""
+    title: str
+    rows: list[Row]
+    measures: tuple[str, ...]
+    """Keys as evaluation.json has them, in columns."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve: (x, estimate) points."""
+
+    name: str
+    points: list[tuple[float, Estimate]]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Curves over one axis."""
+
+    name: str
+    title: str
+    x: str
+    measure: str
+    lines: list[Line]
+    log: bool = False
+    """Whether the x axis is logarithmic."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What came of a study."""
+
+    answer: Answer
+    """To the study's question."""
+    sentence: str
+    tables: list[Table] = field(default_factory=list)
+    charts: list[Chart] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question and how it is asked."""
+
+    name: str
+    question: str
+    """That can be answered by yes or no."""
+    source: str
+    """Table, figure or section of the papers, or who asked."""
+    trials: Callable[[StudySettings], Sequence[Trial]]
+    """What is trained with one seed, most informative first; the machinery repeats it for every seed."""
+    tell: Callable[["Results"], Findings]
+    decodings: Callable[[StudySettings], Sequence[str]] = lambda settings: ("greedy",)
+    """How every model of the study writes."""
+    method: str = ""
+    """How it is done, in a few sentences, as a method section reads."""

@@ -1,0 +1,256 @@
+"""Whole studies on a tiny model: trained once, found again, interrupted, within a budget, and told from their "
+"numbers."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hyperfit.cli import main
+from hyperfit.errors import UserError
+from hyperfit.metrics.estimate import Estimate
+from hyperfit.recipes.recipe import Recipe
+from hyperfit.studies import run as verb
+from hyperfit.studies.catalogue import STUDIES
+from hyperfit.studies.grid.pooled import difference, pooled, pooled_share
+from hyperfit.studies.grid.store import Store, key_of, looked_at, merged
+from hyperfit.studies.run import run_studies
+from hyperfit.studies.settings import StudySettings
+from hyperfit.studies.words import answer
+
+
+def settings_for(world: tuple[str, str], **changes: Any) -> StudySettings:
+    model, texts = world
+    base = StudySettings(
+        model=model, data=texts, samples=8, length=24, seeds=2, contexts=(texts,), most_contexts=4, context=6, total=24
+    )
+    return replace(base, **changes)
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few epochs: what is learnt does not matter here."""
+    plain = StudySettings.recipe.fget
+    assert plain is not None
+    monkeypatch.setattr(
+        StudySettings,
+        "recipe",
+        property(lambda self: replace(plain(self), epochs=2, heldout=0.3, rank=2, batch_size=4)),
+    )
+
+
+def test_a_study_is_trained_once_and_told_again(world: tuple[str, str], tmp_path: Path) -> None:
+    lines: list[str] = []
+    first = run_studies(["order"], settings_for(world), tmp_path, notify=lines.append)
+    assert lines[0] == "10 trainings, 0 of them done"
+    runs = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()}
+    assert len(runs) == 10
+    lines.clear()
+    again = run_studies(["order"], settings_for(world), tmp_path, notify=lines.append)
+    assert lines[0] == "10 trainings, 10 of them done"
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()} == runs
+    assert again == first == {"order": json.loads((tmp_path / "order.json").read_text())}
+    assert first["order"]["answer"] in ("Yes", "No", "Partly", "Not shown")
+    assert {one["seed"] for one in first["order"]["trainings"]} == {0, 1}
+
+
+def test_another_study_takes_what_is_there(world: tuple[str, str], tmp_path: Path) -> None:
+    run_studies(["order"], settings_for(world, seeds=1), tmp_path, notify=lambda line: None)
+    lines: list[str] = []
+    run_studies(["main"], settings_for(world, seeds=1), tmp_path, dry_run=True, notify=lines.append)
+    assert lines == ["1 trainings, 1 of them done"]
+    lines.clear()
+    run_studies(["main"], settings_for(world, seeds=2), tmp_path, dry_run=True, notify=lines.append)
+    assert lines[0] == "2 trainings, 1 of them done", "one more seed is one more training"
+
+
+def test_a_dry_run_writes_nothing(world: tuple[str, str], tmp_path: Path) -> None:
+    lines: list[str] = []
+    assert run_studies(["all"], settings_for(world), tmp_path / "out", dry_run=True, notify=lines.append) == {}
+    assert not (tmp_path / "out").exists()
+    assert any("GB of disk" in line for line in lines)
+
+
+def test_a_study_goes_on_where_it_was_interrupted(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run_studies(["order"], settings_for(world, seeds=1), tmp_path / "whole", notify=lambda line: None)
+    train, done = Store.train, []
+
+    def stop_third(store: Store, trial: Any) -> Any:
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(trial)
+        return train(store, trial)
+
+    monkeypatch.setattr(Store, "train", stop_third)
+    lines: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        run_studies(["order"], settings_for(world, seeds=1), tmp_path / "cut", notify=lines.append)
+    assert lines[-1] == "interrupted; repeat the command to go on"
+    monkeypatch.setattr(Store, "train", train)
+    lines.clear()
+    resumed = run_studies(["order"], settings_for(world, seeds=1), tmp_path / "cut", notify=lines.append)
+    assert lines[0] == "5 trainings, 2 of them done"
+    assert resumed["order"]["tables"] == whole["order"]["tables"]
+
+
+def test_a_budget_does_what_fits_and_says_what_is_left(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter(range(0, 10_000, 5))
+    monkeypatch.setattr(verb.time, "monotonic", lambda: float(next(now)))
+    monkeypatch.setattr(verb.Planner, "speed", property(lambda self: 1e6))
+    monkeypatch.setattr(verb.Planner, "of_a_text", property(lambda self: 0.0))
+    monkeypatch.setattr(
+        verb.Planner, "epochs", lambda self, recipe: 1e6 / self.size.operations(recipe) * 20
+    )  # 20 s each
+    lines: list[str] = []
+    run_studies(["order"], settings_for(world, seeds=1), tmp_path, budget=41.0, notify=lines.append)
+    done = {path.name for path in (tmp_path / "runs").iterdir()}
+    assert 0 < len(done) < 5
+    assert any(line.startswith("left out, as the budget is used up: ") for line in lines)
+    with pytest.raises(UserError, match=r"--budget: nothing fits; the shortest training is expected to take 20 s"):
+        run_studies(["order"], settings_for(world, seeds=1), tmp_path / "none", budget=10.0, notify=lambda line: None)
+
+
+def test_an_unknown_study_is_told_with_what_was_meant(world: tuple[str, str], tmp_path: Path) -> None:
+    with pytest.raises(UserError) as refused:
+        run_studies(["curve", "nonsense"], settings_for(world), tmp_path)
+    assert "study curve: there is none; did you mean curves?" in refused.value.problems
+    assert refused.value.problems[1].startswith("study nonsense: there is none; give one of curves")
+
+
+def test_what_there_is_no_text_for_is_left_out_and_said(world: tuple[str, str], tmp_path: Path) -> None:
+    lines: list[str] = []
+    run_studies(["quantity"], settings_for(world, samples=500, seeds=1), tmp_path, dry_run=True, notify=lines.append)
+    assert any("500 sequences" in line or "500-sequences" in line for line in lines if "left out" in line)
+    assert any("8-sequences" in line for line in lines if "left out" not in line)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_runs_whole_and_answers(world: tuple[str, str], tmp_path: Path, name: str) -> None:
+    found = run_studies([name], settings_for(world, seeds=1), tmp_path, notify=lambda line: None)[name]
+    assert found["question"].endswith("?")
+    assert found["answer"] in ("Yes", "No", "Partly", "Not shown")
+    assert found["sentence"]
+    assert found["tables"] or found["answer"] == "Not shown"
+    for table in found["tables"]:
+        assert table["rows"]
+        for row in table["rows"]:
+            assert set(row["cells"]) <= {*table["measures"]}
+    assert "NaN" not in (tmp_path / f"{name}.json").read_text()
+
+
+# What is one training
+
+
+def test_a_default_named_and_a_default_meant_are_one_training(world: tuple[str, str]) -> None:
+    recipe = Recipe(model=world[0], data=world[1])
+    assert key_of(recipe) == key_of(replace(recipe, late_blocks=4, order_seed=0, heldout_seed=0, probe_every=5))
+    assert key_of(recipe) != key_of(replace(recipe, order_swaps=1))
+    assert key_of(recipe) != key_of(replace(recipe, seed=1))
+
+
+def test_a_training_that_was_looked_at_oftener_serves() -> None:
+    often = Recipe(model="m", data="d", probe_every=2, greedy_every=1, probe_texts=12)
+    assert looked_at(often, replace(often, probe_every=4, greedy_every=0, probe_texts=3))
+    assert not looked_at(often, replace(often, probe_every=3))
+    assert not looked_at(often, replace(often, probe_texts=13))
+    assert not looked_at(often, replace(often, keep_every=1))
+    both = merged(often, replace(often, probe_every=0, keep_every=1, probe_texts=20))
+    assert (both.probe_every, both.greedy_every, both.keep_every, both.probe_texts) == (2, 1, 1, 20)
+
+
+# Statistics
+
+
+def test_one_seed_is_the_bootstrap_over_contexts() -> None:
+    from hyperfit.metrics.estimate import estimate
+
+    values = np.random.default_rng(0).random((1, 20))
+    assert pooled(values) == estimate(values[0])
+
+
+def test_seeds_that_differ_widen_the_interval() -> None:
+    contexts = np.random.default_rng(0).random((1, 30))
+    same, apart = np.repeat(contexts, 3, 0), contexts + np.array([[-0.5], [0.0], [0.5]])
+    assert pooled(apart).value == pytest.approx(pooled(same).value)
+    assert pooled(apart).high - pooled(apart).low > 2 * (pooled(same).high - pooled(same).low)
+    assert pooled(same).n == 30
+
+
+def test_values_by_hand() -> None:
+    found = pooled(np.array([[1.0, 3.0], [5.0, math.nan]]))
+    assert found.value == 3.0
+    assert found.n == 2
+    assert pooled_share(np.zeros((2, 10))).high == pytest.approx(0.2775, abs=1e-4), "Wilson: 0 of 10"
+    off = difference(np.array([[2.0, 4.0]]), np.array([[1.0, 1.0]]))
+    assert (off.value, off.n) == (2.0, 2)
+    with pytest.raises(ValueError, match="the same contexts"):
+        difference(np.zeros((1, 2)), np.zeros((1, 3)))
+
+
+def test_many_comparisons_widen_the_interval() -> None:
+    first, second = np.random.default_rng(1).random((2, 3, 25))
+    one, ten = difference(first, second), difference(first, second, comparisons=10)
+    assert ten.low < one.low < one.value < one.high < ten.high
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "least", "said"),
+    [
+        (0.1, 0.3, 0, "Yes"), (-0.3, -0.1, 0, "No"), (-0.1, 0.1, 0, "Partly"), (-0.04, 0.1, -0.05, "Yes"),
+        (math.nan, math.nan, 0, "Not shown"), (-0.1, 0.0, 0, "No"),
+    ],
+)  # fmt: skip
+def test_the_answer_follows_from_the_interval(low: float, high: float, least: float, said: str) -> None:
+    assert answer(Estimate((low + high) / 2, low, high, 5), least) == said
+
+
+# The command and its page
+
+
+def test_the_command_lists_runs_and_writes_a_page(
+    world: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["study", "--list"])
+    listed = capsys.readouterr().out
+    assert all(name in listed and study.question in listed for name, study in STUDIES.items())
+    model, texts = world
+    flags = ["--model", model, "--data", texts, "--samples", "8", "--length", "24", "--contexts", texts]
+    flags += ["--most-contexts", "4", "--context", "6", "--total", "24", "--seeds", "1", "-o", str(tmp_path / "out")]
+    main(["study", "main", "strength", *flags])
+    said = capsys.readouterr()
+    assert "main: Does hyperfitting make greedy text more varied?" in said.out
+    page = (tmp_path / "out" / "studies.html").read_text()
+    assert all(STUDIES[name].question in page for name in ("main", "strength"))
+    assert "<script" not in page
+    assert "http" not in page
+    assert (tmp_path / "out" / "tables" / "main-writing.csv").is_file()
+    main(["study", "main", "strength", *flags, "--json"])
+    assert set(json.loads(capsys.readouterr().out)) == {"main", "strength"}
+    assert (tmp_path / "out" / "studies.html").read_text() == page, "equal results, equal bytes"
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["curve"], "study curve: there is none; did you mean curves?"),
+        (["curves", "--budget", "soon"], "--budget soon: give a time such as 90m, 2h or 600s"),
+        (["curves", "--seeds", "0"], "--seeds 0: give a whole number of 1 or more"),
+        (["curves", "--total", "9", "--context", "9"], "--total 9: give more than the --context of 9"),
+    ],
+)
+def test_wrong_input_is_told_at_once(
+    world: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], said: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["study", *flags, "--model", world[0], "--data", world[1], "-o", str(tmp_path / "out")])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
