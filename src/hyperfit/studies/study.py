@@ -53,6 +53,8 @@ class Table:
     rows: list[Row]
     measures: tuple[str, ...]
     """Keys as evaluation.json has them, in columns."""
+    unit: str = "contexts"
+    """What n counts."""
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ def study_tables(found: Found) -> list[Sheet]:
                 for row in table["rows"]
             ],
             tuple(measure_of(key) for key in table["measures"]),
+            table["unit"],
         )
         for table in found["tables"]
     ]

@@ -64,6 +64,8 @@ class Sheet:
     title: str
     rows: list[Row]
     measures: tuple[Measure, ...] = field(default=())
+    unit: str = "texts"
+    """What n counts."""
 
     @property
     def columns(self) -> list[str]:
@@ -82,7 +84,7 @@ class Sheet:
         if not self.n:
             return "No number is defined."
         other = any(self.few(cell) for row in self.rows for cell in row.cells)
-        return f"n = {self.n} texts{' unless told' if other else ''}; 95 % intervals in brackets."
+        return f"n = {self.n} {self.unit}{' unless told' if other else ''}; 95 % intervals in brackets."
 
     def few(self, cell: Cell) -> str:
         """The n of a cell that differs from the table's, as "n 12"; else ""."""
@@ -152,6 +154,7 @@ def parts(sheet: Sheet, count: int) -> list[Sheet]:
                 if not row.source or any(cell.value for cell in row.cells[start:end])
             ],
             sheet.measures[start:end],
+            sheet.unit,
         )
         for start, end in pairwise(ends)
     ]

@@ -59,7 +59,15 @@ def tell(results: Results) -> Findings:
     return Findings(
         answer,
         sentence,
-        [Table("curves", "What early stopping would have chosen", rows, ("epoch", "train_loss", "val_loss", *PROBED))],
+        [
+            Table(
+                "curves",
+                "What early stopping would have chosen",
+                rows,
+                ("epoch", "train_loss", "val_loss", *PROBED),
+                "seeds",
+            )
+        ],
         charts,
     )
 
