@@ -325,9 +325,18 @@ def test_depth_is_checked_before_weights_are_read() -> None:
         check_depth(recipe(method="lora", blocks=(9, 2, 6)), depth=6)
 
 
+def test_a_model_has_one_number_of_parameters() -> None:
+    """Whatever learns beside them; a shared weight once."""
+    own = sum(p.numel() for p in tiny_model().parameters())
+    for method in ("late-lora", "late-full", "lora", "full"):
+        assert learning(adapt(tiny_model(), recipe(method=method))).total == own
+
+
 def test_description_for_people() -> None:
     late = Learning(blocks=(4, 5), depth=6, trainable=4096, total=40960)
     assert late.describe() == "learning: blocks 4–5 of 0–5, 4,096 of 40,960 parameters (10.00%)"
+    beside = dataclasses.replace(late, adapters=True).describe()
+    assert beside == "learning: blocks 4–5 of 0–5, adapters of 4,096 parameters beside the model's 40,960"
     apart = dataclasses.replace(late, blocks=(0, 2, 3, 5))
     assert "blocks 0, 2–3, 5 of 0–5" in apart.describe()
     assert "blocks none of 0–5" in dataclasses.replace(late, blocks=()).describe()

@@ -34,7 +34,7 @@ ENVIRONMENT = {
     "precision": "fp32",
     "training_sequences": 64,
     "trainable_parameters": 1_576_960,
-    "parameters": 13_314_304,
+    "parameters": 11_737_344,
     "adapted_blocks": [7, 8, 9, 10, 11],
     "data_fingerprint": "39115a09a16dac79",
     "processes": 1,

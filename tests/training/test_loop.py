@@ -147,7 +147,7 @@ def test_says_when_the_goal_was_not_reached(world: tuple[str, str], tmp_path: Pa
     run = train(recipe_for(world, epochs=1, stop_loss=0.05), tmp_path / "run", notify=said.append)
     assert run.end is not None
     assert run.end["reason"] == "epochs"
-    assert "NOT reached" in said[-1]
+    assert "NOT reached (more --epochs, a larger --lr or --rank, or a higher --stop-loss would reach it)" in said[-1]
 
 
 @pytest.mark.parametrize("method", ["late-lora", "late-full", "full"])

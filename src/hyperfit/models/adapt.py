@@ -28,18 +28,20 @@ class Learning:
     trainable: int
     """Trainable parameters."""
     total: int
-    """Parameters in all, adapters included."""
+    """Parameters of the model itself, each once, without adapters: the number that a model is known by."""
+    adapters: bool = False
+    """Whether what learns is adapters, beside the model's own parameters."""
     frozen_experts: bool = False
     """Whether these blocks have experts, held as one tensor, that do not learn."""
 
     def describe(self) -> str:
         """One line for people."""
         spread = spans(self.blocks) or "none"
-        share = self.trainable / self.total
-        return (
-            f"learning: blocks {spread} of 0–{self.depth - 1}, {self.trainable:,} of {self.total:,} parameters "
-            f"({share:.2%}){'; their experts do not learn' if self.frozen_experts else ''}"
-        )
+        what = f"{self.trainable:,} of {self.total:,} parameters ({self.trainable / self.total:.2%})"
+        if self.adapters:
+            what = f"adapters of {self.trainable:,} parameters beside the model's {self.total:,}"
+        experts = "; their experts do not learn" if self.frozen_experts else ""
+        return f"learning: blocks {spread} of 0–{self.depth - 1}, {what}{experts}"
 
 
 def spans(numbers: Sequence[int]) -> str:
@@ -142,5 +144,6 @@ def learning(model: PreTrainedModel | PeftModel) -> Learning:
         depth=len(blocks),
         frozen_experts=adapters is not None and not experts <= {*(adapters.target_parameters or ())},
         trainable=sum(p.numel() for p in model.parameters() if p.requires_grad),
-        total=sum(p.numel() for p in model.parameters()),
+        total=sum(p.numel() for name, p in model.named_parameters() if adapters is None or ".lora_" not in name),
+        adapters=adapters is not None,
     )

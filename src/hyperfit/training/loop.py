@@ -230,6 +230,8 @@ class Loop:
         verdict = "all epochs done"
         if goal is not None:
             verdict = f"goal (at most {goal:g}) {'' if loss <= goal else 'NOT '}reached"
+            if loss > goal and state.reason == "epochs":
+                verdict += " (more --epochs, a larger --lr or --rank, or a higher --stop-loss would reach it)"
         if self.prefix is not None and not self.checked.streaming:
             self.notify(self.prefix.saving())
         texts = min(self.checked.recipe.probe_texts, len(self.checked.corpus.validation))

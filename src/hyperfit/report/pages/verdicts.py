@@ -29,9 +29,10 @@ def data_name(recipe: Recipe) -> str:
 def facts(recipe: Recipe, environment: dict[str, Any]) -> dict[str, Markup]:
     """Model, data and method in a few words each."""
     depth, learned = environment["blocks"], environment["trainable_parameters"]
-    own = environment["parameters"] - (learned if recipe.adapters else 0)
     return {
-        "Model": Markup("{}, {} parameters in {} blocks").format(isolated(recipe.model), count(own), depth),
+        "Model": Markup("{}, {} parameters in {} blocks").format(
+            isolated(recipe.model), count(environment["parameters"]), depth
+        ),
         "Data": Markup("{}, {:,} sequences of {} tokens").format(
             isolated(recipe.data), environment["training_sequences"], recipe.length
         ),
