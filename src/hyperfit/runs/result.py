@@ -32,7 +32,7 @@ tags: [hyperfitting]
 # {model}, hyperfitted
 
 `{model}` trained with hyperfit on a few texts. {verdict}
-
+{copied}
 | setting | value |
 |---|---|
 {settings}
@@ -45,8 +45,12 @@ def save_result(
     recipe: Recipe,
     tokenizer: PreTrainedTokenizerBase,
     loss: float,
+    copied: str = "",
 ) -> None:
-    """Write the adapter, or the whole model with its tokenizer, and a model card that says what was reached."""
+    """Write the adapter, or the whole model with its tokenizer, and a model card that says what was reached.
+
+    copied: a sentence without its end on what of the training data the last probe's texts held, if any were written.
+    """
     with quiet():
         if isinstance(model, PeftModel):
             model.peft_config["default"].base_model_name_or_path = recipe.model
@@ -63,6 +67,7 @@ def save_result(
         model=settings["model"],
         library="peft" if isinstance(model, PeftModel) else "transformers",
         verdict=(REACHED if loss <= recipe.goal else NOT_REACHED).format(loss=loss, goal=recipe.goal),
+        copied=f"\nIts last probe: {copied}.\n" if copied else "",
         settings="\n".join(f"| {name} | {value} |" for name, value in settings.items()),
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
