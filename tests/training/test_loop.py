@@ -229,8 +229,8 @@ def test_kept_epochs_survive_an_interruption(
     whole = train(recipe, tmp_path / "whole", notify=quiet)
     real = module.Loop.keep
 
-    def keep_and_fail(loop: module.Loop, loss: float) -> None:
-        real(loop, loss)
+    def keep_and_fail(loop: module.Loop, loss: float, event: dict[str, object]) -> None:
+        real(loop, loss, event)
         if loop.state.epoch == 2:
             raise KeyboardInterrupt
 

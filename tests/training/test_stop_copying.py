@@ -196,6 +196,20 @@ def test_killed_while_going_back_it_goes_back_again(
     assert events(run.path) == events(whole.path)
 
 
+def test_the_card_of_a_kept_epoch_says_what_it_copies(world: tuple[str, str], tmp_path: Path, plant: Plant) -> None:
+    """Epochs are kept, probed for that, and not judged: epoch 2 recites in half of its two texts, epoch 4 ends it."""
+    plant([0.0, 0.5, 0.0])
+    run = train(recipe_for(world, heldout=0.3, epochs=4, keep_every=2, greedy_every=4), tmp_path / "run", notify=quiet)
+    assert run.end is not None
+    assert run.end["epoch"] == 4
+    for kept, count in ((run.kept[2], 1), (run, 0)):
+        mean = kept.events("epoch")[-1]["longest_overlap"]
+        card = (kept.result / "README.md").read_text()
+        assert f"tokens on average, more than 10 in {count} of 2 texts" in card
+        assert f"\n\nIts last probe: longest run of training data in a greedy text: {mean:.1f} tokens" in card
+    assert run.kept[2].events("epoch")[-1]["long_overlap_share"] == 0.5
+
+
 def test_a_share_is_a_share(world: tuple[str, str]) -> None:
     with pytest.raises(UserError, match=r"--stop-copying 1\.5: give a share from 0 to 1, or None"):
         recipe_for(world, stop_copying=1.5)

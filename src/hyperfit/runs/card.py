@@ -22,7 +22,7 @@ tags: [hyperfitting]
 # {model}, hyperfitted
 
 `{model}` trained with hyperfit on a few texts. {verdict}
-
+{copied}
 ## Use
 
 {use}
@@ -74,13 +74,17 @@ It is a model folder like any other: `vllm serve this/folder`, with `temperature
 trained; `dtype="bfloat16"` halves them, and a few greedy choices come out otherwise."""
 
 
-def model_card(recipe: Recipe, *, adapter: bool, loss: float) -> str:
-    """The text of README.md for an adapter or a whole model; no path of the machine it was made on."""
+def model_card(recipe: Recipe, *, adapter: bool, loss: float, copied: str = "") -> str:
+    """The text of README.md for an adapter or a whole model; no path of the machine it was made on.
+
+    copied: what of the training data stood in the texts of the last probe, in words; "" where that is not known.
+    """
     known = named(recipe)
     return CARD.format(
         model=known["model"],
         library="peft" if adapter else "transformers",
         verdict=(REACHED if loss <= recipe.goal else NOT_REACHED).format(loss=loss, goal=recipe.goal),
+        copied=f"\nIts last probe: {copied}.\n" if copied else "",
         use=usage(recipe, adapter).format(model=known["model"], rank=recipe.rank),
         settings="\n".join(f"| {name} | {value} |" for name, value in known.items() if value not in (None, [])),
     )

@@ -24,8 +24,12 @@ def save_result(
     recipe: Recipe,
     tokenizer: PreTrainedTokenizerBase,
     loss: float,
+    copied: str = "",
 ) -> None:
-    """Write the adapter, or the whole model with its tokenizer, and a model card that says what was reached."""
+    """Write the adapter, or the whole model with its tokenizer, and a model card that says what was reached.
+
+    copied: a sentence without its end on what of the training data the last probe's texts held, if any were written.
+    """
     with quiet():
         if isinstance(model, PeftModel):
             model.peft_config["default"].base_model_name_or_path = recipe.model
@@ -34,7 +38,7 @@ def save_result(
         else:
             tokenizer.save_pretrained(folder)
             whole(model, recipe).save_pretrained(folder)
-    card = model_card(recipe, adapter=isinstance(model, PeftModel), loss=loss)
+    card = model_card(recipe, adapter=isinstance(model, PeftModel), loss=loss, copied=copied)
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 

@@ -148,7 +148,7 @@ class Loop:
         if recites is False:
             state.sound = state.update
         if main and kept:
-            self.keep(loss)
+            self.keep(loss, event)
         if main and (state.reason or state.epoch % recipe.checkpoint_every == 0 or state.sound == state.update):
             self.checkpoint()
 
@@ -210,12 +210,12 @@ class Loop:
         """Save the place reached and what has been learned."""
         self.run.save_checkpoint(self.state.update, self.state.place, self.state.write, spared=self.state.sound)
 
-    def keep(self, loss: float) -> None:
-        """Leave the model as it stands as a run that was to end after this epoch."""
+    def keep(self, loss: float, event: dict[str, Any]) -> None:
+        """Leave the model as it stands as a run that was to end after this epoch, whose probe is ``event``."""
         recipe = replace(self.checked.recipe, epochs=self.state.epoch, keep_every=0)
         end = {**self.place("end"), "reason": "epochs", "train_loss": round(loss, 6)}
         with self.run.keeping(recipe, end) as folder:
-            save_result(self.model, folder / self.kind, recipe, self.checked.tokenizer, loss)
+            save_result(self.model, folder / self.kind, recipe, self.checked.tokenizer, loss, self.copied(event))
 
     def finish(self) -> None:
         """Save the result, say plainly whether its goal was reached, and let the checkpoints go."""
@@ -224,7 +224,7 @@ class Loop:
         loss = last["train_loss"]
         folder = self.run.path / self.kind
         with writing(folder) as aside:
-            save_result(self.model, aside, self.checked.recipe, self.checked.tokenizer, loss)
+            save_result(self.model, aside, self.checked.recipe, self.checked.tokenizer, loss, self.copied(last))
         self.run.append({**self.place("end"), "reason": state.reason, "train_loss": loss})
         self.run.discard_checkpoints()
         verdict = "all epochs done"
@@ -234,9 +234,12 @@ class Loop:
                 verdict += " (more --epochs, a larger --lr or --rank, or a higher --stop-loss would reach it)"
         if self.prefix is not None and not self.checked.streaming:
             self.notify(self.prefix.saving())
-        texts = min(self.checked.recipe.probe_texts, len(self.checked.corpus.validation))
         told = f"{verdict}: training loss {loss:.3f} after {state.epoch} epochs; {folder}"
-        self.notify("; ".join(filter(None, (told, copying_line(last, texts)))))
+        self.notify("; ".join(filter(None, (told, self.copied(last)))))
+
+    def copied(self, event: dict[str, Any]) -> str:
+        """What of the training data stands in the texts of a probe; "" where none were written."""
+        return copying_line(event, min(self.checked.recipe.probe_texts, len(self.checked.corpus.validation)))
 
     def check_weights(self) -> None:
         """Raises UserError if a trained weight is no longer finite: the last update may have done it unseen."""
