@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mechanism_browser import chromium, opened
+from browser import WIDTHS, chromium, faults, shown
 from test_mechanism_page import hostile
 
 from hyperfit.report.pages.mechanism import page
 from small_mechanism import mechanism
 
-WIDTHS = (390, 768, 1024, 1280)
 OPEN_ALL = "document.querySelectorAll('details').forEach(one => one.open = true)"
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 LETTERS = """Math.min(...[...document.querySelectorAll('svg text')].map(text => {
@@ -40,17 +39,17 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", ["plain", "hostile"])
 def test_nothing_overflows_and_letters_can_be_read(browser: Any, files: dict[str, Path], name: str, width: int) -> None:
-    with opened(browser, files[name], width) as shown:
+    with shown(browser, files[name], width, opened=False) as window:
         for _ in range(2):
-            assert shown.evaluate(OVERFLOW) <= 0
-            assert shown.evaluate(LETTERS) >= 9
-            assert shown.evaluate(OTHER_LETTERS) >= 9
-            shown.evaluate(OPEN_ALL)
+            assert window.evaluate(OVERFLOW) <= 0
+            assert window.evaluate(LETTERS) >= 9
+            assert window.evaluate(OTHER_LETTERS) >= 9
+            window.evaluate(OPEN_ALL)
 
 
 def test_the_first_column_of_a_wide_table_stays_where_it_is(browser: Any, files: dict[str, Path]) -> None:
-    with opened(browser, files["hostile"], 390) as shown:
-        moved = shown.evaluate(
+    with shown(browser, files["hostile"], 390, opened=False) as window:
+        moved = window.evaluate(
             """() => {
               const scroll = document.querySelector('.layers .scroll'), cell = scroll.querySelector('tbody th');
               const before = cell.getBoundingClientRect().left; scroll.scrollLeft = 60;
@@ -63,17 +62,14 @@ def test_the_first_column_of_a_wide_table_stays_where_it_is(browser: Any, files:
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_nothing(browser: Any, files: dict[str, Path], dark: bool) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    with opened(browser, files["plain"], 390, dark=dark) as shown:
-        shown.evaluate(OPEN_ALL)
-        found = axe.run(shown).response["violations"]
-    assert not found, [(one["id"], [node["html"][:200] for node in one["nodes"][:3]]) for one in found]
+    with shown(browser, files["plain"], 390, dark=dark) as window:
+        assert faults(window) == []
 
 
 def test_a_name_that_turns_directions_leaves_the_pages_own_words_alone(browser: Any, files: dict[str, Path]) -> None:
-    with opened(browser, files["hostile"], 1280) as shown:
-        headings = shown.evaluate(PLACES)
-        places = shown.evaluate(
+    with shown(browser, files["hostile"], 1280, opened=False) as window:
+        headings = window.evaluate(PLACES)
+        places = window.evaluate(
             """() => { const said = document.querySelector('h1').lastChild, range = document.createRange();
               return [2, 3, 4, 5].map(at => { range.setStart(said, at); range.setEnd(said, at + 1);
                 return range.getBoundingClientRect().left; }); }"""

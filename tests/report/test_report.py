@@ -362,8 +362,8 @@ def test_copies_are_marked_with_their_documents(make: Make) -> None:
 def test_equal_input_gives_equal_bytes_and_the_panels_share_no_id() -> None:
     events = curve([2.1, 0.6, 0.04])
     events[-1] |= {"longest_overlap": 7.25}
-    panels = [loss_panel(events, 0.05), ttr_panel(events, 0.735), overlap_panel(events)]
-    assert panels == [loss_panel(events, 0.05), ttr_panel(events, 0.735), overlap_panel(events)]
+    panels = [loss_panel(events, 0.05), ttr_panel(events), overlap_panel(events)]
+    assert panels == [loss_panel(events, 0.05), ttr_panel(events), overlap_panel(events)]
     ids = [re.findall(r'\bid="([^"]+)"', panel) for panel in panels]
     assert all(len(set(one)) == len(one) for one in ids)
     assert not set(ids[0]) & set(ids[1])
@@ -381,12 +381,12 @@ def test_text_in_curves_is_text_and_colours_are_those_of_the_page() -> None:
 
 
 def test_curves_of_what_was_not_measured() -> None:
-    assert loss_panel([], 0.05) == ttr_panel([], 0.7) == ""
+    assert loss_panel([], 0.05) == ttr_panel([]) == ""
     probeless = [{"event": "epoch", "epoch": 1, "train_loss": 2.0}, {"event": "epoch", "epoch": 2, "train_loss": 1.0}]
     assert ">training<" in loss_panel(probeless, None)
     assert ">validation<" not in loss_panel(probeless, None)
-    assert ttr_panel(probeless, 0.7) == overlap_panel(probeless) == ""
-    assert "human" not in ttr_panel(curve([1.0]), math.nan)
+    assert ttr_panel(probeless) == overlap_panel(probeless) == ""
+    assert "human" not in ttr_panel(curve([1.0]))
 
 
 # Texts
@@ -579,7 +579,7 @@ def test_a_run_that_is_not_evaluated_shows_its_curves_and_says_what_to_do(make: 
     run = make(evaluated=False)
     html = page(run)
     assert html.count("<svg") == 2
-    assert "<table" not in html
+    assert 'class="sheet"' not in html, "no table but the values of the curves"
     seen = words_of(html)
     assert f"hyperfit evaluate {run.path}" in seen
     assert "the type–token ratio of greedy text went from .16 to .60" in seen

@@ -101,9 +101,8 @@ def panels(known: Sequence[Compared], runs: Sequence[RunDir]) -> tuple[dict[str,
     losses, ratios = {}, {}
     for place, (one, run) in enumerate(zip(known, runs, strict=True)):
         events: list[dict[str, Any]] = run.events("epoch")
-        human = one.evaluation.get("conditions", {}).get("human", {}).get("ttr", {}).get("value")
-        losses[one.name] = own_ids(loss_panel(events, run.recipe.stop_loss), place)
-        ratios[one.name] = own_ids(ttr_panel(events, human), place)
+        losses[one.name] = own_ids(loss_panel(events, run.recipe.stop_loss, one.name), place)
+        ratios[one.name] = own_ids(ttr_panel(events, one.name), place)
     return {name: svg for name, svg in losses.items() if svg}, {name: svg for name, svg in ratios.items() if svg}
 
 

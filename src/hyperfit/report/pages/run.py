@@ -23,7 +23,7 @@ from hyperfit.report.plots.training import loss_panel, overlap_panel, position_p
 from hyperfit.report.tables.exports import write_tables
 from hyperfit.report.tables.papers import all_tables, more_tables, paper_tables
 from hyperfit.report.tables.strip import strips
-from hyperfit.report.tables.summary import decoding_of, found, summary
+from hyperfit.report.tables.summary import decoding_of, summary
 from hyperfit.report.texts.repetition import LEAST
 from hyperfit.report.texts.samples import Example, beginning, copied, examples, heading
 from hyperfit.runs.directory import RunDir
@@ -76,7 +76,7 @@ def page(run: RunDir, texts: int, folder: Path) -> str:
         writing=writing_verdict(evaluation),
         evaluate=None if evaluation else f"hyperfit evaluate {shlex.quote(str(run.path))}",
         loss_panel=Markup(loss_panel(epochs, recipe.stop_loss)),
-        ttr_panel=Markup(ttr_panel(epochs, found(evaluation.get("conditions", {}).get("human", {}), "ttr").value)),
+        ttr_panel=Markup(ttr_panel(epochs)),
         overlap_panel=Markup(overlap_panel(epochs)),
         sheets=paper_tables(evaluation),
         more_sheets=more_tables(evaluation),

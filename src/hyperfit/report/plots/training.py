@@ -12,15 +12,15 @@ from hyperfit.report.plots.values import shown
 Points = list[tuple[int, float]]
 
 
-def drawn(name: str, description: str, draw: Callable[[Panel], None]) -> str:
-    """A panel as HTML: the picture, then its values."""
+def drawn(name: str, description: str, draw: Callable[[Panel], None], of: str = "") -> str:
+    """A panel as HTML: the picture, then its values. of: the run, where a page has those of several."""
     with style(IN_PAGE):
         (panel,) = panels(1, 1, IN_PAGE)
         draw(panel)
-        return str(shown(panel, name, description))
+        return str(shown(panel, name, f"{description}, {of}" if of else description))
 
 
-def loss_panel(epochs: Sequence[dict[str, Any]], goal: float | None) -> str:
+def loss_panel(epochs: Sequence[dict[str, Any]], goal: float | None, of: str = "") -> str:
     """Training and validation loss (nats per token) by epoch, and the stop goal, as HTML.
 
     epochs: the epoch events of a run. Returns "" if no loss is known.
@@ -37,14 +37,11 @@ def loss_panel(epochs: Sequence[dict[str, Any]], goal: float | None) -> str:
         if goal is not None:
             panel.level(f"goal {goal:g}", goal, LIMIT)
 
-    return drawn("loss", "Training and validation loss by epoch", draw)
+    return drawn("loss", "Training and validation loss by epoch", draw, of)
 
 
-def ttr_panel(epochs: Sequence[dict[str, Any]], human: float | None = None) -> str:
-    """Type-token ratio of greedy text by epoch, and that of the same contexts' human text; "" if none is known.
-
-    human: is not drawn, as an evaluation has other contexts; the run itself says it at epoch 0, unless it is old.
-    """
+def ttr_panel(epochs: Sequence[dict[str, Any]], of: str = "") -> str:
+    """Type-token ratio of greedy text by epoch, and that of the same contexts' human text; "" if none is known."""
     measured, same = points(epochs, "ttr"), points(epochs, "human_ttr")
     if not measured:
         return ""
@@ -55,7 +52,7 @@ def ttr_panel(epochs: Sequence[dict[str, Any]], human: float | None = None) -> s
         if same:
             panel.level("human", same[0][1], CONDITIONS["human"])
 
-    return drawn("ttr", "Type-token ratio of greedy text by epoch", draw)
+    return drawn("ttr", "Type-token ratio of greedy text by epoch", draw, of)
 
 
 def overlap_panel(epochs: Sequence[dict[str, Any]]) -> str:
