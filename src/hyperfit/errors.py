@@ -6,6 +6,8 @@
 Anything else that is raised is a bug, and shows its traceback.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 
@@ -34,3 +36,12 @@ class collecting:  # noqa: N801  # reads as a statement: ``with collecting(probl
             self.problems.extend(error.problems)
             return True
         return False
+
+
+@contextmanager
+def naming(flag: str) -> Iterator[None]:
+    """Put a flag in front of the problems of a UserError raised inside, which begin with what was given for it."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(*(f"{flag} {problem}" for problem in error.problems)) from error

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from hyperfit.cli import main
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.report.tables.measures import DIVERSITY, MEMORISATION
 from hyperfit.report.tables.table import Cell, Row, Sheet, TerminalSheets, broken
@@ -154,3 +155,25 @@ def test_a_terminal_of_so_many_columns_shows_the_whole_table(width: int, tmp_pat
     column = bare("".join(line[:20] for line in lines))
     for decoding in decodings:
         assert bare(f"some-organisation/some-model-7B/{decoding}") in column
+
+
+def test_texts_from_elsewhere_say_whose_tokens_count_and_have_no_figures_of_the_papers_beside_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "texts.jsonl"
+    rows = [
+        {"continuation": "one two three " * 50, "reference": "four five six " * 50, "model": model, "decoding": "greedy"}
+        for model in ("base", "hyperfitted")
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    main(["evaluate", "--texts", str(file)])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Tokens are those of builtin:tiny (--tokenizer names another model's)" in shown
+    assert "base/greedy" in shown
+    assert "human" in shown
+    assert "paper (" not in shown
+    assert "Carlsson" not in shown
+    main(["evaluate", "--texts", str(file), "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["settings"]["tokenizer"] == "builtin:tiny"
+    assert {number["source"] for table in told["tables"].values() for number in table["numbers"]} == {"measured"}

@@ -1,7 +1,6 @@
 """hyperfit cache list, hyperfit cache clear."""
 
 import json
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg, subcommand
 
-from hyperfit.commands.output import Json
+from hyperfit.commands.output import Json, terminal
 from hyperfit.errors import UserError, collecting
 
 RUNS_CACHE = Path("runs/.prefix-cache")
@@ -34,25 +33,37 @@ class CacheList:
             for entry in found:
                 print(json.dumps({"name": entry.path.name, **entry.about, "used": round(entry.used)}))
             return
-        from rich.console import Console
-        from rich.table import Table
+        if not found:
+            print(nothing_in(self.cache_dir))
+            return
+        from rich.table import Column, Table
+        from rich.text import Text
 
-        table = Table("name", "model", "blocks", "states", "type", "size", "last used", box=None)
+        headings = ("model", "blocks", "states", "type", "size", "last used")
+        columns = [Column("name", no_wrap=True), *(Column(heading, overflow="fold") for heading in headings)]
+        table = Table(*columns, box=None)
         for entry in found:
             states = entry.about["states"]
             table.add_row(
                 entry.path.name,
-                Path(entry.about["model"]).name,
+                Text(Path(entry.about["model"]).name),
                 f"0–{entry.about['key']['blocks'] - 1}",
                 " × ".join(map(str, states["shape"])),
                 states["dtype"],
                 readable(states["bytes"]),
                 time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used)),
             )
-        console = Console(width=None if sys.stdout.isatty() else 120)
+        console = terminal()
         with console.capture() as page:
-            console.print(table if found else f"no prefix caches in {self.cache_dir}")
+            console.print(table)
         print(page.get(), end="")
+
+
+def nothing_in(folder: Path) -> str:
+    """What is said of a folder without caches: whether it is there at all, and what would name another."""
+    if folder.is_dir():
+        return f"no prefix caches in {folder}"
+    return f"{folder}: no such folder, so no prefix caches; --cache-dir names another"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +103,8 @@ class CacheClear:
         for name, bytes_gone in gone:
             print(f"{'would remove' if self.dry_run else 'removed'} {name} ({readable(bytes_gone)})")
         if not gone:
-            print(f"nothing to remove in {self.cache_dir}")
+            there = "" if self.cache_dir.is_dir() else ": there is no such folder"
+            print(f"nothing to remove in {self.cache_dir}{there}")
 
 
 @dataclass(frozen=True, kw_only=True)

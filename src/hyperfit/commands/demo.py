@@ -9,7 +9,7 @@ from tyro.conf import arg
 from hyperfit.commands.output import Json, show_results
 from hyperfit.console import say
 from hyperfit.data.builtin import PREFIX
-from hyperfit.errors import UserError
+from hyperfit.errors import UserError, naming
 from hyperfit.evaluation.settings import EvaluationSettings
 from hyperfit.models.builtin import smollm2
 from hyperfit.recipes.presets import PRESETS
@@ -42,10 +42,13 @@ class Demo:
     def run(self) -> None:
         """Train, evaluate, print, and write the report."""
         from hyperfit.evaluation.evaluate import evaluate
+        from hyperfit.models.loading import load_config
         from hyperfit.report.pages.run import write_report
         from hyperfit.training.train import train
 
         model = default_model() if self.model is None else self.model
+        with naming("--model"):
+            load_config(model)
         run = train(demo_recipe(model, self.method), self.output or self.folder(model), resume=True)
         say("continuing held-out contexts with the base and the hyperfitted model, and measuring both")
         evaluate(run, demo_evaluation(model))

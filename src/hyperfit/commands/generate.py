@@ -6,14 +6,21 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from hyperfit.commands.output import Json
+from hyperfit.commands.output import Json, terminal
 from hyperfit.generation.decodings import spellings
 from hyperfit.generation.settings import GenerationSettings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Generate(GenerationSettings):
-    """Continue prompts with a hyperfitted model, an adapter, or any model."""
+    """Continue prompts with a hyperfitted model, an adapter, or any model.
+
+    On a terminal each prompt is bold, and what the model wrote follows it. In a pipe or a file each prompt and each
+    continuation stands below a line such as "=== 1 of 2, prompt", of more equals signs than any line of the texts begins
+    with. For programs there is --json.
+
+    Example: hyperfit generate runs/stories --prompt "The ferry was late again, and" --new-tokens 100
+    """
 
     model: Annotated[Positional[str], arg(metavar="MODEL")]
     """A run, an adapter folder, a model folder, a hub id, builtin:smollm2 or builtin:tiny."""
@@ -28,5 +35,11 @@ class Generate(GenerationSettings):
         from hyperfit.generation.generate import generate
 
         settings = GenerationSettings(**{field.name: getattr(self, field.name) for field in fields(GenerationSettings)})
-        for row in generate(settings):
-            print(json.dumps(row, ensure_ascii=False) if self.json else f"{row['prompt']}{row['continuation']}\n")
+        rows = generate(settings)
+        if self.json:
+            for row in rows:
+                print(json.dumps(row, ensure_ascii=False))
+            return
+        from hyperfit.commands.written import show_written
+
+        show_written(rows, terminal())

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 PIPE_WIDTH = 100
 """Columns of tables that no terminal shows."""
+COUNTED = (
+    "Tokens are those of {} (--tokenizer names another model's); numbers are comparable only where the same tokenizer has "
+    "counted, so the papers' figures are left out."
+)
+"""Said above tables of texts from elsewhere."""
 Json = Annotated[bool, arg(name="json")]
 """The flag --json."""
 
@@ -39,7 +44,7 @@ def show_tables(results: dict[str, Any], *more: Any, as_json: bool) -> None:
     from rich.text import Text
 
     from hyperfit.report.tables.exports import to_json
-    from hyperfit.report.tables.papers import all_tables, blocking_lines, terminal_tables
+    from hyperfit.report.tables.papers import all_tables, blocking_lines, counted_by, terminal_tables
     from hyperfit.report.tables.summary import summary
     from hyperfit.report.tables.table import TerminalSheets
     from hyperfit.report.texts.samples import terminal_copies
@@ -51,6 +56,7 @@ def show_tables(results: dict[str, Any], *more: Any, as_json: bool) -> None:
     with console.capture() as page:  # rich would end the process itself if the reader of a pipe has gone
         for shown in (
             *([Text(" ".join(sentences) + "\n")] if (sentences := summary(results)) else []),
+            *([Text(f"{COUNTED.format(name)}\n")] if (name := counted_by(results)) else []),
             TerminalSheets(terminal_tables(results)),
             *blocking_lines(results),
             terminal_copies(results),

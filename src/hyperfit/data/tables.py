@@ -9,7 +9,8 @@ from hyperfit.data.columns import CHATS, TextColumn
 from hyperfit.data.decode import decode
 from hyperfit.data.delimited import holds_strings, read_delimited
 from hyperfit.data.documents import Document
-from hyperfit.errors import UserError
+from hyperfit.data.hub import check_hub
+from hyperfit.errors import UserError, naming
 
 
 def read_txt(path: Path, column: TextColumn, notes: list[str]) -> list[Document]:
@@ -106,6 +107,9 @@ def read_hub(source: str, column: TextColumn) -> list[Document]:
     import datasets
 
     name, config, split = [*source.split(":", 2), "", ""][:3]
+    if not Path(name).exists():
+        with naming("--data"):
+            check_hub(name, "dataset")
     try:
         data = datasets.load_dataset(name, config or None, split=split or "train")
     except Exception as error:  # the hub client raises dozens of unrelated kinds

@@ -9,7 +9,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from hyperfit.console import progress, say
-from hyperfit.errors import UserError
+from hyperfit.errors import UserError, naming
 from hyperfit.metrics.by_model.coherence import coherence, tokens_and_start
 from hyperfit.metrics.by_model.mauve import TOKENS as MAUVE_TOKENS
 from hyperfit.metrics.by_model.mauve import Mauve, mauve
@@ -37,10 +37,8 @@ def check_scorer(name: str, pairs: Iterable[tuple[str, str]], *, what: str, reme
     """
     limit, tokenizer = model_of("--coherence", name)
     texts = [tokens_and_start(tokenizer, *pair)[0] for pair in pairs]
-    try:
+    with naming("--coherence"):
         check_embedded(name, tokenizer, texts)
-    except UserError as error:
-        raise UserError(f"--coherence {error}") from error
     longest = max(map(len, texts), default=0)
     if limit and longest > limit:
         raise UserError(
@@ -51,10 +49,8 @@ def check_scorer(name: str, pairs: Iterable[tuple[str, str]], *, what: str, reme
 
 def model_of(flag: str, name: str) -> tuple[int | None, PreTrainedTokenizerBase]:
     """(positions, tokenizer) of a model that a flag names. Raises UserError that names the flag."""
-    try:
+    with naming(flag):
         return positions_of(load_config(name)), load_tokenizer(name)
-    except UserError as error:
-        raise UserError(*(f"{flag} {problem}" for problem in error.problems)) from error
 
 
 def likeness(

@@ -15,7 +15,7 @@ from hyperfit.data.characters import excerpt
 from hyperfit.data.corpus import tokenize
 from hyperfit.data.documents import Document
 from hyperfit.data.sources import read_documents
-from hyperfit.errors import UserError, collecting
+from hyperfit.errors import UserError, collecting, naming
 from hyperfit.evaluation.by_model import check_featuriser, check_scorer, coherences, likeness
 from hyperfit.evaluation.external_lines import HUMAN, Line, by_condition, own_references, read_lines, with_context
 from hyperfit.metrics.by_model.coherence import tokens_and_start
@@ -120,7 +120,7 @@ def check_texts(settings: ExternalTexts) -> CheckedTexts:
     lines, documents, device = list[Line](), list[Document](), torch.device("cpu")
     with collecting(problems):
         lines = read_lines(settings.texts)
-    with collecting(problems):
+    with collecting(problems), naming("--tokenizer"):
         tokenizer = load_tokenizer(settings.tokenizer)
     with collecting(problems):
         documents = training_documents(settings.training, settings.text_column)

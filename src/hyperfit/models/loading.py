@@ -17,6 +17,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedT
 from transformers.quantizers.auto import get_hf_quantizer
 from transformers.utils import logging as transformers_logging
 
+from hyperfit.data.hub import check_hub
 from hyperfit.errors import UserError
 from hyperfit.models.causal import check_model
 from hyperfit.models.classes import model_class, refusal, unknown
@@ -39,6 +40,8 @@ def load_config(name: str) -> Any:
         raise UserError(f"{name}: no such model folder; give a folder with config.json, a hub id or builtin:tiny")
     if problems:
         raise UserError(*(f"{name}: {problem}" for problem in problems))
+    if not folder.is_dir():
+        check_hub(where)
     try:
         config = AutoConfig.from_pretrained(where, trust_remote_code=False)
     except UNREADABLE as error:
@@ -105,6 +108,8 @@ def _reason(error: BaseException) -> str:
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     """The model's tokenizer; its pad token set to the end-of-text token where it has none."""
     where = model_folder(name)
+    if not Path(where).is_dir():
+        check_hub(where)
     check_sentencepiece(name, Path(where))
     try:
         tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)

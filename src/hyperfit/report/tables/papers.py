@@ -42,17 +42,27 @@ def paper_tables(evaluation: Results) -> list[Sheet]:
 
     evaluation: what hyperfit.evaluate returns and evaluation.json holds. A measure that it does not have
     has no column, and a table without a column is left out; what is undefined prints as "–". Below a row
-    stands what the papers found for it.
+    stands what the papers found for it, unless another tokenizer than the model's own has counted (``counted_by``).
     """
     models = evaluation.get("models", {})
     conditions = with_perplexity(evaluation.get("conditions", {}), models)
+    beside = evaluation if counted_by(evaluation) is None else None
     return present(
         [
-            sheet("table1", "Table 1. Diversity and perplexity", conditions, TABLE_1, evaluation),
-            sheet("table2", "Table 2. Memorisation of the training data", conditions, TABLE_2, evaluation),
+            sheet("table1", "Table 1. Diversity and perplexity", conditions, TABLE_1, beside),
+            sheet("table2", "Table 2. Memorisation of the training data", conditions, TABLE_2, beside),
             sheet("table3", "Table 3. Sharpness on human text", models, SHARPNESS, {}),
         ]
     )
+
+
+def counted_by(evaluation: Results) -> str | None:
+    """The tokenizer that counted texts from elsewhere; None for a run, whose texts its own has counted.
+
+    The papers count tokens of the model that wrote: beside another's, their figures would be of something else.
+    """
+    name = evaluation.get("settings", {}).get("tokenizer")
+    return None if name is None else str(name)
 
 
 def terminal_tables(evaluation: Results) -> list[Sheet]:
