@@ -33,13 +33,19 @@ class Compared:
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:
-    """The shortest ends of the paths that tell the folders apart, all equally long."""
-    parts = [folder.absolute().parts for folder in folders]
+    """The shortest ends of the paths that tell the folders apart, all equally long; a kept epoch with its run's."""
+    parts = [steps_of(folder.absolute()) for folder in folders]
     for length in range(1, max(map(len, parts), default=0) + 1):
         names = ["/".join(part for part in path[-length:] if part != "/") for path in parts]
         if len(set(names)) == len(names):
             return names
     return list(map(str, folders))
+
+
+def steps_of(folder: Path) -> list[str]:
+    """The parts of a path; what a kept epoch adds to its run's counts as part of the run's name."""
+    parts = list(folder.parts)
+    return [*parts[:-3], "/".join(parts[-3:])] if parts[-2:-1] == ["epochs"] else parts
 
 
 def differences(runs: Sequence[Compared]) -> list[tuple[str, list[Any]]]:

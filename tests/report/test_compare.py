@@ -1,0 +1,153 @@
+"""Several runs on one page: their names, what differs, the measures beside each other, and what cannot be compared."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from made_runs import about, evaluation, make_run
+
+from hyperfit.cli import main
+from hyperfit.errors import UserError
+from hyperfit.report.pages.compare import beside, checked, comparison, write_comparison
+from hyperfit.report.tables.runs import by_epoch, common, differences, in_words, names_of, same_contexts, sheets
+from hyperfit.report.texts.samples import Example
+from hyperfit.runs.directory import RunDir
+from hyperfit.runs.files import write_json
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> list[RunDir]:
+    """Two runs that differ in their learning rate and in what their hyperfitted model wrote."""
+    runs = [make_run(tmp_path / name, lr=lr) for name, lr in (("one", 5e-4), ("other", 1e-3))]
+    results = evaluation()
+    results["conditions"]["hyperfitted/greedy"]["ttr"] = about(0.5)
+    write_json(runs[1].path / "evaluation.json", results)
+    return runs
+
+
+@pytest.mark.parametrize(
+    ("folders", "names"),
+    [
+        (["/x/one", "/y/other"], ["one", "other"]),
+        (["/x/run", "/y/run"], ["x/run", "y/run"]),
+        (["/x/run", "/x/run/epochs/005"], ["run", "run/epochs/005"]),
+        (["/x/a/epochs/005", "/x/b/epochs/005"], ["a/epochs/005", "b/epochs/005"]),
+    ],
+)
+def test_names_are_the_shortest_ends_that_differ(folders: list[str], names: list[str]) -> None:
+    assert names_of([Path(folder) for folder in folders]) == names
+
+
+def test_only_what_differs_is_told(two: list[RunDir]) -> None:
+    assert differences(checked(two)) == [("lr", [5e-4, 1e-3])]
+    assert differences(checked([two[0], make_run(two[0].path.parent / "same")])) == []
+
+
+def test_what_is_the_same_stands_there_once(two: list[RunDir]) -> None:
+    rows = {name: measures for _, name, measures in common(checked(two))}
+    assert list(rows) == [
+        "base/greedy",
+        "base/nucleus",
+        "one/greedy",
+        "other/greedy",
+        "one/nucleus",
+        "other/nucleus",
+        "human",
+    ]
+    assert (rows["one/greedy"]["ttr"]["value"], rows["other/greedy"]["ttr"]["value"]) == (0.612, 0.5)
+    assert rows["one/greedy"]["perplexity"]["value"] == 1412.8
+    assert rows["base/greedy"]["perplexity"]["value"] == 127.3
+
+    results = evaluation()
+    results["conditions"]["base/greedy"]["ttr"] = about(0.2)
+    write_json(two[1].path / "evaluation.json", results)
+    names = [name for _, name, _ in common(checked(two))]
+    assert names[:3] == ["base of one/greedy", "base of other/greedy", "base/nucleus"]
+
+
+def test_tables_have_a_row_a_run_and_condition(two: list[RunDir]) -> None:
+    first, second, third = sheets(checked(two))
+    assert [row.name for row in first.rows] == [name for _, name, _ in common(checked(two))]
+    assert [row.name for row in third.rows] == ["base", "one", "other"]
+    assert not any(row.source for sheet in (first, second, third) for row in sheet.rows)
+
+
+def test_a_run_in_words(two: list[RunDir]) -> None:
+    assert in_words(checked(two)[1]) == (
+        "type–token ratio .50; perplexity on human text 1,413; 3 % of texts copy more than 10 tokens"
+    )
+
+
+def test_numbers_by_epoch(two: list[RunDir]) -> None:
+    two[1].append({"event": "epoch", "epoch": 4, "train_loss": 0.01, "ttr": None})
+    known = checked(two)
+    assert by_epoch(known, "train_loss") == [(1, [2.1, 2.1]), (2, [0.6, 0.6]), (3, [0.04, 0.04]), (4, [None, 0.01])]
+    assert by_epoch(known, "longest_overlap") == []
+
+
+def test_texts_that_all_runs_have_written_after_a_context() -> None:
+    def of(context: str, base: str, tuned: str) -> Example:
+        return Example(context, "news", {"Base, greedy": [(base, None)], "Hyperfitted, greedy": [(tuned, None)]})
+
+    found = beside(["x", "y"], [[of("A", "a", "b"), of("B", "a", "b")], [of("C", "a", "b"), of("A", "a", "b")]])
+    assert [one.context for one in found] == ["A"]
+    assert list(found[0].continuations) == ["Base, greedy", "Hyperfitted, greedy: x", "Hyperfitted, greedy: y"]
+    found = beside(["x", "y"], [[of("A", "a", "b")], [of("A", "c", "b")]])
+    assert list(found[0].continuations)[:2] == ["Base, greedy: x", "Base, greedy: y"]
+
+
+def test_other_contexts_are_told(two: list[RunDir]) -> None:
+    assert same_contexts(checked(two))
+    assert "not evaluated on the same contexts" not in comparison(two, 3)
+    results = evaluation()
+    results["settings"]["context"] = 64
+    write_json(two[1].path / "evaluation.json", results)
+    assert not same_contexts(checked(two))
+    assert "not evaluated on the same contexts" in comparison(two, 3)
+
+
+def test_the_page_is_one_and_the_same(two: list[RunDir], tmp_path: Path) -> None:
+    file = write_comparison(two, tmp_path / "page.html")
+    html = file.read_text(encoding="utf-8")
+    assert html == comparison(two, 3)
+    ids = re.findall(r'\bid="([^"]+)"', html)
+    assert len(set(ids)) == len(ids)
+    assert "<script" not in html
+
+
+def test_what_cannot_be_compared_is_refused_with_the_remedy(two: list[RunDir], tmp_path: Path) -> None:
+    bare = make_run(tmp_path / "bare", evaluated=False)
+    with pytest.raises(UserError) as failure:
+        write_comparison([two[0], bare, two[0]], tmp_path / "page.html")
+    assert list(failure.value.problems) == [
+        f"{two[0].path}: is named twice; name each run once",
+        f"{bare.path}: is not evaluated, so there is nothing to compare; first hyperfit evaluate {bare.path}",
+    ]
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_the_command(
+    two: list[RunDir], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    main(["report", "one", "other"])
+    assert capsys.readouterr().out == "comparison.html\n"
+    main(["report", "one", "other", "--output", "deep/both.html"])
+    assert (tmp_path / "deep" / "both.html").read_text() == (tmp_path / "comparison.html").read_text()
+    main(["report", "one", "-o", "one.html"])
+    assert "hyperfitted" in (tmp_path / "one.html").read_text()
+    assert not (tmp_path / "one" / "report.html").exists()
+    for arguments, told in (([], "RUN is missing"), (["one", "-o", "deep"], "is a folder; name a file")):
+        with pytest.raises(SystemExit) as end:
+            main(["report", *arguments])
+        assert end.value.code == 2
+        assert told in capsys.readouterr().err
+
+
+def test_kept_epochs_are_runs(two: list[RunDir]) -> None:
+    run = two[0]
+    with run.keeping(run.recipe, {"event": "end", "reason": "epochs"}) as folder:
+        write_json(folder / "evaluation.json", json.loads((run.path / "evaluation.json").read_text()))
+    (kept,) = run.kept.values()
+    assert [one.name for one in checked([run, kept])] == ["one", f"one/epochs/{kept.path.name}"]
