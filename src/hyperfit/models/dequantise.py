@@ -145,16 +145,19 @@ def save_dequantised(file: Path, folder: Path) -> None:
 
     from hyperfit.models.loading import quiet
 
-    where, name = str(file.parent), file.name
+    where, gguf = str(file.parent), file.name
     with read_once(), quiet(), redirect_stderr(io.StringIO()):  # a bar for seconds of work
-        read = AutoModelForCausalLM.from_pretrained(where, gguf_file=name, dtype=torch.float32)
+        read = AutoModelForCausalLM.from_pretrained(where, gguf_file=gguf, dtype=torch.float32)
         kind = "bfloat16" if rounded(file) else "float32"
+        dtype = getattr(torch, kind)
         settings = {key: value for key, value in read.config.to_dict().items() if key != "quantization_config"}
         config = type(read.config).from_dict({**settings, "dtype": kind})
-        model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, kind))
-        model.load_state_dict(read.state_dict())
+        with torch.device("meta"):  # no weights to begin with
+            model = AutoModelForCausalLM.from_config(config, dtype=dtype)
+        model.load_state_dict({name: tensor.to(dtype) for name, tensor in read.state_dict().items()}, assign=True)
+        model.tie_weights()
         model.save_pretrained(folder, max_shard_size="1000GB")
-        AutoTokenizer.from_pretrained(where, gguf_file=name).save_pretrained(folder)
+        AutoTokenizer.from_pretrained(where, gguf_file=gguf).save_pretrained(folder)
 
 
 @contextmanager
