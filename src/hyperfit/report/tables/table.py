@@ -131,8 +131,10 @@ def fitting(sheet: Sheet, console: Console, options: ConsoleOptions) -> list[Tab
     """A table in the fewest parts of about as many measures that are not too wide; a measure a part if all are."""
     for count in range(1, len(sheet.measures) + 1):
         tables = [terminal_sheet(part) for part in parts(sheet, count)]
-        if all(console.measure(table, options=options.update(max_width=WIDE)).maximum <= options.max_width
-               for table in tables):
+        if all(
+            console.measure(table, options=options.update(max_width=WIDE)).maximum <= options.max_width
+            for table in tables
+        ):
             break
     return tables
 
