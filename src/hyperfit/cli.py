@@ -1,24 +1,22 @@
 """The command line: parse, run one command, and turn failures into messages and exit statuses."""
 
-import inspect
 import io
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import fields
 from itertools import pairwise
-from typing import Annotated
+from typing import NoReturn
 
-import docstring_parser
 import tyro
-from docstring_parser import Docstring
-from tyro.conf import FlagCreatePairsOff, subcommand
+from tyro.conf import FlagCreatePairsOff
 
 from hyperfit import __version__
-from hyperfit.commands.cache import Cache
+from hyperfit.commands.cache import Cache, CacheClear, CacheList
 from hyperfit.commands.demo import Demo
 from hyperfit.commands.evaluate import Evaluate
 from hyperfit.commands.generate import Generate
+from hyperfit.commands.help import command_help, overview
+from hyperfit.commands.line import HELP, check_command, check_line
 from hyperfit.commands.mechanism import Mechanism
 from hyperfit.commands.positional import positional_first
 from hyperfit.commands.report import Report
@@ -28,31 +26,64 @@ from hyperfit.errors import UserError
 from hyperfit.recipes.presets import PRESETS
 from hyperfit.recipes.recipe import Recipe
 
-WITH_POSITIONAL = {
+COMMANDS = {
+    "demo": Demo,
     "train": Train,
     "evaluate": Evaluate,
     "generate": Generate,
+    "report": Report,
     "mechanism": Mechanism,
+    "study": StudyCommand,
 }
-"""Commands whose positional can stand behind a flag that takes several values."""
-Command = Demo | Train | Evaluate | Generate | Report | Mechanism | StudyCommand | Cache
-
-
-def dedented(of: object, read: Callable[..., Docstring] = docstring_parser.parse_from_object) -> Docstring:
-    """What a class says of its fields, without the indentation of second lines: tyro takes each for a paragraph."""
-    found = read(of)
-    for field in found.params:
-        field.description = field.description and inspect.cleandoc(field.description)
-    return found
+CACHE = {"list": CacheList, "clear": CacheClear}
+"""What stands behind hyperfit cache."""
+ABOUT = "Make a language model that loops under greedy decoding one that writes, and study why that works."
+Command = Demo | Train | Evaluate | Generate | Report | Mechanism | StudyCommand | CacheList | CacheClear
 
 
 def parse(arguments: list[str]) -> Command:
-    """The command that the arguments spell. --preset sets the defaults of train's other flags.
+    """The command that the arguments spell; help, where they ask for it, is printed. --preset sets train's defaults.
 
-    Raises UserError where more than one value could be the command's RUN or MODEL.
+    Raises UserError for a command, flags or values that there are not, for what is missing, and where more than one
+    value could be the command's RUN or MODEL.
     """
-    if (name := "".join(arguments[:1])) in WITH_POSITIONAL:
-        arguments = [name, *positional_first(WITH_POSITIONAL[name], arguments[1:])]
+    name, rest = chosen(arguments)
+    command = {**COMMANDS, **{f"cache {what}": one for what, one in CACHE.items()}}[name]
+    defaults = train_defaults(rest) if command is Train else None
+    if any(flag in rest for flag in HELP):
+        show(command_help(name, command, defaults))
+    rest = positional_first(command, rest)
+    check_line(name, command, rest, COMMANDS)
+    return tyro.cli(  # type: ignore[no-any-return, call-overload]
+        command,
+        args=rest,
+        prog=f"hyperfit {name}",
+        config=(FlagCreatePairsOff,),
+        **({} if defaults is None else {"default": defaults}),
+    )
+
+
+def chosen(arguments: list[str]) -> tuple[str, list[str]]:
+    """(name of the command, what follows it). Without a command, or with --help in its place, all are told."""
+    for of, commands, about in (("hyperfit", {**COMMANDS, "cache": Cache}, ABOUT), ("hyperfit cache", CACHE, "")):
+        name = "".join(arguments[:1])
+        if not name or name in HELP:
+            show(overview(commands, of, about), 0 if name else 2)
+        check_command(name, commands, of)
+        arguments = arguments[1:]
+        if name != "cache":
+            break
+    return name if of == "hyperfit" else f"cache {name}", arguments
+
+
+def show(text: str, status: int = 0) -> NoReturn:
+    """Print help, and leave."""
+    print(text, end="", file=sys.stderr if status else sys.stdout)
+    raise SystemExit(status)
+
+
+def train_defaults(arguments: list[str]) -> Train:
+    """The values of train's flags that are not given: those of its preset, if one is."""
     preset = next((after for flag, after in pairwise(arguments) if flag == "--preset"), None)
     preset = next((flag.partition("=")[2] for flag in arguments if flag.startswith("--preset=")), preset)
     recipe = (
@@ -60,19 +91,7 @@ def parse(arguments: list[str]) -> Command:
         if preset in PRESETS
         else Recipe(model=tyro.MISSING, data=tyro.MISSING)
     )
-    docstring_parser.parse_from_object = dedented  # type: ignore[assignment]
-    defaults = Train(**{field.name: getattr(recipe, field.name) for field in fields(Recipe)})
-    commands = (
-        Annotated[Demo, subcommand("demo")]
-        | Annotated[Train, subcommand("train", default=defaults)]
-        | Annotated[Evaluate, subcommand("evaluate")]
-        | Annotated[Generate, subcommand("generate")]
-        | Annotated[Report, subcommand("report")]
-        | Annotated[Mechanism, subcommand("mechanism")]
-        | Annotated[StudyCommand, subcommand("study")]
-        | Annotated[Cache, subcommand("cache", prefix_name=False)]
-    )
-    return tyro.cli(commands, args=arguments, prog="hyperfit", config=(FlagCreatePairsOff,))
+    return Train(**{field.name: getattr(recipe, field.name) for field in fields(Recipe)})
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -162,7 +162,12 @@ def test_texts_from_elsewhere_say_whose_tokens_count_and_have_no_figures_of_the_
 ) -> None:
     file = tmp_path / "texts.jsonl"
     rows = [
-        {"continuation": "one two three " * 50, "reference": "four five six " * 50, "model": model, "decoding": "greedy"}
+        {
+            "continuation": "one two three " * 50,
+            "reference": "four five six " * 50,
+            "model": model,
+            "decoding": "greedy",
+        }
         for model in ("base", "hyperfitted")
     ]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import Positional, arg, subcommand
+from tyro.conf import Positional, arg
 
 from hyperfit.commands.output import Json, terminal
 from hyperfit.errors import UserError, collecting
@@ -107,16 +107,5 @@ class CacheClear:
             print(f"nothing to remove in {self.cache_dir}{there}")
 
 
-@dataclass(frozen=True, kw_only=True)
 class Cache:
     """Show or remove prefix caches: the frozen blocks' output, kept so that runs on the same data can share it."""
-
-    what: Annotated[
-        Annotated[CacheList, subcommand("list", prefix_name=False)]
-        | Annotated[CacheClear, subcommand("clear", prefix_name=False)],
-        arg(name=""),
-    ]
-
-    def run(self) -> None:
-        """Do it."""
-        self.what.run()

@@ -41,6 +41,15 @@ class Evaluate(EvaluationSettings):
     json: Json = False
     """Print the results as JSON instead of tables."""
 
+    groups: ClassVar = {
+        "contexts": ("contexts", "text_column", "most_contexts", "context", "total", "context_seed"),
+        "how both models write": ("decodings", "seed", "batch_size", "batch_invariant"),
+        "blocked citations": ("blocked", "citation_tokens", "citation_generated_only", "citation_whole_words"),
+        "measures by other models": ("mauve", "coherence"),
+        "texts from elsewhere": ("texts", "tokenizer", "training"),
+        "machine": ("device", "precision"),
+        "what is written": ("output", "json"),
+    }
     positional_unless: ClassVar = ("--texts",)
 
     def run(self) -> None:

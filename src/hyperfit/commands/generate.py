@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass, fields
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from tyro.conf import Positional, arg
 
@@ -16,8 +16,8 @@ class Generate(GenerationSettings):
     """Continue prompts with a hyperfitted model, an adapter, or any model.
 
     On a terminal each prompt is bold, and what the model wrote follows it. In a pipe or a file each prompt and each
-    continuation stands below a line such as "=== 1 of 2, prompt", of more equals signs than any line of the texts begins
-    with. For programs there is --json.
+    continuation stands below a line such as "=== 1 of 2, prompt", of more equals signs than any line of the texts
+    begins with. For programs there is --json.
 
     Example: hyperfit generate runs/stories --prompt "The ferry was late again, and" --new-tokens 100
     """
@@ -29,6 +29,14 @@ class Generate(GenerationSettings):
     )
     json: Json = False
     """Print one JSON object a line: prompt, continuation, decoding, seed, and how citations were blocked."""
+
+    groups: ClassVar = {
+        "prompts": ("prompt", "prompts", "text_column"),
+        "how the model writes": ("decoding", "new_tokens", "seed", "batch_size", "batch_invariant"),
+        "blocked citations": ("block_citations", "citation_tokens", "citation_generated_only", "citation_whole_words"),
+        "machine": ("device", "precision"),
+        "what is printed": ("json",),
+    }
 
     def run(self) -> None:
         """Print the continuations."""

@@ -43,6 +43,18 @@ class Mechanism(MechanismSettings):
     json: Json = False
     """Print the results as JSON instead of sentences."""
 
+    groups: ClassVar = {
+        "models trained elsewhere": ("base", "tuned"),
+        "studies": ("studies", "again"),
+        "texts": ("contexts", "text_column", "most_contexts", "context", "total", "context_seed"),
+        "bias": ("alphas", "promoted"),
+        "lens": ("pictures",),
+        "intervention": ("intervention_contexts", "scales", "removed"),
+        "encouragement": ("scorer",),
+        "placement": ("depths", "adapter_lr", "full_lr"),
+        "machine and seed": ("device", "precision", "batch_size", "seed"),
+        "what is written": ("output", "json"),
+    }
     positional_unless: ClassVar = ("--base", "--tuned")
 
     def run(self) -> None:

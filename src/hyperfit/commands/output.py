@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 100
 """Columns of tables that no terminal shows."""
 COUNTED = (
-    "Tokens are those of {} (--tokenizer names another model's); numbers are comparable only where the same tokenizer has "
-    "counted, so the papers' figures are left out."
+    "Tokens are those of {} (--tokenizer names another model's); numbers are comparable only where the same tokenizer "
+    "has counted, so the papers' figures are left out."
 )
 """Said above tables of texts from elsewhere."""
 Json = Annotated[bool, arg(name="json")]

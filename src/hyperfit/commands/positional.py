@@ -4,8 +4,8 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from types import UnionType
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from tyro.conf import Positional
 
@@ -88,7 +88,9 @@ def is_model(value: str) -> bool:
 
 
 def reads_as(value: str, kind: Any) -> bool:
-    """Whether the value is one of a flag's type."""
+    """Whether the value is one of a flag's type, as it is typed."""
+    if kind is NoneType:
+        return value == "None"
     if get_origin(kind) is Literal:
         return value in get_args(kind)
     try:
@@ -111,7 +113,7 @@ def flags_of(command: type) -> dict[str, Flag]:
     found: dict[str, Flag] = {}
     for name, kind, extras in described(command):
         if POSITIONAL not in extras:
-            options = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+            options = get_args(kind) if get_origin(kind) in (UnionType, Union) else (kind,)
             lists = [get_args(option)[0] for option in options if get_origin(option) is tuple]
             flag = Flag("several", lists[0]) if lists else Flag("none" if kind is bool else "one", kind)
             aliases = [alias for extra in extras for alias in getattr(extra, "aliases", None) or ()]

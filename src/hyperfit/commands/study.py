@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from tyro.conf import Positional, arg
 
@@ -28,7 +28,7 @@ class StudyCommand(StudySettings):
 
     names: Annotated[Positional[tuple[str, ...]], arg(name="study", metavar="[STUDY ...]")] = ()
     """Studies to run; all: every one of them. --list names them."""
-    list_: Annotated[bool, arg(name="list")] = False
+    list: bool = False
     """Name the studies, what each asks, and where it comes from."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     """Folder of trainings and results. None: studies/MODEL."""
@@ -39,13 +39,21 @@ class StudyCommand(StudySettings):
     json: Json = False
     """Print results as JSON."""
 
+    groups: ClassVar = {
+        "what is studied": ("model", "data", "text_column", "samples", "length", "seeds"),
+        "contexts": ("contexts", "most_contexts", "context", "total"),
+        "how much is done": ("list", "dry_run", "budget"),
+        "machine": ("device", "precision"),
+        "what is written": ("output", "json"),
+    }
+
     def run(self) -> None:
         """Run the studies and print an answer each."""
         from hyperfit.report.pages.studies import write_studies_page
         from hyperfit.studies.catalogue import STUDIES
         from hyperfit.studies.run import run_studies
 
-        if self.list_ or not self.names:
+        if self.list or not self.names:
             print("\n".join(f"{one.name:14}{one.question}  ({one.source})" for one in STUDIES.values()))
             return
         settings = StudySettings(**{field.name: getattr(self, field.name) for field in fields(StudySettings)})

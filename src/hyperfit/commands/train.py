@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from tyro.conf import Positional, arg
 
 from hyperfit.console import say
 from hyperfit.data.builtin import PREFIX
+from hyperfit.errors import UserError
 from hyperfit.prefix.eviction import LIMIT
 from hyperfit.prefix.sizes import readable
 from hyperfit.recipes.recipe import CacheMode, Recipe
@@ -48,6 +49,24 @@ class Train(Recipe):
     """Never hold the frozen blocks: read them from the disk one at a time to fill the prefix cache, then train with
     the late blocks alone in memory. For models that are too large for this machine."""
 
+    groups: ClassVar = {
+        "data": ("data", "text_column", "samples", "length", "chunking", "heldout"),
+        "what learns": ("method", "late_blocks", "blocks", "target_modules", "rank", "alpha"),
+        "optimiser": ("lr", "weight_decay", "clip", "batch_size", "accumulate"),
+        "when it stops": ("epochs", "stop_loss", "stop_copying"),
+        "probes, and what is kept": (
+            "probe_every",
+            "greedy_every",
+            "probe_texts",
+            "validation_samples",
+            "checkpoint_every",
+            "keep_every",
+        ),
+        "prefix cache and memory": ("prefix_cache", "cache_dir", "cache_limit", "streaming"),
+        "machine and seed": ("device", "precision", "compile", "seed"),
+        "the run": ("output", "preset", "resume"),
+    }
+
     @property
     def recipe(self) -> Recipe:
         """The settings without what only the command line knows."""
@@ -55,6 +74,8 @@ class Train(Recipe):
 
     def run(self) -> None:
         """Train and say where the result lies."""
+        if problems := useless(self.recipe):
+            raise UserError(*problems)
         from hyperfit.training.train import train
 
         run = train(
@@ -67,6 +88,16 @@ class Train(Recipe):
             streaming=self.streaming,
         )
         say(f"next: hyperfit evaluate {run.path}")
+
+
+def useless(recipe: Recipe) -> list[str]:
+    """A problem for each flag that a recipe's method makes no use of."""
+    unused = {"late_blocks": recipe.late} | dict.fromkeys(("target_modules", "rank", "alpha"), recipe.adapters)
+    return [
+        f"--{name.replace('_', '-')}: has no effect with --method {recipe.method}; leave it out"
+        for name, used in unused.items()
+        if not used and getattr(recipe, name) != getattr(Recipe, name)
+    ]
 
 
 def default_output(recipe: Recipe) -> Path:

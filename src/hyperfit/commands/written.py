@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from hyperfit.report.texts.samples import HARMLESS
+from hyperfit.report.harmless import harmless
 
 Rows = Sequence[Mapping[str, Any]]
 """Each with prompt and continuation."""
@@ -19,9 +19,7 @@ def show_written(rows: Rows, console: Console) -> None:
         return
     for place, row in enumerate(rows, start=1):
         console.print(Text(f"── text {place} of {len(rows)}, the prompt bold ──", "dim"), highlight=False)
-        whole = Text.assemble(
-            (row["prompt"].translate(HARMLESS), "bold"), row["continuation"].translate(HARMLESS), overflow="fold"
-        )
+        whole = Text.assemble((harmless(row["prompt"]), "bold"), harmless(row["continuation"]), overflow="fold")
         console.print(whole, highlight=False)
     console.print(Text("── end ──", "dim"), highlight=False)
 

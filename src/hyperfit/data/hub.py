@@ -15,13 +15,15 @@ def check_hub(name: str, kind: Literal["model", "dataset"] = "model") -> None:
     Nothing is asked where the hub's client is offline by HF_HUB_OFFLINE, or has it in its cache.
     """
     from huggingface_hub import HfApi, constants
-    from huggingface_hub.errors import GatedRepoError, HFValidationError, HfHubHTTPError, RepositoryNotFoundError
-    from huggingface_hub.utils import validate_repo_id
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+    from huggingface_hub.utils._validators import validate_repo_id
 
     try:
         validate_repo_id(name)
     except HFValidationError as error:
-        raise UserError(f"{name}: nothing of this name is here, and it cannot be a hub id, ORG/NAME ({error})") from error
+        raise UserError(
+            f"{name}: nothing of this name is here, and it cannot be a hub id, ORG/NAME ({error})"
+        ) from error
     if constants.HF_HUB_OFFLINE or is_cached(name, kind):
         return
     try:
