@@ -32,7 +32,7 @@ class Generate(GenerationSettings):
 
     groups: ClassVar = {
         "prompts": ("prompt", "prompts", "text_column"),
-        "how the model writes": ("decoding", "new_tokens", "seed", "batch_size", "batch_invariant"),
+        "how the model writes": ("decoding", "strength", "new_tokens", "seed", "batch_size", "batch_invariant"),
         "blocked citations": ("block_citations", "citation_tokens", "citation_generated_only", "citation_whole_words"),
         "machine": ("device", "precision"),
         "what is printed": ("json",),

@@ -50,7 +50,7 @@ class Train(Recipe):
     the late blocks alone in memory. For models that are too large for this machine."""
 
     groups: ClassVar = {
-        "data": ("data", "text_column", "samples", "length", "chunking", "heldout"),
+        "data": ("data", "text_column", "samples", "length", "chunking", "heldout", "heldout_seed"),
         "what learns": ("method", "late_blocks", "blocks", "target_modules", "rank", "alpha"),
         "optimiser": ("lr", "weight_decay", "clip", "batch_size", "accumulate"),
         "when it stops": ("epochs", "stop_loss", "stop_copying"),
@@ -63,7 +63,7 @@ class Train(Recipe):
             "keep_every",
         ),
         "prefix cache and memory": ("prefix_cache", "cache_dir", "cache_limit", "streaming"),
-        "machine and seed": ("device", "precision", "compile", "seed"),
+        "machine and seed": ("device", "precision", "compile", "seed", "order_seed", "order_swaps"),
         "the run": ("output", "preset", "resume"),
     }
 
