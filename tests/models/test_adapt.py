@@ -169,13 +169,14 @@ def test_counts_are_those_worked_by_hand(family: str, settings: dict[str, Any], 
     before = sum(parameter.numel() for parameter in base.parameters())
     counted = learning(adapt(base, recipe(**settings)))
     if settings["method"] == "full":
-        trainable, added = before, 0
+        trainable, adapters = before, False
     elif settings["method"] == "late-full":
         block = sum(inputs * outputs for inputs, outputs in LAYERS[family].values()) + OTHERS[family]
-        trainable, added = len(blocks) * block + (64 if family in BIASED else 32), 0
+        trainable, adapters = len(blocks) * block + (64 if family in BIASED else 32), False
     else:
-        trainable = added = PER_RANK[family] * RANK * len(blocks)
-    assert counted == Learning(blocks=tuple(blocks), depth=BLOCKS, trainable=trainable, total=before + added)
+        trainable, adapters = PER_RANK[family] * RANK * len(blocks), True
+    expected = Learning(blocks=tuple(blocks), depth=BLOCKS, trainable=trainable, total=before, adapters=adapters)
+    assert counted == expected
 
 
 @every_family
