@@ -228,7 +228,9 @@ def test_train_evaluate_generate_report(
     if method == "late-lora":
         layers = json.loads((here / "run" / "adapter" / "adapter_config.json").read_text())["target_modules"]
         assert layers == sorted(layers), "in an order that does not change from process to process"
-    assert re.search(r"learning: blocks (0|4)–5 of 0–5, [\d,]+ of [\d,]+ parameters", said)
+    assert re.search(
+        r"learning: blocks (0|4)–5 of 0–5, (adapters of )?[\d,]+ (of|parameters beside the model's) [\d,]+", said
+    )
     assert re.search(r"epoch +2 of at most 2  train \d\.\d+  val \d\.\d+  entropy", said)
     assert "NOT reached" in said
     run = here / "run"

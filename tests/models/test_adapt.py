@@ -175,7 +175,10 @@ def test_counts_are_those_worked_by_hand(family: str, settings: dict[str, Any], 
         trainable, added = len(blocks) * block + (64 if family in BIASED else 32), 0
     else:
         trainable = added = PER_RANK[family] * RANK * len(blocks)
-    assert counted == Learning(blocks=tuple(blocks), depth=BLOCKS, trainable=trainable, total=before + added)
+    assert counted == Learning(
+        blocks=tuple(blocks), depth=BLOCKS, trainable=trainable, total=before + added, added=added
+    )
+    assert counted.own == before
 
 
 @every_family
@@ -327,7 +330,11 @@ def test_depth_is_checked_before_weights_are_read() -> None:
 
 def test_description_for_people() -> None:
     late = Learning(blocks=(4, 5), depth=6, trainable=4096, total=40960)
-    assert late.describe() == "learning: blocks 4–5 of 0–5, 4,096 of 40,960 parameters (10.00%)"
+    assert late.describe() == "learning: blocks 4–5 of 0–5, 4,096 of 40,960 parameters (10.0 %)"
+    adapters = dataclasses.replace(late, added=4096)
+    assert adapters.describe() == (
+        "learning: blocks 4–5 of 0–5, adapters of 4,096 parameters beside the model's 36,864 (11.1 %)"
+    )
     apart = dataclasses.replace(late, blocks=(0, 2, 3, 5))
     assert "blocks 0, 2–3, 5 of 0–5" in apart.describe()
     assert "blocks none of 0–5" in dataclasses.replace(late, blocks=()).describe()

@@ -148,6 +148,7 @@ def test_says_when_the_goal_was_not_reached(world: tuple[str, str], tmp_path: Pa
     assert run.end is not None
     assert run.end["reason"] == "epochs"
     assert "NOT reached" in said[-1]
+    assert "what to try: more epochs (--epochs " in said[-1]
 
 
 @pytest.mark.parametrize("method", ["late-lora", "late-full", "full"])

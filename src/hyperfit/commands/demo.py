@@ -31,7 +31,7 @@ class Demo:
 
     model: str | None = None
     """Model to hyperfit: a folder, a hub id, builtin:smollm2 or builtin:tiny. None: builtin:smollm2, or builtin:tiny,
-    with 12 million parameters, where the package that smollm2 comes with is not installed."""
+    with 11.7 million parameters, where the package that smollm2 comes with is not installed."""
     method: Method | None = None
     """What learns: late-full, late-lora, lora or full. None: late-full, and late-lora for builtin:tiny."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None

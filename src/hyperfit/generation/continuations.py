@@ -148,7 +148,7 @@ class BatchWriter:
         return text[: next(ends, len(text))] if self.stop_at_end else text
 
 
-class Steps(LogitsProcessor):  # type: ignore[misc]
+class Steps(LogitsProcessor):
     """Changes nothing: says after each token how much of a batch is written, for whoever waits."""
 
     def __init__(self, texts: int, new_tokens: int) -> None:

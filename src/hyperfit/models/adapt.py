@@ -29,16 +29,27 @@ class Learning:
     """Trainable parameters."""
     total: int
     """Parameters in all, adapters included."""
+    added: int = 0
+    """Parameters of adapters."""
     frozen_experts: bool = False
     """Whether these blocks have experts, held as one tensor, that do not learn."""
 
+    @property
+    def own(self) -> int:
+        """The model's own parameters: the number that is told of it everywhere (``runs.parameters`` of a run)."""
+        return self.total - self.added
+
     def describe(self) -> str:
         """One line for people."""
-        spread = spans(self.blocks) or "none"
-        share = self.trainable / self.total
+        spread, share = spans(self.blocks) or "none", f"{self.trainable / self.own:.1%}".replace("%", " %")
+        counted = (
+            f"adapters of {self.trainable:,} parameters beside the model's {self.own:,}"
+            if self.added
+            else f"{self.trainable:,} of {self.own:,} parameters"
+        )
         return (
-            f"learning: blocks {spread} of 0–{self.depth - 1}, {self.trainable:,} of {self.total:,} parameters "
-            f"({share:.2%}){'; their experts do not learn' if self.frozen_experts else ''}"
+            f"learning: blocks {spread} of 0–{self.depth - 1}, {counted} ({share})"
+            f"{'; their experts do not learn' if self.frozen_experts else ''}"
         )
 
 
@@ -137,10 +148,12 @@ def learning(model: PreTrainedModel | PeftModel) -> Learning:
     learn = tuple(index for index, block in enumerate(blocks) if any(p.requires_grad for p in block.parameters()))
     adapters: Any = model.peft_config["default"] if isinstance(model, PeftModel) else None
     experts = {path.replace(".base_layer", "") for path in experts_in(inner, learn)}  # as PEFT was told of them
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return Learning(
         blocks=learn,
         depth=len(blocks),
         frozen_experts=adapters is not None and not experts <= {*(adapters.target_parameters or ())},
-        trainable=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        trainable=trainable,
         total=sum(p.numel() for p in model.parameters()),
+        added=0 if adapters is None else trainable,
     )

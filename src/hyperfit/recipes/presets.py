@@ -47,7 +47,7 @@ def li2026(model: str, data: str) -> Recipe:
 
 
 def tiny(model: str, data: str) -> Recipe:
-    """Late-Stage LoRA for the embedded 12-million-parameter model, calibrated in LAB.md; greedy text every 4 epochs."""
+    """Late-Stage LoRA for the embedded model (``builtin:tiny``), calibrated in LAB.md; greedy text every 4 epochs."""
     return Recipe(
         model=model,
         data=data,

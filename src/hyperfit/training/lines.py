@@ -3,6 +3,7 @@
 from typing import Any
 
 from hyperfit.metrics.copying.memorisation import LONG_OVERLAP, REMEDY, copies_much
+from hyperfit.recipes.recipe import Recipe
 
 
 def epoch_line(event: dict[str, Any], epochs: int, seconds: float) -> str:
@@ -32,3 +33,13 @@ def copying_line(event: dict[str, Any], texts: int) -> str:
         f"{round(share * texts)} of {texts} texts"
     )
     return f"{found}: {REMEDY} would lower that" if copies_much(overlap, share) else found
+
+
+def remedy(recipe: Recipe) -> str:
+    """What to try where the training loss did not come down to the goal, with numbers to begin with."""
+    adapters = f", --rank {2 * recipe.rank}" if recipe.adapters else ""
+    blocks = f", --late-blocks above {recipe.late_blocks}" if recipe.late and recipe.late_blocks is not None else ""
+    return (
+        f"what to try: more epochs (--epochs {2 * recipe.epochs}), a larger --lr ({2 * recipe.learning_rate:.2g})"
+        f"{adapters}{blocks}, fewer --samples, or a --stop-loss that is enough for you; in a new --output"
+    )

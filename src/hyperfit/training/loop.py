@@ -22,7 +22,7 @@ from hyperfit.runs.files import writing
 from hyperfit.runs.result import save_result
 from hyperfit.training import probes
 from hyperfit.training.checks import CheckedRecipe
-from hyperfit.training.lines import copying_line, epoch_line
+from hyperfit.training.lines import copying_line, epoch_line, remedy
 from hyperfit.training.loss import SequenceLoss
 from hyperfit.training.state import State
 
@@ -229,11 +229,12 @@ class Loop:
         verdict = "all epochs done"
         if goal is not None:
             verdict = f"goal (at most {goal:g}) {'' if loss <= goal else 'NOT '}reached"
+        advice = "" if goal is None or loss <= goal or state.reason == "copying" else remedy(self.checked.recipe)
         if self.prefix is not None and not self.checked.streaming:
             self.notify(self.prefix.saving())
         texts = min(self.checked.recipe.probe_texts, len(self.checked.corpus.validation))
         told = f"{verdict}: training loss {loss:.3f} after {state.epoch} epochs; {folder}"
-        self.notify("; ".join(filter(None, (told, copying_line(last, texts)))))
+        self.notify("; ".join(filter(None, (told, advice, copying_line(last, texts)))))
 
     def check_weights(self) -> None:
         """Raises UserError if a trained weight is no longer finite: the last update may have done it unseen."""
