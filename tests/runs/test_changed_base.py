@@ -58,7 +58,7 @@ def refusal(model: Path, run: Path) -> str:
 def interrupted(recipe: Recipe, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that was stopped after its first epoch."""
 
-    def stop(loop: Loop, loss: float) -> None:
+    def stop(loop: Loop, loss: float, event: dict[str, object]) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:

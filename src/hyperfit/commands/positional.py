@@ -104,7 +104,9 @@ def positional_of(command: type) -> str | None:
     """What a command's usage calls its positional; None if it has none."""
     for _, _, extras in described(command):
         if POSITIONAL in extras:
-            return next(str(extra.metavar).strip("[]") for extra in extras if getattr(extra, "metavar", None))
+            return next(
+                str(extra.metavar).strip("[]").split()[0] for extra in extras if getattr(extra, "metavar", None)
+            )
     return None
 
 
