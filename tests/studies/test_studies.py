@@ -14,8 +14,9 @@ from hyperfit.cli import main
 from hyperfit.errors import UserError
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.recipes.recipe import Recipe
-from hyperfit.studies import run as verb
 from hyperfit.studies.catalogue import STUDIES
+from hyperfit.studies.grid import schedule
+from hyperfit.studies.grid.plan import Planner
 from hyperfit.studies.grid.pooled import difference, pooled, pooled_share
 from hyperfit.studies.grid.store import Store, key_of, looked_at, merged
 from hyperfit.studies.run import run_studies
@@ -103,12 +104,10 @@ def test_a_budget_does_what_fits_and_says_what_is_left(
     world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = iter(range(0, 10_000, 5))
-    monkeypatch.setattr(verb.time, "monotonic", lambda: float(next(now)))
-    monkeypatch.setattr(verb.Planner, "speed", property(lambda self: 1e6))
-    monkeypatch.setattr(verb.Planner, "of_a_text", property(lambda self: 0.0))
-    monkeypatch.setattr(
-        verb.Planner, "epochs", lambda self, recipe: 1e6 / self.size.operations(recipe) * 20
-    )  # 20 s each
+    monkeypatch.setattr(schedule.time, "monotonic", lambda: float(next(now)))
+    monkeypatch.setattr(Planner, "speed", property(lambda self: 1e6))
+    monkeypatch.setattr(Planner, "of_a_text", property(lambda self: 0.0))
+    monkeypatch.setattr(Planner, "epochs", lambda self, recipe: 1e6 / self.size.operations(recipe) * 20)  # 20 s each
     lines: list[str] = []
     run_studies(["order"], settings_for(world, seeds=1), tmp_path, budget=41.0, notify=lines.append)
     done = {path.name for path in (tmp_path / "runs").iterdir()}

@@ -105,9 +105,8 @@ def check_prompts(settings: GenerationSettings) -> CheckedPrompts:
             check_adapter(base, adapter)
         if settings.strength != 1 and adapter is None and not is_run(settings.model):
             problems.append(
-                f"--strength {settings.strength:g}: scales what training changed, and {settings.model} is neither "
-                "a run "
-                "nor an adapter; leave it out"
+                f"--strength {settings.strength:g}: scales what training changed, and {settings.model} is neither a "
+                "run nor an adapter; leave it out"
             )
         tokenizer = load_tokenizer(base)
         with collecting(problems):

@@ -1,36 +1,26 @@
 """The verb: plan the trainings of some studies, do them, measure, and tell what they found."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from hyperfit.console import say
-from hyperfit.data.corpus import build_corpus
+from hyperfit.console import duration, say
 from hyperfit.errors import UserError
-from hyperfit.evaluation.contexts import common_texts
-from hyperfit.evaluation.settings import EvaluationSettings
 from hyperfit.generation.citations.of_run import trained_on
-from hyperfit.metrics.predictions.predict import Reader
-from hyperfit.models.devices import pick_device, pick_precision
-from hyperfit.models.loading import load_tokenizer
-from hyperfit.models.weights import weights_fingerprint
-from hyperfit.runs.directory import RunDir
-from hyperfit.runs.files import sha256, write_json
+from hyperfit.runs.files import write_json
 from hyperfit.runs.json_values import json_values
-from hyperfit.runs.result import is_run, load_any
 from hyperfit.studies.catalogue import STUDIES
 from hyperfit.studies.grid.measure import BLOCKED, Bench
-from hyperfit.studies.grid.plan import Planned, Planner
+from hyperfit.studies.grid.measured import bench_of, measured
+from hyperfit.studies.grid.plan import Planner
 from hyperfit.studies.grid.results import Model, Results
-from hyperfit.studies.grid.store import Store, digest, key_of, merged, plain
+from hyperfit.studies.grid.schedule import Say, plan_lines, possible, seeded, train_all, wanted_by
+from hyperfit.studies.grid.store import Store, key_of, plain
 from hyperfit.studies.grid.training import Trained, trained_by
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Findings, Study, Trial
-
-Say = Callable[[str], None]
 
 
 def chosen(names: Sequence[str]) -> list[Study]:
@@ -44,27 +34,6 @@ def chosen(names: Sequence[str]) -> list[Study]:
     if problems:
         raise UserError(*problems)
     return [one for one in STUDIES.values() if "all" in names or one.name in names]
-
-
-def wanted_by(studies: Sequence[Study], settings: StudySettings) -> list[tuple[Trial, tuple[str, ...]]]:
-    """Every training once, with the studies that want it: all with the first seed, then all with the next."""
-    found: dict[str, tuple[Trial, tuple[str, ...]]] = {}
-    for seed in range(settings.seeds):
-        for study in studies:
-            for trial in seeded(study, settings, seed):
-                key = key_of(trial.recipe)
-                if key in found:
-                    first, names = found[key]
-                    trial = replace(first, recipe=merged(first.recipe, trial.recipe))
-                    found[key] = (trial, tuple(dict.fromkeys((*names, study.name))))
-                else:
-                    found[key] = (trial, (study.name,))
-    return list(found.values())
-
-
-def seeded(study: Study, settings: StudySettings, seed: int) -> list[Trial]:
-    """The study's trainings with one seed."""
-    return [replace(one, recipe=replace(one.recipe, seed=seed)) for one in study.trials(settings)]
 
 
 def run_studies(
@@ -100,8 +69,8 @@ def run_studies(
         and not any(one.done for one in planned)
     ):
         shortest = min(one.seconds for one in planned)
-        raise UserError(f"--budget: nothing fits; the shortest training is expected to take {minutes(shortest)}")
-    trained = train_all(store, planned, bench, budget, notify)
+        raise UserError(f"--budget: nothing fits; the shortest training is expected to take {duration(shortest)}")
+    trained = train_all(store, planned, budget, notify)
     found: dict[str, Any] = {}
     for study in studies:
         results = results_of(study, settings, store, bench, trained)
@@ -110,81 +79,6 @@ def run_studies(
         write_json(folder / f"{study.name}.json", found[study.name])
         notify(f"{study.name}: {told.answer}. {told.sentence}")
     return found
-
-
-def possible(trial: Trial, notify: Say) -> bool:
-    """Whether there is text enough for a training; said if not."""
-    try:
-        build_corpus(trial.recipe, load_tokenizer(trial.recipe.model))
-    except UserError as error:
-        notify(f"{trial.name} is left out: {error}")
-        return False
-    return True
-
-
-def bench_of(settings: StudySettings, trials: Sequence[Trial]) -> Bench:
-    """Contexts that no training reads, and how models are measured on them."""
-    tokenizer = load_tokenizer(settings.model)
-    asked = EvaluationSettings(
-        contexts=settings.contexts, most_contexts=settings.most_contexts, context=settings.context, total=settings.total
-    )
-    by_data = {(one.recipe.data, one.recipe.heldout): one.recipe for one in trials}
-    texts = common_texts(list(by_data.values()) or [settings.recipe], asked, tokenizer)
-    device = pick_device(settings.device)
-    return Bench(texts, tokenizer, device, pick_precision(settings.precision, device, evaluating=True))
-
-
-def plan_lines(planned: Sequence[Planned], budget: float | None) -> list[str]:
-    """What is to be done, for people."""
-    left = [one for one in planned if not one.done]
-    lines = [f"{len(planned)} trainings, {len(planned) - len(left)} of them done"]
-    if left:
-        lines.append(
-            f"about {minutes(sum(one.seconds for one in left))}, {sum(one.disk for one in left) / 1e9:.1f} GB of disk, "
-            f"{max(one.memory for one in left) / 1e9:.1f} GB of memory (rough estimates)"
-        )
-    if budget is not None:
-        lines.append(f"of which what fits into {minutes(budget)} is done, in this order")
-    lines += [f"  {one.trial.name} ({', '.join(one.studies)}): about {minutes(one.seconds)}" for one in left]
-    return lines
-
-
-def minutes(seconds: float) -> str:
-    """A time as people say it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def train_all(
-    store: Store, planned: Sequence[Planned], bench: Bench, budget: float | None, notify: Say
-) -> dict[str, Trained[Trial]]:
-    """Key → training, of all that fit into the budget, each measured under greedy decoding as it is done."""
-    started, trained, left = time.monotonic(), dict[str, Trained[Trial]](), []
-    for number, one in enumerate(planned, start=1):
-        spent = time.monotonic() - started
-        if budget is not None and not one.done and spent + one.seconds > budget:
-            left.append(one)
-            continue
-        key = key_of(one.trial.recipe)
-        try:
-            trained[key] = store.train(one.trial)
-        except KeyboardInterrupt:
-            notify("interrupted; repeat the command to go on")
-            raise
-        if not one.done:
-            rest = sum(other.seconds for other in planned[number:])
-            notify(
-                f"{number} of {len(planned)}, {one.trial.name}: loss {trained[key].train_loss:.3f} after "
-                f"{trained[key].epochs} epochs, {minutes(time.monotonic() - started - spent)}; about {minutes(rest)} "
-                "left"
-            )
-    if left:
-        notify(
-            f"left out, as the budget is used up: {', '.join(one.trial.name for one in left)} (about "
-            f"{minutes(sum(one.seconds for one in left))}); repeat with a larger --budget to go on"
-        )
-    return trained
 
 
 def results_of(
@@ -217,59 +111,6 @@ def results_of(
     base = measured(settings.model, unblocked, reading, store, bench)
     human = Model({}, dict.fromkeys(decodings, bench.human(reading)))
     return Results(settings, base, human, trainings, models, bench.texts.sources)
-
-
-def measured(
-    name: str,
-    decodings: Sequence[str],
-    training: list[list[int]],
-    store: Store,
-    bench: Bench,
-    strength: float = 1.0,
-) -> Model:
-    """What a model predicts and writes, from the store where it is there."""
-    about = {
-        "model": weights_of(name),
-        "texts": digest({"ids": bench.texts.ids.tolist(), "cuts": bench.texts.cuts}),
-        "device": bench.device.type,
-        "precision": bench.precision,
-        "format": 1,
-    }
-    about |= {"strength": strength} if strength != 1 else {}
-    reader: list[Reader] = []
-
-    def load() -> Reader:
-        if not reader:
-            reader.append(Reader(load_any(name, device=bench.device, precision=bench.precision, strength=strength)))
-        return reader[0]
-
-    def known(what: dict[str, Any], find: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        found = store.read({**about, **what})
-        if found is None:
-            found = find()
-            store.write({**about, **what}, found)
-        return found
-
-    predictions = known({"what": "predictions"}, lambda: bench.predictions(load()))
-    written = {
-        decoding: known(
-            {"what": "texts", "decoding": decoding, "training": digest({"rows": training})},
-            lambda decoding=decoding: bench.written(load(), decoding, training),  # type: ignore[misc]
-        )
-        for decoding in decodings
-    }
-    return Model(predictions, written)
-
-
-def weights_of(name: str) -> str:
-    """What tells a model's weights from others: of a run, of what it has learnt and of its base."""
-    if not is_run(name):
-        return weights_fingerprint(name)
-    run = RunDir(Path(name))
-    return digest({
-        "base": run.environment["weights_fingerprint"],
-        "learnt": [sha256(file) for file in sorted(run.result.glob("*.safetensors"))],
-    })  # fmt: skip
 
 
 def as_json(study: Study, settings: StudySettings, results: Results, told: Findings) -> dict[str, Any]:

@@ -70,9 +70,11 @@ class Chart:
     """Curves over one axis."""
 
     name: str
-    title: str
+    """Of its ids in the page."""
     x: str
+    """What the curves run over."""
     measure: str
+    """Key as evaluation.json has it."""
     lines: list[Line]
     log: bool = False
     """Whether the x axis is logarithmic."""

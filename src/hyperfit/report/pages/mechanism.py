@@ -13,7 +13,7 @@ from hyperfit.mechanism.runners import DEPENDS, EVERYWHERE
 from hyperfit.mechanism.settings import STUDIES, Study
 from hyperfit.report.harmless import harmless
 from hyperfit.report.look import IN_DARK, IN_FILE, IN_PAGE, Paint
-from hyperfit.report.pages.run import MARKS, TEMPLATES, plain
+from hyperfit.report.pages.templates import MARKS, TEMPLATES, isolated, plain
 from hyperfit.report.plots import layers as layer_plots
 from hyperfit.report.plots import mechanism as plots
 from hyperfit.report.plots.panels import Panel, style
@@ -193,11 +193,6 @@ def picture(found: dict[str, Any]) -> dict[str, Any]:
             for name, side in (("base", "base"), ("hyperfitted", "tuned"))
         },
     }
-
-
-def isolated(text: str) -> Markup:
-    """Foreign text that cannot change its surroundings."""
-    return Markup("<bdi>{}</bdi>").format(harmless(text))
 
 
 def token_shown(token: str) -> Markup:

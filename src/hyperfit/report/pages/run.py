@@ -10,7 +10,7 @@ from markupsafe import Markup
 from hyperfit.errors import UserError
 from hyperfit.metrics.copying.memorisation import LEAST_COPIED
 from hyperfit.metrics.text.diversity import TTR_WINDOW
-from hyperfit.report.pages.templates import MARKS, TEMPLATES, plain
+from hyperfit.report.pages.templates import MARKS, TEMPLATES
 from hyperfit.report.pages.verdicts import (
     facts,
     in_a_line,
@@ -31,8 +31,6 @@ from hyperfit.runs.files import writing
 
 EXCERPT = 430
 """Characters of a continuation that the first screen shows."""
-
-__all__ = ["MARKS", "TEMPLATES", "page", "plain", "read_evaluation", "write_page", "write_report"]
 
 
 def write_report(run: RunDir, texts: int = 3, output: Path | None = None) -> Path:

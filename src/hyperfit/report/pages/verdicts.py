@@ -61,7 +61,7 @@ def method(recipe: Recipe, environment: dict[str, Any]) -> str:
 
 
 def count(number: int) -> str:
-    """A large number in words: 13.3 million."""
+    """A large number in words: 11.7 million."""
     for size, name in ((1e9, " billion"), (1e6, " million")):
         if number >= size:
             return f"{number / size:.3g}{name}"

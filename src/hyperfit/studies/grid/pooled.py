@@ -1,7 +1,7 @@
 """Means over contexts and seeds, with intervals that know of both; many comparisons at once."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,12 +67,3 @@ def difference(first: Floats, second: Floats, comparisons: int = 1) -> Estimate:
     if len(first) != len(second):
         first, second = (np.nanmean(each, 0, keepdims=True) for each in (first, second))
     return pooled(first - second, level=1 - (1 - LEVEL) / comparisons)
-
-
-def spearman(x: Sequence[float], y: Sequence[float]) -> float:
-    """Rank correlation; NaN for fewer than three points or where either does not vary."""
-    from scipy.stats import spearmanr
-
-    if len(x) < 3 or len(set(x)) < 2 or len(set(y)) < 2:
-        return math.nan
-    return float(spearmanr(x, y).statistic)

@@ -49,12 +49,11 @@ def tell(results: Results) -> Findings:
     charts = [
         Chart(
             "curves-loss",
-            "Loss, nats per token",
             "epoch",
             "loss",
             [line(runs, key, name) for key, name in SHOWN.items()],
         ),
-        *(Chart(f"curves-{key}", key, "epoch", key, [line(runs, key, "greedy text")]) for key in PROBED),
+        *(Chart(f"curves-{key}", "epoch", key, [line(runs, key, "greedy text")]) for key in PROBED),
     ]
     return Findings(
         answer,

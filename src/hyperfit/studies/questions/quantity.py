@@ -63,7 +63,6 @@ def tell(results: Results) -> Findings:
     charts = [
         Chart(
             f"quantity-{measure}",
-            measure,
             "training sequences",
             measure,
             [Line(way, [(count, results.estimate(label, measure)) for count, label in by_way[way]]) for way in by_way],

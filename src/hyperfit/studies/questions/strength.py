@@ -31,7 +31,6 @@ def tell(results: Results) -> Findings:
     charts = [
         Chart(
             f"strength-{measure}",
-            measure,
             "strength",
             measure,
             [

@@ -1,0 +1,141 @@
+"""What studies say of numbers that are made up: answers and sentences worked by hand."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hyperfit.recipes.recipe import Recipe
+from hyperfit.runs.directory import RunDir
+from hyperfit.studies.grid.plan import Size
+from hyperfit.studies.grid.results import Model, Results
+from hyperfit.studies.grid.training import Trained
+from hyperfit.studies.questions import alternatives, curves, domain, early_stop, order, quantity, sensitivity, strength
+from hyperfit.studies.settings import StudySettings
+from hyperfit.studies.study import Trial
+
+NOISE = np.array([-0.02, -0.01, 0.0, 0.01, 0.02, 0.0, -0.01, 0.01])
+SOURCES = ["a", "a", "a", "a", "b", "b", "b", "b"]
+
+
+class Logged(RunDir):
+    """A run of which only the log is asked."""
+
+    rows: list[dict[str, Any]]
+
+    def events(self, kind: str | None = None) -> list[dict[str, Any]]:
+        return self.rows
+
+
+def model(
+    ttr: float, *, loss: float = 3.0, overlap: float = 4.0, choices: Any = None, ways: Any = ("greedy",)
+) -> Model:
+    values = {"ttr": (ttr + NOISE).tolist(), "word_share": [0.98] * 8, "longest_overlap": (overlap + NOISE).tolist()}
+    predictions = {"loss": (loss + NOISE).tolist(), "choices": choices or [[-1, 1, 2, 3, 4]] * 8}
+    return Model(predictions, {way: {"values": values, "texts": [""] * 8} for way in ways})
+
+
+def results(models: dict[str, Model], *, base: float = 0.2, ways: Any = ("greedy",)) -> Results:
+    trained: dict[str, list[Trained[Trial]]] = {label: [] for label in models}
+    return Results(
+        StudySettings(model="builtin:tiny"),
+        model(base, loss=2.0, ways=ways),
+        model(0.7, ways=ways),
+        trained,
+        {label: [one] for label, one in models.items()},
+        SOURCES,
+    )
+
+
+@pytest.mark.parametrize(("early", "said"), [(0.3, "Yes"), (0.7, "No"), (0.5, "No")])
+def test_early_stopping(early: float, said: str) -> None:
+    found = early_stop.tell(results({early_stop.FULL: model(0.5), early_stop.EARLY: model(early)}))
+    assert found.answer == said
+    assert f"{0.5 - early:+.3f}" in found.sentence
+
+
+@pytest.mark.parametrize(("few", "many", "said"), [(0.3, 0.5, "Yes"), (0.6, 0.5, "No")])
+def test_quantity_is_judged_at_equal_updates(few: float, many: float, said: str) -> None:
+    found = quantity.tell(
+        results({
+            "64 sequences, equal epochs": model(many),
+            "8 sequences, equal epochs": model(0.1),
+            "8 sequences, equal updates": model(few, overlap=9.0),
+        })
+    )  # fmt: skip
+    assert found.answer == said
+    assert "tokens. At equal epochs: 8 0.100, 64" in found.sentence
+    assert "+5.0" in found.sentence
+
+
+@pytest.mark.parametrize(("kept", "loss", "said"), [(0.58, 2.4, "Yes"), (0.58, 2.9, "No"), (0.4, 2.1, "No")])
+def test_strength_keeps_nine_tenths_at_half_of_the_price(kept: float, loss: float, said: str) -> None:
+    found = strength.tell(results({"strength 1": model(0.6, loss=3.0), "strength 0.5": model(kept, loss=loss)}))
+    assert found.answer == said, "gain .4, price 1 nat: .36 and .5 would do"
+    assert f"0.5: {(kept - 0.2) / 0.4:.0%} of the gain" in found.sentence
+
+
+def test_the_order_matters_where_two_models_agree_at_less_than_nine_tenths() -> None:
+    other = [[-1, 1, 2, 9, 9]] * 8
+    found = order.tell(results({order.SAME: model(0.5), order.ORDERS[0]: model(0.5, choices=other)}))
+    assert found.answer == "Yes"
+    assert "at 50.0% to 50.0% of positions" in found.sentence
+    assert order.tell(results({order.SAME: model(0.5), order.ORDERS[0]: model(0.5)})).answer == "No"
+
+
+def test_a_domain_counts_where_it_was_not_trained_on() -> None:
+    found = domain.tell(results({"trained on a": model(0.5), "trained on b": model(0.2)}))
+    assert found.answer == "Partly"
+    assert "in 1 of 2 pairs" in found.sentence
+    assert {table.name for table in found.tables} == {"domain-a", "domain-b"}
+    assert found.tables[0].rows[0].cells["ttr"].n == 4, "of the contexts of one source"
+
+
+def test_sensitivity_names_what_moves() -> None:
+    found = sensitivity.tell(results({
+        "as it is": model(0.5), "lr 0.1": model(0.2), "rank 8": model(0.5), "batch size 1": model(0.5),
+    }))  # fmt: skip
+    assert found.answer == "Partly"
+    assert "Of 3 changes" in found.sentence
+    assert "lr 0.1 -0.300" in found.sentence
+    assert "rank 8" not in found.sentence
+
+
+def test_alternatives_name_what_is_more_varied() -> None:
+    ways = alternatives.BASES
+    found = alternatives.tell(results({alternatives.HYPERFITTED: model(0.5, ways=ways)}, base=0.8, ways=ways))
+    assert found.answer == "No"
+    assert "above 0 of" in found.sentence
+    assert "base, repetition-penalty (+0.300)" in found.sentence
+
+
+def test_curves_say_what_early_stopping_would_have_chosen(tmp_path: Any) -> None:
+    run = Logged(tmp_path)
+    ttr, val = (0.2, 0.3, 0.5, 0.6), (4.0, 3.0, 3.5, 4.5)
+    object.__setattr__(run, "rows", [
+        {"epoch": epoch, "train_loss": None if not epoch else 4.0 - epoch, "ttr": ttr[epoch], "val_loss": val[epoch]}
+        for epoch in range(4)
+    ])  # fmt: skip
+    known = results({curves.LABEL: model(0.6)})
+    one = Trained(
+        trial=Trial(curves.LABEL, Recipe(model="m", data="d")), run=run, parameters=1, epochs=3, reason="loss",
+        train_loss=0.05, epoch_seconds=1.0, cache_seconds=0.0,
+    )  # fmt: skip
+    known.trained[curves.LABEL].append(one)
+    found = curves.tell(known)
+    assert found.answer == "Yes"
+    assert "best after epoch 1, the type-token ratio of greedy text after epoch 3" in found.sentence
+    assert "a ratio 0.300 lower" in found.sentence
+
+
+def test_operations_by_hand() -> None:
+    """Forward 2 a parameter, backward 2 to the states and 2 to weights that learn; a head always passes gradients on."""
+    size = Size(blocks=6, block=1000, head=500, total=7000)
+    recipe = Recipe(model="m", data="d", samples=10, length=8, late_blocks=2)
+    assert size.operations(recipe) == 80 * (4 * 2 * 1000 + 4 * 500)
+    whole = Recipe(model="m", data="d", samples=10, length=8, method="late-full", late_blocks=2)
+    assert size.operations(whole) == 80 * (6 * 2 * 1000 + 4 * 500)
+    full = Recipe(model="m", data="d", samples=10, length=8, method="full")
+    assert size.operations(full) == 80 * (6 * 6 * 1000 + 6 * 500)
+    assert size.trained(full) == 7000
+    assert size.trained(whole) == 2000
