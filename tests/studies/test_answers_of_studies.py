@@ -129,7 +129,7 @@ def test_curves_say_what_early_stopping_would_have_chosen(tmp_path: Any) -> None
 
 
 def test_operations_by_hand() -> None:
-    """Forward 2 a parameter, backward 2 to the states and 2 to weights that learn; a head always passes gradients on."""
+    """Forward 2 a parameter, backward 2 to states and 2 to weights that learn; a head always passes gradients on."""
     size = Size(blocks=6, block=1000, head=500, total=7000)
     recipe = Recipe(model="m", data="d", samples=10, length=8, late_blocks=2)
     assert size.operations(recipe) == 80 * (4 * 2 * 1000 + 4 * 500)
