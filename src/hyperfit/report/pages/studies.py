@@ -82,7 +82,7 @@ def figures(found: Found) -> list[dict[str, Any]]:
             for number, line in enumerate(chart["lines"]):
                 places, known = [place for place, _ in line["points"]], [one for _, one in line["points"]]
                 panel.curve(line["name"], places, known, look_of_line(line["name"], number), factor=factor)
-            svg = shown(panel, chart["name"], f"{measure.heading} by {chart['x']}")
+            svg = shown(panel, chart["name"], f"{measure.heading} by {chart['x']}, {found['study']}")
         drawn.append({"title": f"{measure.heading} by {chart['x']}", "shown": svg})
     return drawn
 

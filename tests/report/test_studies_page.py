@@ -1,0 +1,92 @@
+"""The page of the studies: answers first, every curve with its values, harmless, and readable in a browser."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import SMALLEST_TEXT, STICKS_OUT, WIDTHS, chromium, faults, shown
+
+from hyperfit.errors import UserError
+from hyperfit.metrics.estimate import Estimate
+from hyperfit.report.pages.studies import write_studies_page
+from hyperfit.studies.settings import StudySettings
+from hyperfit.studies.study import Chart, Findings, Line, Row, Table
+
+HOSTILE = "models/\u202eevil<script>alert(1)</script>" + "x" * 90
+
+
+def about(value: float) -> Estimate:
+    return Estimate(value, value - 0.02, value + 0.02, 24)
+
+
+def study(name: str, answer: Any) -> dict[str, Any]:
+    rows = [Row("8 sequences, at equal updates", {"ttr": about(0.41)}), Row("base", {"ttr": about(0.2)})]
+    points = [(8.0, about(0.41)), (64.0, about(0.52))]
+    lines = [Line(way, points) for way in ("equal epochs", "equal updates")]
+    told = Findings(
+        answer,
+        f"What {name} found.",
+        [Table(name, f"Table of {name}", rows, ("ttr", "perplexity"))],
+        [Chart(f"{name}-ttr", "training sequences", "ttr", lines, log=True)],
+    )
+    return {
+        "study": name, "question": f"Is it so in {name}?", "source": "Carlsson et al. 2025", "method": "As told.",
+        "settings": asdict(StudySettings(model=HOSTILE)), "contexts": 24,
+        "trainings": [{"label": "a", "seed": seed, "device": "a processor"} for seed in (0, 1)], **asdict(told),
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("studies")
+    for name, answer in (("quantity", "Partly"), ("curves", "Yes")):
+        (folder / f"{name}.json").write_text(json.dumps(study(name, answer)))
+    return write_studies_page(folder)
+
+
+def test_answers_come_first_and_every_value_can_be_read(page: Path) -> None:
+    html = page.read_text()
+    assert html.index("Is it so in curves?</a> <b>Yes</b>") < html.index("Is it so in quantity?</a> <b>Partly</b>")
+    assert html.index("<b>Partly</b>") < html.index("<strong>Yes.</strong> What curves found.")
+    assert '<th scope="row">equal updates</th><td>64</td><td>0.52</td><td>0.5</td><td>0.54</td>' in html
+    assert "2 trainings, 2 seeds, 24 contexts" in html
+    assert "n = 24 contexts" in html
+    assert (page.parent / "tables" / "quantity.csv").read_text().count("0.41") == 1
+
+
+def test_no_foreign_text_does_harm(page: Path) -> None:
+    html = page.read_text()
+    assert "\u202e" not in html
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_a_folder_without_studies_or_with_a_damaged_one_is_told(page: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no study lies here; run one with hyperfit study"):
+        write_studies_page(tmp_path)
+    (tmp_path / "curves.json").write_text("{")
+    with pytest.raises(UserError, match="a study's results cannot be read"):
+        write_studies_page(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as one:
+        yield one
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_sticks_out_and_all_can_be_read(browser: Any, page: Path, width: int) -> None:
+    with shown(browser, page, width) as window:
+        assert window.evaluate(STICKS_OUT) == []
+        assert window.evaluate("document.documentElement.scrollWidth") <= width
+        assert window.evaluate(SMALLEST_TEXT)[0] >= 9
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_nothing(browser: Any, page: Path, dark: bool) -> None:
+    with shown(browser, page, dark=dark) as window:
+        assert faults(window) == []
