@@ -30,6 +30,7 @@ GOOD: dict[str, st.SearchStrategy[Any]] = {
     "length": st.integers(2, 10_000),
     "chunking": st.sampled_from(["start", "packed"]),
     "heldout": SHARE,
+    "heldout_seed": st.none() | st.integers(0, 2**40),
     "method": st.sampled_from(["late-lora", "late-full", "lora", "full"]),
     "late_blocks": COUNT,
     "blocks": st.just(()),
@@ -51,6 +52,8 @@ GOOD: dict[str, st.SearchStrategy[Any]] = {
     "checkpoint_every": COUNT,
     "keep_every": st.integers(0, 100),
     "seed": st.integers(0, 2**40),
+    "order_seed": st.none() | st.integers(0, 2**40),
+    "order_swaps": st.integers(0, 100),
     "device": NAME,
     "compile": st.booleans(),
     "precision": st.sampled_from(["auto", "bf16", "fp32"]),
@@ -84,6 +87,9 @@ BAD: dict[str, list[Any]] = {
     "checkpoint_every": [0],
     "keep_every": [-1],
     "seed": [-1],
+    "heldout_seed": [-1],
+    "order_seed": [-1],
+    "order_swaps": [-1],
     "precision": ["fp16"],
 }
 """What it may not; the fields that are left out are checked where they are used."""
