@@ -121,7 +121,7 @@ def test_an_unknown_study_is_told_with_what_was_meant(world: tuple[str, str], tm
     with pytest.raises(UserError) as refused:
         run_studies(["curve", "nonsense"], settings_for(world), tmp_path)
     assert "study curve: there is none; did you mean curves?" in refused.value.problems
-    assert refused.value.problems[1].startswith("study nonsense: there is none; give one of curves")
+    assert refused.value.problems[1].startswith("study nonsense: there is none; give one of main")
 
 
 def test_what_there_is_no_text_for_is_left_out_and_said(world: tuple[str, str], tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ class StudyCommand(StudySettings):
     """Print results as JSON."""
 
     groups: ClassVar = {
-        "what is studied": ("model", "data", "text_column", "samples", "length", "seeds"),
+        "what is studied": ("model", "data", "text_column", "samples", "length", "stop_loss", "seeds"),
         "contexts": ("contexts", "most_contexts", "context", "total"),
         "how much is done": ("list", "dry_run", "budget"),
         "machine": ("device", "precision"),

@@ -11,6 +11,7 @@ Method = Literal["late-lora", "late-full", "lora", "full"]
 Chunking = Literal["start", "packed"]
 Precision = Literal["auto", "bf16", "fp32"]
 CacheMode = Literal["auto", "off", "required"]
+Stop = Literal["loss", "auto"]
 
 NEAR_ZERO = 0.05
 """Training loss, nats per token, at which a model counts as hyperfitted."""
@@ -76,6 +77,9 @@ class Recipe:
     """Most passes over the training sequences."""
     stop_loss: float | None = NEAR_ZERO
     """Mean training loss of an epoch (nats per token) at which the run ends. None: run all epochs."""
+    stop: Stop = "loss"
+    """loss: the run ends where stop_loss says; auto: where the probes show that more training does not pay
+    (``hyperfit.training.stopping``), and there at the latest."""
     stop_copying: float | None = MOST_COPYING
     """Share of a probe's greedy texts with a run of more than ten tokens of training data above which the run ends, and
     the last probed epoch below is its result (0 to 1). None: go on, whatever is copied."""
@@ -145,6 +149,12 @@ class Recipe:
                 "stop_copying",
                 self.stop_copying is None or 0 <= self.stop_copying <= 1,
                 "give a share from 0 to 1, or None",
+            ),
+            ("stop", self.stop in get_args(Stop), f"give one of {', '.join(get_args(Stop))}"),
+            (
+                "stop",
+                self.stop != "auto" or (self.probe_every > 0 and self.greedy_every > 0),
+                "auto reads the probes; give --probe-every and --greedy-every, 1 or more",
             ),
             ("weight_decay", math.isfinite(self.weight_decay) and self.weight_decay >= 0, "give 0 or more"),
             ("heldout", 0 <= self.heldout <= 0.9, "give a share from 0 to 0.9"),

@@ -15,7 +15,7 @@ from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.files import check_writable, disk_full, remove, sha256, write_json, writing
 
 KEPT_CHECKPOINTS = 2
-ENDED = ("loss", "epochs", "copying")
+ENDED = ("loss", "epochs", "copying", "auto")
 """Reasons of an end event after which there is a result."""
 BEGINNINGS = {"environment.json", ".environment.json.part", ".recipe.json.part"}
 """Files that a run may leave if it is killed before it has written its recipe."""

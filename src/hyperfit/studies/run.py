@@ -36,6 +36,19 @@ def chosen(names: Sequence[str]) -> list[Study]:
     return [one for one in STUDIES.values() if "all" in names or one.name in names]
 
 
+def runnable(names: Sequence[str], settings: StudySettings, notify: Say) -> list[Study]:
+    """The studies that can be run; of ``all``, one that cannot is passed over, and that is said.
+
+    Raises UserError, with every reason, for those that are named and cannot be run.
+    """
+    hindered = {one.name: reason for one in chosen(names) if (reason := one.hinders(settings))}
+    if problems := [f"study {name}: {reason}" for name, reason in hindered.items() if name in names]:
+        raise UserError(*problems)
+    for name, reason in hindered.items():
+        notify(f"{name} is left out: {reason}")
+    return [one for one in chosen(names) if one.name not in hindered]
+
+
 def run_studies(
     names: Sequence[str],
     settings: StudySettings,
@@ -51,7 +64,7 @@ def run_studies(
     expected to pass them; what is left is told. dry_run: plan only, and return nothing. Raises UserError with every
     problem before anything is trained.
     """
-    studies = chosen(names)
+    studies = runnable(names, settings, notify)
     store = Store(folder)
     wanted = wanted_by(studies, settings)
     wanted = [one for one in wanted if possible(one[0], notify)]
@@ -73,7 +86,7 @@ def run_studies(
     trained = train_all(store, planned, budget, notify)
     found: dict[str, Any] = {}
     for study in studies:
-        results = results_of(study, settings, store, bench, trained)
+        results = with_longer(study, settings, store, bench, trained)
         told = study.tell(results)
         found[study.name] = as_json(study, settings, results, told)
         write_json(folder / f"{study.name}.json", found[study.name])
@@ -104,13 +117,31 @@ def results_of(
                 training = trained_on(one.run, bench.tokenizer)
                 reading = reading or training
                 models[trial.label].append(
-                    measured(str(one.run.path), decodings, training, store, bench, trial.strength)
+                    measured(
+                        str(one.run.path), decodings, training, store, bench, settings, trial.strength, study.extras
+                    )
                 )
     reading = reading or []
     unblocked = [name for name in decodings if not name.endswith(BLOCKED)]
-    base = measured(settings.model, unblocked, reading, store, bench)
+    base = measured(settings.model, unblocked, reading, store, bench, settings, extras=study.extras)
     human = Model({}, dict.fromkeys(decodings, bench.human(reading)))
     return Results(settings, base, human, trainings, models, bench.texts.sources)
+
+
+def with_longer(
+    study: Study, settings: StudySettings, store: Store, bench: Bench, trained: dict[str, Trained[Trial]]
+) -> Results:
+    """``results_of``, and the same with longer texts where the study asks for them and the sources hold some."""
+    results = results_of(study, settings, store, bench, trained)
+    for total in study.more_totals:
+        if total > settings.total:
+            longer = replace(settings, total=total)
+            try:
+                texts = bench_of(longer, [one.trial for one in trained.values()])
+            except UserError:
+                continue  # no text is as long
+            results.longer[total] = results_of(replace(study, extras=()), longer, store, texts, trained)
+    return results
 
 
 def as_json(study: Study, settings: StudySettings, results: Results, told: Findings) -> dict[str, Any]:

@@ -22,6 +22,8 @@ class StudySettings:
     """Training sequences. None: the preset's of a built-in model, else 200."""
     length: int | None = None
     """Tokens of a training sequence. None: the preset's of a built-in model, else 256."""
+    stop_loss: float | None = None
+    """Training loss at which trainings end. None: the preset's of a built-in model, else 0.05."""
     seeds: int = 3
     """Trainings of each kind, with seeds 0, 1, 2, ...; held-out texts are the same in all."""
     contexts: tuple[str, ...] = ("builtin:fiction", "builtin:news", "builtin:wiki")
@@ -44,6 +46,8 @@ class StudySettings:
             for name, least in low.items()
             if (value := getattr(self, name)) is not None and value < least
         ]
+        if self.stop_loss is not None and not self.stop_loss > 0:
+            problems.append(f"--stop-loss {self.stop_loss}: give a number above 0")
         if self.total <= self.context:
             problems.append(f"--total {self.total}: give more than the --context of {self.context}")
         if problems:
@@ -59,6 +63,7 @@ class StudySettings:
             text_column=self.text_column,
             samples=self.samples or base.samples,
             length=self.length or base.length,
+            stop_loss=self.stop_loss or base.stop_loss,
             device=self.device,
             precision=self.precision,
             heldout_seed=0,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import RunDir
+from hyperfit.studies.extra import Extra
 from hyperfit.studies.settings import StudySettings
 
 if TYPE_CHECKING:
@@ -81,6 +82,14 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class Passage:
+    """Words to read beside each other: a heading, and by name what was written or expected."""
+
+    heading: str
+    texts: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Findings:
     """What came of a study."""
 
@@ -89,6 +98,7 @@ class Findings:
     sentence: str
     tables: list[Table] = field(default_factory=list)
     charts: list[Chart] = field(default_factory=list)
+    passages: list[Passage] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -105,5 +115,11 @@ class Study:
     tell: Callable[["Results"], Findings]
     decodings: Callable[[StudySettings], Sequence[str]] = lambda settings: ("greedy",)
     """How every model of the study writes."""
+    extras: tuple[Extra, ...] = ()
+    """What else is measured of every model."""
+    more_totals: tuple[int, ...] = ()
+    """Tokens of context and continuation of texts that are written besides those of the settings."""
+    hinders: Callable[[StudySettings], str | None] = lambda settings: None
+    """Why it cannot be run, and what would do; None if it can."""
     method: str = ""
     """How it is done, in a few sentences, as a method section reads."""

@@ -89,6 +89,8 @@ def check(
             "--streaming: needs frozen blocks and their cache; give --method late-lora or late-full, without "
             "--prefix-cache off"
         )
+    if streaming and recipe.stop == "auto":
+        problems.append("--stop auto: reads greedy texts, and --streaming cannot write any; leave one of them out")
     if streaming and processes > 1:
         problems.append("--streaming: trains in one process only; leave out accelerate's launcher, or --streaming")
     device, tokenizer, corpus, limit = torch.device("cpu"), None, None, LIMIT

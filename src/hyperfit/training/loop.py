@@ -25,6 +25,7 @@ from hyperfit.training.checks import CheckedRecipe
 from hyperfit.training.lines import copying_line, epoch_line
 from hyperfit.training.loss import SequenceLoss
 from hyperfit.training.state import State
+from hyperfit.training.stopping import AUTO
 
 Say = Callable[[str], None]
 
@@ -119,11 +120,12 @@ class Loop:
 
     def look(self, *, predictions: bool, greedy: bool) -> dict[str, float | str | None]:
         """Probes of the model as it stands, for the log."""
-        checked, model = self.checked, self.model
+        checked, model, state = self.checked, self.model, self.state
         found: dict[str, float | str | None] = {}
         with checked.autocast(), torch.compiler.set_stance("force_eager"):  # texts grow: each length would be compiled
             if predictions:
-                found |= probes.predictions(model, checked.corpus, checked.batch_size)
+                known, state.choices = probes.predictions(model, checked.corpus, checked.batch_size, state.choices)
+                found |= known
             if greedy and not checked.streaming:
                 found |= probes.greedy_text(model, checked)
         return found
@@ -145,6 +147,8 @@ class Loop:
         if recites:
             self.go_back()
             return
+        if recipe.stop == "auto" and state.reason is None and self.agreed(AUTO.ends(self.epochs()) if main else False):
+            state.reason = "auto"
         if recites is False:
             state.sound = state.update
         if main and kept:
@@ -173,6 +177,15 @@ class Loop:
         verdict = -1 if share is None or not judged else int(share > most)
         verdicts = self.accelerator.gather(torch.tensor([verdict], device=self.checked.device))
         return {-1: None, 0: False, 1: True}[int(verdicts[0])]  # the first process has looked
+
+    def agreed(self, verdict: bool) -> bool:
+        """What the first process has found, in all processes."""
+        verdicts = self.accelerator.gather(torch.tensor([int(verdict)], device=self.checked.device))
+        return bool(verdicts[0])
+
+    def epochs(self) -> list[dict[str, Any]]:
+        """The log's epochs of training so far."""
+        return self.run.events("epoch")[1:]
 
     def go_back(self) -> None:
         """End training, as the texts recite: with the weights of the last checkpoint whose texts do not, if any.
@@ -232,6 +245,8 @@ class Loop:
             verdict = f"goal (at most {goal:g}) {'' if loss <= goal else 'NOT '}reached"
             if loss > goal and state.reason == "epochs":
                 verdict += " (more --epochs, a larger --lr or --rank, or a higher --stop-loss would reach it)"
+        if state.reason == "auto":
+            verdict = f"ended by --stop auto ({AUTO.name})"
         if self.prefix is not None and not self.checked.streaming:
             self.notify(self.prefix.saving())
         told = f"{verdict}: training loss {loss:.3f} after {state.epoch} epochs; {folder}"

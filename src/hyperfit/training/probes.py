@@ -3,7 +3,9 @@
 import math
 
 import numpy as np
+import torch
 from peft import PeftModel
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from hyperfit.data.characters import character_end
@@ -11,7 +13,8 @@ from hyperfit.data.corpus import Corpus
 from hyperfit.generation.continuations import continuation_text, continue_contexts
 from hyperfit.metrics.copying.memorisation import LONG_OVERLAP, longest_overlaps
 from hyperfit.metrics.estimate import estimate
-from hyperfit.metrics.predictions.sharpness import sharpness
+from hyperfit.metrics.predictions.predict import predict
+from hyperfit.metrics.predictions.sharpness import sharpness_of
 from hyperfit.metrics.text.diversity import TTR_WINDOW, type_token_ratio
 from hyperfit.metrics.text.words import word_shares
 from hyperfit.models.layout import positions_of
@@ -23,12 +26,22 @@ CONTEXT = 32
 """Tokens of held-out text that are continued."""
 
 
-def predictions(model: PreTrainedModel | PeftModel, corpus: Corpus, batch_size: int) -> dict[str, float | None]:
-    """``val_loss`` and ``entropy`` on the held-out sequences, nats per token; None where nothing is held out."""
+def predictions(
+    model: PreTrainedModel | PeftModel, corpus: Corpus, batch_size: int, before: Tensor | None
+) -> tuple[dict[str, float | None], Tensor | None]:
+    """What the model expects on the held-out sequences, and its likeliest tokens, int32[sequences, length].
+
+    ``val_loss`` and ``entropy``, nats per token; ``agreement``, share of positions at which the likeliest token is what
+    it was at the last probe, whose likeliest tokens are ``before``. None where nothing is held out, or before a first.
+    """
     if not len(corpus.validation):
-        return {"val_loss": None, "entropy": None}
-    seen = sharpness(model, corpus.validation, batch_size=batch_size)
-    return {"val_loss": round(float(seen.loss.mean()), 6), "entropy": round(float(seen.entropy.mean()), 6)}
+        return {"val_loss": None, "entropy": None, "agreement": None}, None
+    read = predict(model, corpus.validation, batch_size=batch_size)
+    seen, choices = sharpness_of(read), torch.from_numpy(read.choices[:, 1:].astype(np.int32))
+    means = {"val_loss": seen.loss.mean(), "entropy": seen.entropy.mean()}
+    if before is not None:
+        means["agreement"] = (choices == before).double().mean()
+    return {"agreement": None, **{name: round(float(mean), 6) for name, mean in means.items()}}, choices
 
 
 def human_text(model: PreTrainedModel | PeftModel, checked: CheckedRecipe) -> dict[str, float | None]:

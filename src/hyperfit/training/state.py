@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from hyperfit.runs.directory import Checkpoint
 
+CHOICES = "probe/choices"
+
 
 @dataclass
 class State:
@@ -36,6 +38,8 @@ class State:
     """Why training ended, once it has: loss, epochs or copying."""
     sound: int | None = None
     """Updates before the newest checkpoint whose greedy texts were probed and do not recite."""
+    choices: Tensor | None = None
+    """int32[sequences, length - 1]: likeliest tokens on held-out sequences at the last probe."""
     learned: dict[str, nn.Parameter] = field(init=False)
     """The parameters that learn, by name."""
 
@@ -49,8 +53,10 @@ class State:
         return {name: getattr(self, name) for name in names}
 
     def write(self, folder: Path) -> None:
-        """Save parameters and optimiser as safetensors."""
+        """Save parameters, optimiser and the last probe's choices as safetensors."""
         tensors = {f"parameter/{name}": p.detach() for name, p in self.learned.items()}
+        if self.choices is not None:
+            tensors[CHOICES] = self.choices
         for name, p in self.learned.items():
             for key, value in self.optimizer.state.get(p, {}).items():
                 tensors[f"optimizer/{name}/{key}"] = value
@@ -59,6 +65,7 @@ class State:
     def read(self, checkpoint: Checkpoint) -> None:
         """Load what write saved, in place."""
         tensors = load_file(checkpoint.path / "state.safetensors")
+        self.choices = tensors.pop(CHOICES, None)
         moments: dict[str, dict[str, Tensor]] = {name: {} for name in self.learned}
         with torch.no_grad():
             for name, tensor in tensors.items():

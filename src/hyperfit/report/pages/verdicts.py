@@ -88,6 +88,8 @@ def training_verdict(recipe: Recipe, end: dict[str, Any] | None, epochs: list[di
             f"Training was ended where the greedy texts of the probes began to recite training data (more than "
             f"{recipe.stop_copying:.0%} of them): the loss is {loss} after {done}."
         )
+    if reason == "auto":
+        return f"Training was ended by what its probes showed (--stop auto): the loss is {loss} after {done}."
     if reason == "nan":
         return f"Training failed after {done}: the loss became infinite or not a number; a smaller lr is the remedy."
     state = "was interrupted" if reason == "interrupted" else "has not ended"

@@ -13,6 +13,7 @@ from hyperfit.models.weights import weights_fingerprint
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import sha256
 from hyperfit.runs.result import is_run, load_any
+from hyperfit.studies.extra import Extra, Subject
 from hyperfit.studies.grid.measure import Bench
 from hyperfit.studies.grid.results import Model
 from hyperfit.studies.grid.store import Store, digest
@@ -38,9 +39,11 @@ def measured(
     training: list[list[int]],
     store: Store,
     bench: Bench,
+    settings: StudySettings,
     strength: float = 1.0,
+    extras: Sequence[Extra] = (),
 ) -> Model:
-    """What a model predicts and writes, from the store where it is there."""
+    """What a model predicts and writes, and what a study measures of it, from the store where it is there."""
     about = {
         "model": weights_of(name),
         "texts": digest({"ids": bench.texts.ids.tolist(), "cuts": bench.texts.cuts}),
@@ -71,7 +74,14 @@ def measured(
         )
         for decoding in decodings
     }
-    return Model(predictions, written)
+    run = RunDir(Path(name)) if is_run(name) else None
+    subject = Subject(settings, bench, run, training, load)
+    extra = {
+        one.name: known({"what": one.name, **one.about(settings)}, lambda one=one: one.of(subject))  # type: ignore[misc]
+        for one in extras
+        if run is not None or one.of_base
+    }
+    return Model(predictions, written, extra)
 
 
 def weights_of(name: str) -> str:

@@ -26,6 +26,8 @@ class Model:
     """By measure, text by text; ``choices``: its likeliest tokens [texts, positions]."""
     written: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Decoding → ``texts`` and ``values``."""
+    extra: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What the study alone measures, by name."""
 
     def values(self, measure: str, decoding: str) -> Sequence[float]:
         """One value a text. Raises KeyError if it was not measured."""
@@ -49,6 +51,8 @@ class Results:
     """Label → what was measured of them; those that diverged are left out."""
     sources: list[str] = field(default_factory=list)
     """Where each context comes from."""
+    longer: dict[int, "Results"] = field(default_factory=dict)
+    """The same with texts of so many tokens in all, where the study asks for them."""
 
     @property
     def labels(self) -> list[str]:

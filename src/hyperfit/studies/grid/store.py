@@ -13,7 +13,7 @@ from hyperfit.recipes.defaults import default_late_blocks, default_rate
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import writing
-from hyperfit.studies.grid.training import Trained, has_ended, train_at, what_trains
+from hyperfit.studies.grid.training import DEFAULTS, Trained, has_ended, train_at, what_trains
 from hyperfit.studies.study import Trial
 
 LOOKS = ("probe_every", "greedy_every", "keep_every")
@@ -83,8 +83,9 @@ class Store:
 def key_of(recipe: Recipe) -> str:
     """Twelve hexadecimal digits over all that the trained weights depend on, up to the machine; looks do not count.
 
-    What is left open is filled in first, so that a default named and a default meant are one. Raises UserError if the
-    model's config cannot be read.
+    What is left open is filled in first, so that a default named and a default meant are one; settings at their default
+    do not count, so that one that is new leaves old trainings theirs. Raises UserError if the model's config cannot be
+    read.
     """
     config = load_config(recipe.model).get_text_config(decoder=True)
     depth, late = config.num_hidden_layers, recipe.late_blocks
@@ -92,7 +93,10 @@ def key_of(recipe: Recipe) -> str:
         late = default_late_blocks(depth)
     share = late / depth if late and recipe.method == "late-full" else 1.0
     rate = recipe.lr or default_rate(recipe.method, config.hidden_size, share)
-    return digest(what_trains(replace(recipe, late_blocks=late, lr=rate), depth).to_dict())
+    said = what_trains(replace(recipe, late_blocks=late, lr=rate), depth).to_dict()
+    return digest(
+        {name: value for name, value in said.items() if name not in DEFAULTS or value != plain(DEFAULTS[name])}
+    )
 
 
 def looked_at(done: Recipe, wanted: Recipe) -> bool:

@@ -201,7 +201,8 @@ def what_trains(recipe: Recipe, depth: int) -> Recipe:
 
     Device and precision are left out: environment.json has them.
     """
-    alike = {name: DEFAULTS[name] for name in (*ONLY_LOOKS, "device", "precision")} | {"lr": recipe.lr}
+    looks = () if recipe.stop == "auto" else ONLY_LOOKS  # else they decide where it ends
+    alike = {name: DEFAULTS[name] for name in (*looks, "device", "precision")} | {"lr": recipe.lr}
     alike |= {
         name: recipe.seed if getattr(recipe, name) is None else getattr(recipe, name)
         for name in ("heldout_seed", "order_seed")

@@ -1,0 +1,27 @@
+"""Carlsson et al. (2025), figure 8: completions of pictures. It is listed, and runs once image models can be trained."""
+
+from collections.abc import Sequence
+
+from hyperfit.studies.grid.results import Results
+from hyperfit.studies.settings import StudySettings
+from hyperfit.studies.study import Findings, Study, Trial
+
+
+def trials(settings: StudySettings) -> Sequence[Trial]:
+    """None yet."""
+    return ()
+
+
+def tell(results: Results) -> Findings:
+    """Nothing yet."""
+    return Findings("Not shown", "Image models cannot be trained yet.")
+
+
+IMAGES = Study(
+    name="images",
+    question="Do greedy completions of pictures stop repeating, too?",
+    source="Carlsson et al. 2025, figure 8",
+    trials=trials,
+    tell=tell,
+    hinders=lambda settings: "image models cannot be trained yet",
+)
