@@ -8,6 +8,7 @@ from hyperfit.generation.settings import GenerationSettings
 from hyperfit.mechanism.settings import MechanismSettings
 from hyperfit.recipes.presets import carlsson2025, li2026, smollm2, tiny, tiny_full
 from hyperfit.recipes.recipe import Recipe
+from hyperfit.studies.settings import StudySettings
 
 if TYPE_CHECKING:
     from hyperfit.evaluation.evaluate import evaluate
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
     from hyperfit.prefix.cache_prefix import cache_prefix
     from hyperfit.report.pages.mechanism import write_mechanism_page
     from hyperfit.report.pages.run import write_report
+    from hyperfit.report.pages.studies import write_studies_page
     from hyperfit.runs.directory import RunDir
     from hyperfit.runs.result import load_any
     from hyperfit.studies.explain import explain
+    from hyperfit.studies.run import run_studies
     from hyperfit.training.train import train
 
 __version__ = "0.1.0"
@@ -39,6 +42,7 @@ __all__ = [
     "RunDir",
     "SeededSampling",
     "StaticBias",
+    "StudySettings",
     "UserError",
     "cache_prefix",
     "carlsson2025",
@@ -50,12 +54,14 @@ __all__ = [
     "li2026",
     "load_any",
     "model_pair",
+    "run_studies",
     "smollm2",
     "tiny",
     "tiny_full",
     "train",
     "write_mechanism_page",
     "write_report",
+    "write_studies_page",
 ]
 
 _LAZY = {
@@ -72,9 +78,11 @@ _LAZY = {
     "late_stage_lora_config": "hyperfit.models.adapt",
     "load_any": "hyperfit.runs.result",
     "model_pair": "hyperfit.mechanism.pair.inputs",
+    "run_studies": "hyperfit.studies.run",
     "train": "hyperfit.training.train",
     "write_mechanism_page": "hyperfit.report.pages.mechanism",
     "write_report": "hyperfit.report.pages.run",
+    "write_studies_page": "hyperfit.report.pages.studies",
 }
 """Names that need torch: imported when they are first asked for, so that ``hyperfit --help`` is quick."""
 

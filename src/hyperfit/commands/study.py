@@ -36,6 +36,9 @@ class StudyCommand(StudySettings):
     """Do what fits into this time, most informative first, and say what is left: 90m, 2h, 600s."""
     dry_run: bool = False
     """Say what would be trained, and about what it takes; train nothing."""
+    workers: int | None = None
+    """Processes that train side by side, each with its share of the cores, or a GPU of its own where there are
+    several. None: one for every GPU, or one."""
     json: Json = False
     """Print results as JSON."""
 
@@ -43,7 +46,7 @@ class StudyCommand(StudySettings):
         "what is studied": ("model", "data", "text_column", "samples", "length", "stop_loss", "seeds"),
         "contexts": ("contexts", "most_contexts", "context", "total"),
         "how much is done": ("list", "dry_run", "budget"),
-        "machine": ("device", "precision"),
+        "machine": ("device", "precision", "workers"),
         "what is written": ("output", "json"),
     }
 
@@ -56,9 +59,13 @@ class StudyCommand(StudySettings):
         if self.list or not self.names:
             print("\n".join(f"{one.name:14}{one.question}  ({one.source})" for one in STUDIES.values()))
             return
+        if self.workers is not None and self.workers < 1:
+            raise UserError(f"--workers {self.workers}: give a whole number of 1 or more")
         settings = StudySettings(**{field.name: getattr(self, field.name) for field in fields(StudySettings)})
         folder = self.output or Path("studies") / self.model.rstrip("/").split("/")[-1].removeprefix(PREFIX)
-        found = run_studies(self.names, settings, folder, budget=seconds(self.budget), dry_run=self.dry_run)
+        found = run_studies(
+            self.names, settings, folder, budget=seconds(self.budget), dry_run=self.dry_run, workers=self.workers
+        )
         page = write_studies_page(folder) if found else None
         if self.json:
             print(json.dumps(found, ensure_ascii=False))

@@ -6,6 +6,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from hyperfit.console import duration, say
 from hyperfit.errors import UserError
 from hyperfit.generation.citations.of_run import trained_on
@@ -56,13 +58,14 @@ def run_studies(
     *,
     budget: float | None = None,
     dry_run: bool = False,
+    workers: int | None = None,
     notify: Say = say,
 ) -> dict[str, Any]:
     """Run studies in a folder, and write NAME.json there for each; {name: what NAME.json holds}.
 
     What is trained and measured there already is used. budget: seconds after which no training is begun that is
-    expected to pass them; what is left is told. dry_run: plan only, and return nothing. Raises UserError with every
-    problem before anything is trained.
+    expected to pass them; what is left is told. dry_run: plan only, and return nothing. workers: processes that train
+    side by side; None: one for every GPU, or one. Raises UserError with every problem before anything is trained.
     """
     studies = runnable(names, settings, notify)
     store = Store(folder)
@@ -83,7 +86,7 @@ def run_studies(
     ):
         shortest = min(one.seconds for one in planned)
         raise UserError(f"--budget: nothing fits; the shortest training is expected to take {duration(shortest)}")
-    trained = train_all(store, planned, budget, notify)
+    trained = train_all(store, planned, budget, notify, workers or max(1, torch.cuda.device_count()))
     found: dict[str, Any] = {}
     for study in studies:
         results = with_longer(study, settings, store, bench, trained)
@@ -125,7 +128,7 @@ def results_of(
     unblocked = [name for name in decodings if not name.endswith(BLOCKED)]
     base = measured(settings.model, unblocked, reading, store, bench, settings, extras=study.extras)
     human = Model({}, dict.fromkeys(decodings, bench.human(reading)))
-    return Results(settings, base, human, trainings, models, bench.texts.sources)
+    return Results(settings, base, human, trainings, models, bench.texts.sources, bench.contexts)
 
 
 def with_longer(

@@ -10,7 +10,7 @@ Epochs = Sequence[Mapping[str, Any]]
 """Epoch events in order, from the first epoch of training to the one that has just ended."""
 
 RECORD = 0.02
-"""How much a type-token ratio has to rise above all before it to be a better one: of a dozen texts it wavers by more."""
+"""How much a type-token ratio has to rise above all before it to be a record; that of a dozen texts wavers."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ def loss_below(target: float) -> Rule:
 
 
 def variety_settled(patience: int, loss: float) -> Rule:
-    """Where the type-token ratio of greedy texts has set no record for ``patience`` looks, at a training loss ≤ ``loss``.
+    """Where the type-token ratio of greedy texts has set no record for ``patience`` looks, and the training loss allows.
 
-    A record is RECORD above all ratios before it.
+    A record is RECORD above all ratios before it. loss: the training loss above which it never ends.
     """
 
     def ends(epochs: Epochs) -> bool:

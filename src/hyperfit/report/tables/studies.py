@@ -9,10 +9,13 @@ from hyperfit.report.tables.measures import (
     LEXICAL,
     LOOPS,
     MEMORISATION,
+    PERCENT,
     SHARPNESS,
     WORDS,
     Measure,
     number,
+    ratio,
+    signed,
 )
 from hyperfit.report.tables.placement import TRAINING
 from hyperfit.report.tables.table import Row, Sheet, cell
@@ -24,6 +27,21 @@ OWN = (
     Measure("epoch", "epoch", number(1), "After which the model was taken, mean over seeds."),
     Measure("val_loss", "validation loss", number(3), "On held-out sequences, nats per token; 0 or more."),
     Measure("loss", "loss", number(3), "Nats per token; 0 or more."),
+    Measure(
+        "texts_with_run", "texts, %", PERCENT, "Share of texts with a run of training data of that length or more."
+    ),
+    Measure("weight_norm", "norm of the weights", number(1), "Frobenius norm of all weights that training changed."),
+    Measure("weight_distance", "distance from the start", number(2), "Frobenius norm of what training added to them."),
+    Measure("first_window", "TTR, first", ratio, "Type-token ratio of the first 96 tokens behind the context."),
+    Measure("middle_window", "TTR, middle", ratio, "The same in the middle of the text."),
+    Measure("last_window", "TTR, last", ratio, "The same of the last 96 tokens."),
+    Measure("change", "last − first", signed(ratio), "Difference over the same texts."),
+    Measure("regret", "regret", ratio, "Type-token ratio of the best epoch that does not recite, less that reached."),
+    Measure(
+        "epochs_saved", "epochs saved, %", PERCENT, "Share of the epochs of a run that come after its end by the rule."
+    ),
+    Measure("ours", "here", number(3), "Mean over seeds; the range is that of all seeds' intervals."),
+    Measure("paper", "Li et al., TinyLlama", number(3), "As notes on the paper give it; – is a figure not known here."),
 )
 EVERY = (WORDS, *DIVERSITY, *LEXICAL, *LOOPS, *MEMORISATION, *SHARPNESS, *AGREEMENT, *ALIKE, *TRAINING, *OWN)
 MEASURES: dict[str, Measure] = {one.key: one for one in reversed(EVERY)}

@@ -51,6 +51,8 @@ class Results:
     """Label → what was measured of them; those that diverged are left out."""
     sources: list[str] = field(default_factory=list)
     """Where each context comes from."""
+    contexts: list[str] = field(default_factory=list)
+    """What was continued."""
     longer: dict[int, "Results"] = field(default_factory=dict)
     """The same with texts of so many tokens in all, where the study asks for them."""
 

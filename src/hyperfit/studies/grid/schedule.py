@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, wait
 from dataclasses import replace
 
 from hyperfit.console import duration
@@ -11,6 +12,7 @@ from hyperfit.models.loading import load_tokenizer
 from hyperfit.studies.grid.plan import Planned
 from hyperfit.studies.grid.store import Store, key_of, merged
 from hyperfit.studies.grid.training import Trained
+from hyperfit.studies.grid.workers import train_one, workers
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Study, Trial
 
@@ -64,26 +66,43 @@ def plan_lines(planned: Sequence[Planned], budget: float | None) -> list[str]:
     return lines
 
 
-def train_all(store: Store, planned: Sequence[Planned], budget: float | None, notify: Say) -> dict[str, Trained[Trial]]:
-    """Key → training, of all that are done or fit into the budget; how far it is, and what is left, is said."""
+def train_all(
+    store: Store, planned: Sequence[Planned], budget: float | None, notify: Say, count: int = 1
+) -> dict[str, Trained[Trial]]:
+    """Key → training, of all that are done or fit into the budget; how far it is, and what is left, is said.
+
+    count: processes that train side by side.
+    """
     started, trained, left = time.monotonic(), dict[str, Trained[Trial]](), []
-    for number, one in enumerate(planned, start=1):
-        spent = time.monotonic() - started
-        if budget is not None and not one.done and spent + one.seconds > budget:
-            left.append(one)
-            continue
-        key = key_of(one.trial.recipe)
-        try:
-            trained[key] = store.train(one.trial)
-        except KeyboardInterrupt:
-            notify("interrupted; repeat the command to go on")
-            raise
-        if not one.done:
-            took, rest = time.monotonic() - started - spent, sum(other.seconds for other in planned[number:])
-            notify(
-                f"{number} of {len(planned)}, {one.trial.name}: loss {trained[key].train_loss:.3f} after "
-                f"{trained[key].epochs} epochs, {duration(took)}; about {duration(rest)} left"
-            )
+    running: dict[Future[Trained[Trial]], Planned] = {}
+    waiting = list(planned)
+
+    def collect(when: str) -> None:
+        for future in wait(running, return_when=when).done:
+            one = running.pop(future)
+            found = trained[key_of(one.trial.recipe)] = future.result()
+            if not one.done:
+                rest = sum(other.seconds for other in (*waiting, *running.values())) / count
+                notify(
+                    f"{len(trained)} of {len(planned)}, {one.trial.name}: loss {found.train_loss:.3f} after "
+                    f"{found.epochs} epochs, {duration(found.seconds)}; about {duration(rest)} left"
+                )
+
+    try:
+        with workers(count) as pool:
+            while waiting:
+                one = waiting.pop(0)
+                if len(running) == count:
+                    collect(FIRST_COMPLETED)
+                spent = time.monotonic() - started
+                if budget is not None and not one.done and spent + one.seconds > budget:
+                    left.append(one)
+                    continue
+                running[pool.submit(train_one, store, one.trial)] = one
+            collect(ALL_COMPLETED)
+    except KeyboardInterrupt:
+        notify("interrupted; repeat the command to go on")
+        raise
     if left:
         notify(
             f"left out, as the budget is used up: {', '.join(one.trial.name for one in left)} (about "

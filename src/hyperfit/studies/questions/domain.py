@@ -63,5 +63,6 @@ DOMAIN = Study(
     source="Carlsson et al. 2025, table 4; Li et al. 2026",
     trials=trials,
     tell=tell,
-    method="The same recipe on each kind of text, joined and cut into sequences, evaluated on held-out contexts of all.",
+    method="The same recipe on each kind of text, joined and cut into sequences, evaluated on held-out "
+    "contexts of all.",
 )

@@ -85,7 +85,8 @@ def second_descent(epochs: Sequence[dict[str, Any]]) -> bool:
     later = [event for event in found(epochs, "val_loss") if event["epoch"] >= lowest]
     highest = max(range(len(later)), key=lambda place: later[place]["val_loss"])
     rise = later[highest]["val_loss"] - later[0]["val_loss"]
-    return rise > 0 and later[highest]["val_loss"] - min(one["val_loss"] for one in later[highest:]) >= FALLEN * rise
+    fallen = later[highest]["val_loss"] - min(one["val_loss"] for one in later[highest:])
+    return bool(rise > 0 and fallen >= FALLEN * rise)
 
 
 def delayed_generalisation(epochs: Sequence[dict[str, Any]]) -> bool:

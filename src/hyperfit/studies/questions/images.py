@@ -1,4 +1,4 @@
-"""Carlsson et al. (2025), figure 8: completions of pictures. It is listed, and runs once image models can be trained."""
+"""Carlsson et al. (2025), figure 8: completions of pictures; listed, until image models can be trained."""
 
 from collections.abc import Sequence
 

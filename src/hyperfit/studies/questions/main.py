@@ -8,7 +8,7 @@ from hyperfit.studies.grid.measure import BLOCKED
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.questions.mechanism import ALPHAS, NAME, explained, pooled_numbers
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Findings, Row, Study, Table, Trial
+from hyperfit.studies.study import Findings, Passage, Row, Study, Table, Trial
 from hyperfit.studies.words import answer, between
 
 LABEL = "hyperfitted"
@@ -70,10 +70,8 @@ def tell(results: Results) -> Findings:
     if not results.labels:
         return Findings("Not shown", "No training came to its end.", tables)
     greedy, loops = (results.difference(LABEL, BASE, measure) for measure in ("ttr", "loop_share"))
-    longer = [
-        f"at {tokens} tokens {of.difference(LABEL, BASE, 'ttr').value:+.3f} {between(of.difference(LABEL, BASE, 'ttr'), '+.3f')}"
-        for tokens, of in results.longer.items()
-    ]
+    more = {tokens: of.difference(LABEL, BASE, "ttr") for tokens, of in results.longer.items()}
+    longer = [f"at {tokens} tokens {off.value:+.3f} {between(off, '+.3f')}" for tokens, off in more.items()]
     return Findings(
         answer(greedy),
         f"Greedy text: type-token ratio {results.estimate(BASE, 'ttr').value:.3f} to "
@@ -84,7 +82,21 @@ def tell(results: Results) -> Findings:
         f"{results.estimate(BASE, 'ttr', 'repetition-penalty').value:.3f} with a repetition penalty"
         f"{'; ' + '; '.join(longer) if longer else ''}.",
         tables,
+        passages=passages(results),
     )
+
+
+def passages(results: Results) -> list[Passage]:
+    """Every context and how each condition goes on, as the first seed has it."""
+    shown = [
+        *((f"{BASE}, {way}", results.base, way) for way in ("greedy", "nucleus")),
+        *((f"{LABEL}, {way}", results.models[LABEL][0], way) for way in ("greedy", f"greedy{BLOCKED}", "nucleus")),
+        (HUMAN, results.human, "greedy"),
+    ]
+    return [
+        Passage(context, {name: model.written[way]["texts"][place] for name, model, way in shown})
+        for place, context in enumerate(results.contexts)
+    ]
 
 
 def table(name: str, title: str, results: Results, *, source: str | None = None, extra: bool = False) -> Table:

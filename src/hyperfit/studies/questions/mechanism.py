@@ -143,7 +143,8 @@ def tell(results: Results) -> Findings:
         f"Hyperfitted greedy text has a type-token ratio of {ours.value:.3f} {between(ours)}; the base at the "
         f"temperature of equal entropy {cold.value:.3f} {between(cold)}, with a static bias at most {biased:.3f}. "
         f"{override.value:.0%} of choices are not the base's first, and the dimension of the last block's output "
-        f"changes by {wider.value:+.1f} {between(wider, '+.1f')} (Li et al., TinyLlama: .684, .397, .409, 39 %, +80.8).",
+        f"changes by {wider.value:+.1f} {between(wider, '+.1f')} (Li et al., TinyLlama: .684, .397, .409, 39 %, "
+        "+80.8).",
         [Table("mechanism", "The mechanism, over seeds", rows, ("ours", "paper"), "seeds")],
     )
 

@@ -86,5 +86,6 @@ SENSITIVITY = Study(
     trials=trials,
     tell=tell,
     method="The recipe with one setting at a time at half and twice its value, the learning rate also at a quarter and "
-    "four times, the number of sequences at a half and a quarter; differences from the recipe as it is, paired over contexts and seeds, with intervals for all comparisons at once (Bonferroni).",
+    "four times, the number of sequences at a half and a quarter; differences from the recipe as it is, paired over "
+    "contexts and seeds, with intervals for all comparisons at once (Bonferroni).",
 )

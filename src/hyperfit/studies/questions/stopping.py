@@ -82,8 +82,8 @@ def tell(results: Results) -> Findings:
         f"Chosen on the first seed: {best.name} ({shipped}). On {len(told)} other runs it ends "
         f"{regrets.value:.3f} {between(regrets)} below the type-token ratio of the best epoch that does not recite, "
         f"and {saved.value:.0%} {between(saved, '.2f')} of the epochs earlier than training to its end. The best fixed "
-        f"loss in hindsight: {fixed.name}, {regret(fixed, told).value:.3f} below and {epochs_saved(fixed, told).value:.0%} "
-        "earlier.",
+        f"loss in hindsight: {fixed.name}, {regret(fixed, told).value:.3f} below and "
+        f"{epochs_saved(fixed, told).value:.0%} earlier.",
         tables,
     )
 

@@ -1,0 +1,75 @@
+"""Trainings side by side: in this process one after another, or in several, each with its share of the machine."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from hyperfit.errors import UserError
+from hyperfit.studies.grid.store import Store
+from hyperfit.studies.grid.training import Trained
+from hyperfit.studies.study import Trial
+
+
+class AtOnce(Executor):
+    """Does what it is given when it is given it."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """A future that has come already; what the call raises is raised here."""
+        done: Future[Any] = Future()
+        done.set_result(fn(*args, **kwargs))
+        return done
+
+
+@contextmanager
+def workers(count: int) -> Iterator[Executor]:
+    """What trains: this process, or ``count`` others.
+
+    Each of several has an equal share of the threads, and a GPU of its own where there are several. Raises UserError
+    where one of them is killed: what was trained stays, and a training under way goes on from its checkpoint.
+    """
+    if count == 1:
+        yield AtOnce()
+        return
+    context = multiprocessing.get_context("spawn")
+    numbers = context.Queue()
+    for number in range(count):
+        numbers.put(number)
+    pool = ProcessPoolExecutor(
+        count, mp_context=context, initializer=begin, initargs=(numbers, max(1, torch.get_num_threads() // count))
+    )
+    try:
+        yield pool
+    except BrokenProcessPool as error:
+        raise UserError(
+            "--workers: a process that trained was killed, perhaps as memory ran out; nothing is lost: repeat the "
+            "command, with fewer --workers if it happens again"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def begin(numbers: Any, threads: int) -> None:
+    """Take a share of the machine, as the first thing in a process."""
+    torch.set_num_threads(threads)
+    gpus = torch.cuda.device_count()
+    if gpus > 1:
+        os.environ[DEVICE] = f"cuda:{numbers.get() % gpus}"
+
+
+DEVICE = "HYPERFIT_WORKER_DEVICE"
+"""Environment variable in which a process of several keeps its GPU."""
+
+
+def train_one(store: Store, trial: Trial) -> Trained[Trial]:
+    """The training, on this process's GPU if it has one and the recipe does not say."""
+    device = os.environ.get(DEVICE)
+    if device and trial.recipe.device in ("auto", "cuda"):
+        trial = replace(trial, recipe=replace(trial.recipe, device=device))
+    return store.train(trial)
