@@ -28,7 +28,7 @@ def loss_below(target: float) -> Rule:
 
 
 def variety_settled(patience: int, loss: float) -> Rule:
-    """Where the type-token ratio of greedy texts has set no record for ``patience`` looks, and the training loss allows.
+    """Where the type-token ratio of greedy texts has set no record for ``patience`` looks.
 
     A record is RECORD above all ratios before it. loss: the training loss above which it never ends.
     """
