@@ -44,6 +44,7 @@ GOOD: dict[str, st.SearchStrategy[Any]] = {
     "accumulate": COUNT,
     "epochs": COUNT,
     "stop_loss": st.none() | POSITIVE,
+    "stop": st.just("loss"),
     "stop_copying": st.none() | st.floats(0, 1),
     "probe_every": st.integers(0, 100),
     "greedy_every": st.integers(0, 100),
@@ -79,6 +80,7 @@ BAD: dict[str, list[Any]] = {
     "accumulate": [0],
     "epochs": [0],
     "stop_loss": [0.0, -1.0, math.nan],
+    "stop": ["never", ""],
     "stop_copying": [-0.1, 1.1, math.nan],
     "probe_every": [-1],
     "greedy_every": [-1],
@@ -97,6 +99,13 @@ BAD: dict[str, list[Any]] = {
 
 def recipe(**changes: Any) -> Recipe:
     return Recipe(**{"model": "builtin:tiny", "data": "builtin:fiction", **changes})
+
+
+def test_stopping_by_probes_needs_probes() -> None:
+    assert recipe(stop="auto").stop == "auto"
+    for missing in ({"probe_every": 0}, {"greedy_every": 0}):
+        with pytest.raises(UserError, match="--stop auto: auto reads the probes; give --probe-every and --greedy"):
+            recipe(stop="auto", **missing)
 
 
 def flag(field: str) -> str:
