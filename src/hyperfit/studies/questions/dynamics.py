@@ -21,7 +21,7 @@ DECAY = 0.1
 KEPT = 8
 """How often the weights are kept on the way."""
 FALLEN = 0.1
-"""Of the rise of the validation loss above its best, that has to be undone to count as a second descent."""
+"""Nats that the validation loss has to rise above its best, and share of that to undo, for a second descent."""
 WEIGHTS = "weights"
 
 
@@ -80,13 +80,12 @@ def tell(results: Results) -> Findings:
 
 
 def second_descent(epochs: Sequence[dict[str, Any]]) -> bool:
-    """Whether, after its highest value behind the best, the validation loss comes down by a part of that rise."""
-    lowest = best(epochs, "val_loss", min)
-    later = [event for event in found(epochs, "val_loss") if event["epoch"] >= lowest]
-    highest = max(range(len(later)), key=lambda place: later[place]["val_loss"])
-    rise = later[highest]["val_loss"] - later[0]["val_loss"]
-    fallen = later[highest]["val_loss"] - min(one["val_loss"] for one in later[highest:])
-    return bool(rise > 0 and fallen >= FALLEN * rise)
+    """Whether the validation loss, after its largest rise above what was best by then, undoes a part of that rise."""
+    losses = [event["val_loss"] for event in found(epochs, "val_loss")]
+    rises = [loss - min(losses[: place + 1]) for place, loss in enumerate(losses)]
+    highest = max(range(len(losses)), key=lambda place: rises[place])
+    fallen = losses[highest] - min(losses[highest:])
+    return bool(rises[highest] > FALLEN and fallen >= FALLEN * rises[highest])
 
 
 def delayed_generalisation(epochs: Sequence[dict[str, Any]]) -> bool:

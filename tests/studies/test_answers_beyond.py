@@ -1,0 +1,237 @@
+"""What the studies of long texts, copying, sharpness, the mechanism, dynamics and stopping say of made-up numbers."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from test_answers_of_studies import Logged, model, results
+
+from hyperfit.recipes.recipe import Recipe
+from hyperfit.studies.grid.results import Model
+from hyperfit.studies.grid.training import Trained
+from hyperfit.studies.questions import dynamics, long_range, mechanism, memorisation, sharpening, stopping
+from hyperfit.studies.study import Trial
+from hyperfit.studies.weights import distances
+from hyperfit.training.stopping import loss_below, variety_settled
+from hyperfit.training.train import train
+from small_runs import quiet, recipe_for
+
+
+def trained(tmp_path: Path, rows: list[dict[str, Any]]) -> Trained[Trial]:
+    run = Logged(tmp_path)
+    object.__setattr__(run, "rows", rows)
+    return Trained(
+        trial=Trial("a", Recipe(model="m", data="d")), run=run, parameters=1, epochs=len(rows) - 1, reason="loss",
+        train_loss=0.05, epoch_seconds=1.0, cache_seconds=0.0,
+    )  # fmt: skip
+
+
+# Copying
+
+
+def copying(long: float, *, overlap: float = 5.0) -> Model:
+    """Eight texts, of which a share holds a run of 20 tokens."""
+    count = round(8 * long)
+    one = model(0.5, overlap=overlap, ways=("greedy", "nucleus", "greedy+blocked"))
+    for way in one.written.values():
+        way["values"]["longest_overlap"] = [20.0] * count + [5.0] * (8 - count)
+        way["values"]["long_overlap_share"] = [1.0] * count + [0.0] * (8 - count)
+    return one
+
+
+@pytest.mark.parametrize(("long", "said"), [(1.0, "No"), (0.25, "Partly")])
+def test_recitation_is_more_than_a_quarter_of_texts(long: float, said: str) -> None:
+    known = results({memorisation.LABEL: copying(long)}, ways=("greedy", "nucleus", "greedy+blocked"))
+    found = memorisation.tell(known)
+    assert found.answer == said
+    assert f"{long:.0%} " in found.sentence
+    runs = next(line for line in found.charts[0].lines if line.name == "hyperfitted, greedy")
+    assert [(least, value.value) for least, value in runs.points if least in (4, 6, 16, 24)] == [
+        (4, 1.0), (6, long), (16, long), (24, 0.0),
+    ]  # fmt: skip
+    papers = [row for row in found.tables[0].rows if row.source]
+    assert [row.cells["longest_overlap"].value for row in papers] == [4.0, 5.8]
+
+
+# Sharpness
+
+
+@pytest.mark.parametrize(("entropy", "loss", "said"), [(1.5, 3.0, "Yes"), (1.5, 1.0, "Partly"), (3.5, 3.0, "No")])
+def test_sharper_and_less_likely(entropy: float, loss: float, said: str) -> None:
+    tuned = model(0.5, loss=loss)
+    known = results({sharpening.LABEL: tuned})
+    for one, value in ((known.base, 3.0), (tuned, entropy)):
+        one.predictions["entropy"] = (value + np.linspace(-0.02, 0.02, 8)).tolist()
+        one.predictions["top1_mass"] = [0.5] * 8
+        one.extra[sharpening.NAME] = {"of": [{"context": "It was", "next": [[" a", 0.25], [" the", 0.125]]}]}
+    found = sharpening.tell(known)
+    assert found.answer == said
+    assert f"from 3.00 to {entropy:.2f} nats" in found.sentence
+    assert found.passages[0].heading == "It was"
+    assert found.passages[0].texts["base"] == "“ a” 25%, “ the” 12%"
+
+
+# Long texts
+
+
+@pytest.mark.parametrize(("last", "said"), [(0.55, "Yes"), (0.3, "No")])
+def test_variety_lasts_if_the_last_window_is_as_varied(last: float, said: str) -> None:
+    tuned = model(0.5)
+    known = results({long_range.LABEL: tuned})
+    count = len(long_range.windows(known.settings))
+    for one, (first, end) in ((known.base, (0.2, 0.1)), (tuned, (0.55, last))):
+        one.extra[long_range.NAME] = {"ttr": [[first, *[0.4] * (count - 2), end]] * 8}
+    found = long_range.tell(known)
+    assert found.answer == said
+    assert f"goes from 0.550 to {last:.3f}, {last - 0.55:+.3f}" in found.sentence
+    assert "-0.100" in found.sentence
+    assert [row.name for row in found.tables[0].rows] == ["base", "hyperfitted"]
+
+
+def test_windows_lie_behind_the_context_and_are_whole() -> None:
+    known = results({}).settings
+    starts = long_range.windows(known)
+    assert starts[:3] == [0, 96, 192]
+    assert starts[-1] + 96 <= long_range.tokens_of(known) - known.context < starts[-1] + 2 * 96
+
+
+# The mechanism
+
+
+def numbers(**changes: float) -> dict[str, Any]:
+    known = dict.fromkeys(mechanism.READ, 0.2) | {
+        "TTR, hyperfitted greedy": 0.6, "change of dimension at the last block's output": 90.0,
+    } | {name.replace("_", " "): value for name, value in changes.items()}  # fmt: skip
+    return {name: {"value": value, "low": value - 0.01, "high": value + 0.01, "n": 8} for name, value in known.items()}
+
+
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [
+        ([numbers(), numbers()], "Yes"),
+        (
+            [numbers(), numbers() | {"TTR, base greedy at T*": {"value": 0.6, "low": 0.5, "high": 0.7, "n": 8}}],
+            "Partly",
+        ),
+    ],
+)
+def test_more_than_temperature_and_bias(seeds: list[dict[str, Any]], said: str) -> None:
+    known = results({mechanism.LABEL: model(0.6)})
+    known.models[mechanism.LABEL] = [Model(extra={mechanism.NAME: one}) for one in seeds]
+    found = mechanism.tell(known)
+    assert found.answer == said
+    cells = {row.name: row.cells for row in found.tables[0].rows}
+    assert cells["TTR, hyperfitted greedy"]["ours"].n == 2
+    assert cells["TTR, hyperfitted greedy"]["paper"].value == 0.684
+
+
+def test_over_seeds_the_range_covers_all() -> None:
+    found = mechanism.over_seeds(
+        [{"value": 1.0, "low": 0.5, "high": 1.5, "n": 8}, {"value": 2.0, "low": 1.9, "high": 2.1}]
+    )
+    assert (found.value, found.low, found.high, found.n) == (1.5, 0.5, 2.1, 2)
+    assert mechanism.over_seeds([0.5, 0.7]).low == 0.5
+    assert np.isnan(mechanism.over_seeds([{"value": None, "low": None, "high": None}]).value)
+
+
+# Dynamics
+
+
+def course(*val: float) -> list[dict[str, Any]]:
+    return [
+        {"epoch": epoch, "train_loss": 1 / (epoch + 1), "val_loss": loss, "ttr": 0.5, "entropy": 2.0}
+        for epoch, loss in enumerate(val)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("val", "second", "late"),
+    [
+        ((4.0, 3.0, 4.0, 5.0, 6.0), False, False),
+        ((4.0, 3.0, 4.0, 5.0, 4.9), False, False),
+        ((4.0, 3.0, 4.0, 5.0, 4.7), True, False),
+        ((4.0, 3.0, 4.0, 5.0, 2.9), True, True),
+        ((4.0, 3.5, 3.0, 2.5, 2.0), False, False),
+        ((4.0, 3.0, 3.05, 2.9, 2.8), False, False),
+    ],
+    ids=["rises", "wavers", "comes down a little", "below its first best", "only falls", "wavers as it falls"],
+)
+def test_second_descent_and_late_generalisation(
+    tmp_path: Path, val: tuple[float, ...], second: bool, late: bool
+) -> None:
+    rows = course(*val)
+    assert dynamics.second_descent(rows) == second
+    assert dynamics.delayed_generalisation(rows) == late
+    known = results({dynamics.PLAIN: model(0.5)})
+    known.models[dynamics.PLAIN][0].extra[dynamics.WEIGHTS] = {
+        "2": {"weight_norm": 10.0, "weight_distance": 1.0}, "4": {"weight_norm": 11.0, "weight_distance": 2.5},
+    }  # fmt: skip
+    known.trained[dynamics.PLAIN].append(trained(tmp_path, rows))
+    found = dynamics.tell(known)
+    assert found.answer == {0: "No", 1: "Partly", 2: "Yes"}[second + late]
+    assert f"a second descent in {second:d} and late generalisation in {late:d} of 1 seeds" in found.sentence
+    assert found.tables[0].rows[0].cells["weight_distance"].value == 2.5
+    moved = next(chart for chart in found.charts if chart.measure == "weight_distance")
+    assert [(epoch, value.value) for epoch, value in moved.lines[0].points] == [(2.0, 1.0), (4.0, 2.5)]
+
+
+def test_how_far_weights_have_moved(world: tuple[str, str], tmp_path: Path) -> None:
+    """Of all parameters by hand from the files; of adapters as the product of their two factors."""
+    whole = train(recipe_for(world, method="full", epochs=1, stop_loss=None), tmp_path / "full", notify=quiet)
+    before, after = (load_file(Path(folder) / "model.safetensors") for folder in (world[0], whole.result))
+    changed = [name for name in after if not torch.equal(after[name], before[name].to(after[name].dtype))]
+    assert changed
+    moved = torch.cat([(after[name].double() - before[name].double()).flatten() for name in changed])
+    found = distances(whole)
+    assert found["weight_distance"] == pytest.approx(float(moved.norm()), rel=1e-5)
+    adapters = train(recipe_for(world, method="lora", epochs=1, stop_loss=None), tmp_path / "lora", notify=quiet)
+    factors = load_file(adapters.result / "adapter_model.safetensors")
+    products = [
+        factors[name.replace("lora_A", "lora_B")].double() @ factors[name].double()
+        for name in factors
+        if "lora_A" in name
+    ]
+    recipe = adapters.recipe
+    scale = recipe.lora_alpha / recipe.rank
+    norm = scale * float(torch.cat([product.flatten() for product in products]).norm())
+    assert distances(adapters)["weight_distance"] == pytest.approx(norm, rel=1e-3)
+
+
+# When to stop
+
+
+def stops(*ttr: float, long: Any = None) -> list[dict[str, Any]]:
+    return [
+        {"epoch": epoch, "train_loss": loss, "ttr": value, "val_loss": 4.0, "long_overlap_share": share}
+        for epoch, (value, loss, share) in enumerate(
+            zip(ttr, (3.0, 1.0, 0.4, 0.2, 0.1), long or [0.0] * 5, strict=True), start=1
+        )
+    ]
+
+
+def test_regret_and_epochs_saved_by_hand() -> None:
+    one, other = stops(0.2, 0.4, 0.5, 0.6, 0.55), stops(0.2, 0.4, 0.5, 0.45, 0.9, long=[0, 0, 0, 0, 0.5])
+    rule = loss_below(0.4)
+    assert stopping.ideal(one) == 0.6
+    assert stopping.ideal(other) == 0.5, "the last recites"
+    assert stopping.regret(rule, [one, other]).value == pytest.approx((0.1 + 0.0) / 2)
+    assert stopping.epochs_saved(rule, [one, other]).value == pytest.approx(0.4)
+    assert stopping.merit(rule, [one]) == pytest.approx(0.1 + 0.06)
+
+
+def test_a_rule_is_chosen_on_the_first_seed_and_tested_on_the_others(tmp_path: Path) -> None:
+    early = stops(0.2, 0.6, 0.6, 0.6, 0.6)
+    known = results({"as it is": model(0.5)})
+    known.trained["as it is"] = [trained(tmp_path, [{"epoch": 0}, *rows]) for rows in (early, early, early)]
+    found = stopping.tell(known)
+    assert found.answer == "Yes"
+    assert [table.unit for table in found.tables] == ["runs", "runs"]
+    assert "On 2 other runs it ends 0.000" in found.sentence
+    row = next(row for row in found.tables[0].rows if row.name == variety_settled(2, 0.5).name)
+    assert row.cells["epoch"].value == 4, "two looks without a record, at a loss of .2"
+    assert row.cells["epochs_saved"].value == pytest.approx(0.2)
+    known.trained["as it is"] = known.trained["as it is"][:1]
+    assert stopping.tell(known).answer == "Not shown", "nothing to test on"
