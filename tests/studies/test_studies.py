@@ -18,7 +18,8 @@ from hyperfit.studies.catalogue import STUDIES
 from hyperfit.studies.grid import schedule
 from hyperfit.studies.grid.plan import Planner
 from hyperfit.studies.grid.pooled import difference, pooled, pooled_share
-from hyperfit.studies.grid.store import Store, key_of, looked_at, merged
+from hyperfit.studies.grid.store import Store, digest, key_of, looked_at, merged
+from hyperfit.studies.grid.training import what_trains
 from hyperfit.studies.run import run_studies
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.words import answer
@@ -153,6 +154,14 @@ def test_a_default_named_and_a_default_meant_are_one_training(world: tuple[str, 
     assert key_of(recipe) == key_of(replace(recipe, late_blocks=4, order_seed=0, heldout_seed=0, probe_every=5))
     assert key_of(recipe) != key_of(replace(recipe, order_swaps=1))
     assert key_of(recipe) != key_of(replace(recipe, seed=1))
+
+
+def test_a_setting_that_came_later_leaves_the_keys_of_older_trainings(world: tuple[str, str]) -> None:
+    recipe = Recipe(model=world[0], data=world[1], late_blocks=2, lr=1e-3)
+    before = what_trains(recipe, 6).to_dict()
+    assert before.pop("unlikelihood") == 0
+    assert key_of(recipe) == digest(before)
+    assert key_of(replace(recipe, unlikelihood=1.0)) != key_of(recipe)
 
 
 def test_a_training_that_was_looked_at_oftener_serves() -> None:

@@ -20,6 +20,8 @@ LOOKS = ("probe_every", "greedy_every", "keep_every")
 """How often a training is looked at; 0 for not between its ends."""
 EXTENT = ("probe_texts", "validation_samples")
 """On how many texts."""
+YOUNGER = {"unlikelihood": 0.0}
+"""Settings that came after the first stores, with their defaults: a training without them has the key it always had."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ def key_of(recipe: Recipe) -> str:
         late = default_late_blocks(depth)
     share = late / depth if late and recipe.method == "late-full" else 1.0
     rate = recipe.lr or default_rate(recipe.method, config.hidden_size, share)
-    return digest(what_trains(replace(recipe, late_blocks=late, lr=rate), depth).to_dict())
+    trains = what_trains(replace(recipe, late_blocks=late, lr=rate), depth).to_dict()
+    return digest({name: value for name, value in trains.items() if (name, value) not in YOUNGER.items()})
 
 
 def looked_at(done: Recipe, wanted: Recipe) -> bool:
