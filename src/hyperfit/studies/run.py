@@ -8,6 +8,7 @@ from typing import Any
 
 from hyperfit.console import duration, say
 from hyperfit.errors import UserError
+from hyperfit.evaluation.by_model import check_scorer
 from hyperfit.generation.citations.of_run import trained_on
 from hyperfit.runs.files import write_json
 from hyperfit.runs.json_values import json_values
@@ -17,6 +18,7 @@ from hyperfit.studies.grid.measured import bench_of, measured
 from hyperfit.studies.grid.plan import Planner
 from hyperfit.studies.grid.results import Model, Results
 from hyperfit.studies.grid.schedule import Say, plan_lines, possible, seeded, train_all, wanted_by
+from hyperfit.studies.grid.scored import Scorer, judged
 from hyperfit.studies.grid.store import Store, key_of, plain
 from hyperfit.studies.grid.training import Trained, trained_by
 from hyperfit.studies.settings import StudySettings
@@ -59,6 +61,7 @@ def run_studies(
         raise UserError(f"--data {settings.data}: there is too little text for any training of these studies")
     planned = Planner(store, settings).plan(wanted)
     bench = bench_of(settings, [trial for trial, _ in wanted])
+    scorer = scorer_of(studies, settings, bench)
     for line in plan_lines(planned, budget):
         notify(line)
     if dry_run:
@@ -73,7 +76,7 @@ def run_studies(
     trained = train_all(store, planned, budget, notify)
     found: dict[str, Any] = {}
     for study in studies:
-        results = results_of(study, settings, store, bench, trained)
+        results = results_of(study, settings, store, bench, trained, scorer if study.scored else None)
         told = study.tell(results)
         found[study.name] = as_json(study, settings, results, told)
         write_json(folder / f"{study.name}.json", found[study.name])
@@ -81,8 +84,25 @@ def run_studies(
     return found
 
 
+def scorer_of(studies: Sequence[Study], settings: StudySettings, bench: Bench) -> Scorer | None:
+    """The scorer that the settings name. Raises UserError if no study asks for one, or it cannot read the texts."""
+    if settings.scorer is None:
+        return None
+    if not any(one.scored for one in studies):
+        asking = ", ".join(name for name, one in STUDIES.items() if one.scored)
+        raise UserError(f"--scorer {settings.scorer}: has no effect with these studies; it is for {asking}")
+    pairs = list(zip(bench.contexts, bench.people, strict=True))
+    check_scorer(settings.scorer, pairs, what="human text", remedy="a smaller --total", flag="--scorer")
+    return Scorer(settings.scorer, bench.device, bench.precision)
+
+
 def results_of(
-    study: Study, settings: StudySettings, store: Store, bench: Bench, trained: dict[str, Trained[Trial]]
+    study: Study,
+    settings: StudySettings,
+    store: Store,
+    bench: Bench,
+    trained: dict[str, Trained[Trial]],
+    scorer: Scorer | None = None,
 ) -> Results:
     """Everything the study has to go by, measured where that is not done yet."""
     decodings = study.decodings(settings)
@@ -104,12 +124,13 @@ def results_of(
                 training = trained_on(one.run, bench.tokenizer)
                 reading = reading or training
                 models[trial.label].append(
-                    measured(str(one.run.path), decodings, training, store, bench, trial.strength)
+                    measured(str(one.run.path), decodings, training, store, bench, trial.strength, scorer)
                 )
     reading = reading or []
-    unblocked = [name for name in decodings if not name.endswith(BLOCKED)]
-    base = measured(settings.model, unblocked, reading, store, bench)
-    human = Model({}, dict.fromkeys(decodings, bench.human(reading)))
+    of_base = (study.base_decodings or study.decodings)(settings)
+    unblocked = [name for name in of_base if not name.endswith(BLOCKED)]
+    base = measured(settings.model, unblocked, reading, store, bench, scorer=scorer)
+    human = Model({}, dict.fromkeys(decodings, judged(bench.human(reading), store, bench, scorer)))
     return Results(settings, base, human, trainings, models, bench.texts.sources)
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hyperfit.studies.grid.results import Results
 
 Answer = Literal["Yes", "No", "Partly", "Not shown"]
+Better = Literal["low", "high"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,37 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class Point:
+    """One way to write, in a plane."""
+
+    name: str
+    """As tables call it."""
+    series: str
+    """Which model writes so: points of a series look alike."""
+    label: str
+    """What stands beside it, short."""
+    x: Estimate
+    y: Estimate
+    front: bool = False
+    """Whether no other point is better in one of the two and as good in the other."""
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """What is had of one measure, more being better, against what another says of its price."""
+
+    name: str
+    """Of its ids in the page."""
+    x: str
+    """Key as evaluation.json has it: the price."""
+    y: str
+    """The gain."""
+    better: Better
+    """Which end of the price one wants."""
+    points: list[Point]
+
+
+@dataclass(frozen=True)
 class Findings:
     """What came of a study."""
 
@@ -89,6 +121,7 @@ class Findings:
     sentence: str
     tables: list[Table] = field(default_factory=list)
     charts: list[Chart] = field(default_factory=list)
+    scatters: list[Scatter] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -105,5 +138,9 @@ class Study:
     tell: Callable[["Results"], Findings]
     decodings: Callable[[StudySettings], Sequence[str]] = lambda settings: ("greedy",)
     """How every model of the study writes."""
+    base_decodings: Callable[[StudySettings], Sequence[str]] | None = None
+    """How the base model writes, where that is another choice."""
+    scored: bool = False
+    """Whether a scorer reads the texts, where one is named."""
     method: str = ""
     """How it is done, in a few sentences, as a method section reads."""

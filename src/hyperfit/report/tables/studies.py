@@ -7,6 +7,7 @@ from hyperfit.report.tables.measures import (
     ALIKE,
     DIVERSITY,
     LEXICAL,
+    LIKENESS,
     LOOPS,
     MEMORISATION,
     SHARPNESS,
@@ -24,8 +25,14 @@ OWN = (
     Measure("epoch", "epoch", number(1), "After which the model was taken, mean over seeds."),
     Measure("val_loss", "validation loss", number(3), "On held-out sequences, nats per token; 0 or more."),
     Measure("loss", "loss", number(3), "Nats per token; 0 or more."),
+    Measure(
+        "text_seconds",
+        "seconds a text",
+        number(2),
+        "To write one, of all written at once, on the machine that the answer names, beside what else it did.",
+    ),
 )
-EVERY = (WORDS, *DIVERSITY, *LEXICAL, *LOOPS, *MEMORISATION, *SHARPNESS, *AGREEMENT, *ALIKE, *TRAINING, *OWN)
+EVERY = (WORDS, *DIVERSITY, *LEXICAL, *LOOPS, *MEMORISATION, *SHARPNESS, *AGREEMENT, *LIKENESS, *ALIKE, *TRAINING, *OWN)
 MEASURES: dict[str, Measure] = {one.key: one for one in reversed(EVERY)}
 
 

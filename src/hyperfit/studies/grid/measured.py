@@ -1,8 +1,7 @@
 """Models of a study as they are measured: once each, and found in the store from then on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from hyperfit.evaluation.contexts import common_texts
 from hyperfit.evaluation.settings import EvaluationSettings
@@ -15,6 +14,7 @@ from hyperfit.runs.files import sha256
 from hyperfit.runs.result import is_run, load_any
 from hyperfit.studies.grid.measure import Bench
 from hyperfit.studies.grid.results import Model
+from hyperfit.studies.grid.scored import Scorer, judged
 from hyperfit.studies.grid.store import Store, digest
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Trial
@@ -39,8 +39,9 @@ def measured(
     store: Store,
     bench: Bench,
     strength: float = 1.0,
+    scorer: Scorer | None = None,
 ) -> Model:
-    """What a model predicts and writes, from the store where it is there."""
+    """What a model predicts and writes, and what the scorer, if any, says of it, from the store where it is there."""
     about = {
         "model": weights_of(name),
         "texts": digest({"ids": bench.texts.ids.tolist(), "cuts": bench.texts.cuts}),
@@ -56,22 +57,16 @@ def measured(
             reader.append(Reader(load_any(name, device=bench.device, precision=bench.precision, strength=strength)))
         return reader[0]
 
-    def known(what: dict[str, Any], find: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        found = store.read({**about, **what})
-        if found is None:
-            found = find()
-            store.write({**about, **what}, found)
-        return found
-
-    predictions = known({"what": "predictions"}, lambda: bench.predictions(load()))
+    predictions = store.known({**about, "what": "predictions"}, lambda: bench.predictions(load()))
+    about |= {"what": "texts", "training": digest({"rows": training})}
     written = {
-        decoding: known(
-            {"what": "texts", "decoding": decoding, "training": digest({"rows": training})},
+        decoding: store.known(
+            {**about, "decoding": decoding},
             lambda decoding=decoding: bench.written(load(), decoding, training),  # type: ignore[misc]
         )
         for decoding in decodings
     }
-    return Model(predictions, written)
+    return Model(predictions, {decoding: judged(one, store, bench, scorer) for decoding, one in written.items()})
 
 
 def weights_of(name: str) -> str:
