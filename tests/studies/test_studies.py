@@ -23,6 +23,7 @@ from hyperfit.studies.grid.training import what_trains
 from hyperfit.studies.run import run_studies
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.words import answer
+from tiny_models import save_tiny
 
 
 def settings_for(world: tuple[str, str], **changes: Any) -> StudySettings:
@@ -146,6 +147,36 @@ def test_every_study_runs_whole_and_answers(world: tuple[str, str], tmp_path: Pa
     assert "NaN" not in (tmp_path / f"{name}.json").read_text()
 
 
+def test_alternatives_whole_with_a_scorer(
+    world: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Texts long enough for a type-token ratio; the scorer is asked once for each text, whoever wrote it."""
+    model, texts = str(save_tiny(tmp_path / "model", max_position_embeddings=512)), world[1]
+    folder = tmp_path / "out"
+    flags = ["--model", model, "--data", texts, "--samples", "8", "--length", "24", "--contexts", texts, "--seeds", "1"]
+    flags += ["--most-contexts", "2", "--context", "6", "--total", "102", "-o", str(folder), "--json"]
+    main(["study", "alternatives", *flags, "--scorer", world[0]])
+    found = json.loads(capsys.readouterr().out)["alternatives"]
+    assert len(found["trainings"]) == 4
+    assert {one["recipe"]["unlikelihood"] for one in found["trainings"]} == {0.0, 1.0}
+    assert len({one["run"] for one in found["trainings"] if one["recipe"]["unlikelihood"]}) <= 2, "one, and an epoch"
+    rows = {row["name"]: row["cells"] for row in found["tables"][0]["rows"]}
+    assert all(row["coherence"]["n"] == 2 and row["coherence"]["value"] < 0 for row in rows.values())
+    assert all(row["text_seconds"]["value"] > 0 for name, row in rows.items() if name != "human")
+    assert rows["human"]["text_seconds"]["value"] is None
+    assert [scatter["x"] for scatter in found["scatters"]] == ["perplexity", "longest_overlap", "coherence"]
+    page = (folder / "studies.html").read_text()
+    assert page.count("<title>hyperfitted, greedy: TTR ") == 3
+    kept = {path.name for path in (folder / "measured").iterdir()}
+    main(["study", "alternatives", *flags, "--scorer", world[0]])
+    assert json.loads(capsys.readouterr().out)["alternatives"] == found
+    assert {path.name for path in (folder / "measured").iterdir()} == kept, "all of it was found again"
+    main(["study", "alternatives", *flags])
+    without = json.loads(capsys.readouterr().out)["alternatives"]
+    assert [scatter["x"] for scatter in without["scatters"]] == ["perplexity", "longest_overlap"]
+    assert {path.name for path in (folder / "measured").iterdir()} == kept
+
+
 # What is one training
 
 
@@ -251,6 +282,8 @@ def test_the_command_lists_runs_and_writes_a_page(
         (["curve"], "study curve: there is none; did you mean curves?"),
         (["curves", "--budget", "soon"], "--budget soon: give a time such as 90m, 2h or 600s"),
         (["curves", "--seeds", "0"], "--seeds 0: give a whole number of 1 or more"),
+        (["curves", "--scorer", "builtin:tiny"], "--scorer builtin:tiny: has no effect with these studies; it is for"),
+        (["alternatives", "--scorer", "nowhere/at-all"], "--scorer"),
         (["curves", "--total", "9", "--context", "9"], "--total 9: give more than the --context of 9"),
     ],
 )

@@ -105,6 +105,8 @@ class Scatter:
     """Of its ids in the page."""
     x: str
     """Key as evaluation.json has it: the price."""
+    told: str
+    """The price in words."""
     y: str
     """The gain."""
     better: Better

@@ -92,12 +92,12 @@ def planes(found: Found) -> list[dict[str, Any]]:
     """The scatters of a study, each mark with a title, and with its values."""
     drawn = []
     for scatter in found.get("scatters", ()):
-        gain, price = measure_of(scatter["y"]), measure_of(scatter["x"])
-        about = f"{gain.heading} against {price.heading}"
+        gain = measure_of(scatter["y"]).heading
+        about = f"{gain} against {scatter['told']}"
         with style(IN_PAGE):
             (panel,) = panels(1, 1, IN_PAGE)
-            panel.describe(gain.heading, price.heading)
-            titles = draw(panel, scatter, price.heading, factor=100 if "%" in price.heading else 1)
+            panel.describe(gain, scatter["told"])
+            titles = draw(panel, scatter)
             svg = shown(panel, scatter["name"], f"{about}, {found['study']}")
         drawn.append({"title": about, "shown": titled(svg, scatter["name"], titles)})
     return drawn

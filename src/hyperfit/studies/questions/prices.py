@@ -86,8 +86,8 @@ def scatters(results: Results, ways: Sequence[Condition]) -> list[Scatter]:
         points = [replace(each, front=first) for each, first in zip(points, front, strict=True)]
         human = point(results, (HUMAN, "greedy"), one)
         if not math.isnan(human.x.value):
-            points.append(replace(human, name=HUMAN, label=""))
-        planes.append(Scatter(f"alternatives-{one.measure}", one.measure, GAIN, one.better, points))
+            points.append(replace(human, name=HUMAN, label=HUMAN))
+        planes.append(Scatter(f"alternatives-{one.measure}", one.measure, one.told, GAIN, one.better, points))
     return planes
 
 
