@@ -1,6 +1,7 @@
 """The page of the studies: answers first, every curve with its values, harmless, and readable in a browser."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -13,13 +14,21 @@ from hyperfit.errors import UserError
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.report.pages.studies import write_studies_page
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Chart, Findings, Line, Row, Table
+from hyperfit.studies.study import Chart, Findings, Line, Point, Row, Scatter, Table
 
 HOSTILE = "models/\u202eevil<script>alert(1)</script>" + "x" * 90
 
 
 def about(value: float) -> Estimate:
     return Estimate(value, value - 0.02, value + 0.02, 24)
+
+
+POINTS = [
+    Point("base, repetition-penalty", "base", "penalty", about(56), about(0.868), front=True),
+    Point("base, greedy", "base", "greedy", about(56), about(0.251)),
+    Point("hyperfitted, greedy", "hyperfitted", "greedy", about(282), about(0.569)),
+    Point("stopped <early>, greedy", "stopped <early>", "greedy", about(51), about(0.33), front=True),
+]
 
 
 def study(name: str, answer: Any) -> dict[str, Any]:
@@ -31,6 +40,7 @@ def study(name: str, answer: Any) -> dict[str, Any]:
         f"What {name} found.",
         [Table(name, f"Table of {name}", rows, ("ttr", "perplexity"))],
         [Chart(f"{name}-ttr", "training sequences", "ttr", lines, log=True)],
+        [Scatter(f"{name}-plane", "perplexity", "perplexity on human text", "ttr", "low", POINTS)],
     )
     return {
         "study": name, "question": f"Is it so in {name}?", "source": "Carlsson et al. 2025", "method": "As told.",
@@ -55,6 +65,22 @@ def test_answers_come_first_and_every_value_can_be_read(page: Path) -> None:
     assert "2 trainings, 2 seeds, 24 contexts" in html
     assert "n = 24 contexts" in html
     assert (page.parent / "tables" / "quantity.csv").read_text().count("0.41") == 1
+
+
+def test_points_of_a_scatter_say_what_they_are_and_the_front_looks_different(page: Path) -> None:
+    html = page.read_text()
+    titles = re.findall(r'id="quantity-plane-point-(\d)">\s*<title>(.*?)</title>', html)
+    assert [int(number) for number, _ in titles] == [0, 1, 2, 3]
+    assert titles[0][1] == (
+        "base, repetition-penalty: TTR 0.868, perplexity on human text 56; nothing is better in both"
+    )
+    assert titles[2][1] == "hyperfitted, greedy: TTR 0.569, perplexity on human text 282"
+    assert titles[3][1].startswith("stopped &lt;early&gt;, greedy: ")
+    assert '<th scope="row">hyperfitted, greedy</th><td>282</td><td>0.569</td><td>0.549</td><td>0.589</td>' in html
+    marks = [html.split(f'id="quantity-plane-point-{number}">')[1].split("</g>")[0] for number in range(4)]
+    assert ["fill: var(--page)" in mark for mark in marks] == [False, True, True, False], "hollow off the front"
+    assert "perplexity on human text (← better)" in html
+    assert "filled: nothing is better in both" in html
 
 
 def test_no_foreign_text_does_harm(page: Path) -> None:

@@ -10,7 +10,7 @@ from hyperfit.runs.directory import RunDir
 from hyperfit.studies.grid.plan import Size
 from hyperfit.studies.grid.results import Model, Results
 from hyperfit.studies.grid.training import Trained
-from hyperfit.studies.questions import alternatives, curves, domain, early_stop, order, quantity, sensitivity, strength
+from hyperfit.studies.questions import curves, domain, early_stop, order, quantity, sensitivity, strength
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Trial
 
@@ -99,14 +99,6 @@ def test_sensitivity_names_what_moves() -> None:
     assert "Of 3 changes" in found.sentence
     assert "lr 0.1 -0.300" in found.sentence
     assert "rank 8" not in found.sentence
-
-
-def test_alternatives_name_what_is_more_varied() -> None:
-    ways = alternatives.BASES
-    found = alternatives.tell(results({alternatives.HYPERFITTED: model(0.5, ways=ways)}, base=0.8, ways=ways))
-    assert found.answer == "No"
-    assert "above 0 of" in found.sentence
-    assert "base, repetition-penalty (+0.300)" in found.sentence
 
 
 def test_curves_say_what_early_stopping_would_have_chosen(tmp_path: Any) -> None:

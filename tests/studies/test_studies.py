@@ -20,12 +20,13 @@ from hyperfit.studies.catalogue import STUDIES
 from hyperfit.studies.grid import schedule
 from hyperfit.studies.grid.plan import Planned, Planner
 from hyperfit.studies.grid.pooled import difference, pooled, pooled_share
-from hyperfit.studies.grid.store import Store, key_of, looked_at, merged
+from hyperfit.studies.grid.store import Store, digest, key_of, looked_at, merged
 from hyperfit.studies.questions import long_range
 from hyperfit.studies.run import run_studies
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Trial
 from hyperfit.studies.words import answer
+from tiny_models import save_tiny
 
 
 def settings_for(world: tuple[str, str], **changes: Any) -> StudySettings:
@@ -201,6 +202,36 @@ def assert_same_result(one: Path, other: Path) -> None:
         assert (one / "adapter" / name).read_bytes() == (other / "adapter" / name).read_bytes()
 
 
+def test_alternatives_whole_with_a_scorer(
+    world: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Texts long enough for a type-token ratio; the scorer is asked once for each text, whoever wrote it."""
+    model, texts = str(save_tiny(tmp_path / "model", max_position_embeddings=512)), world[1]
+    folder = tmp_path / "out"
+    flags = ["--model", model, "--data", texts, "--samples", "8", "--length", "24", "--contexts", texts, "--seeds", "1"]
+    flags += ["--most-contexts", "2", "--context", "6", "--total", "102", "-o", str(folder), "--json"]
+    main(["study", "alternatives", *flags, "--scorer", world[0]])
+    found = json.loads(capsys.readouterr().out)["alternatives"]
+    assert len(found["trainings"]) == 4
+    assert {one["recipe"]["unlikelihood"] for one in found["trainings"]} == {0.0, 1.0}
+    assert len({one["run"] for one in found["trainings"] if one["recipe"]["unlikelihood"]}) <= 2, "one, and an epoch"
+    rows = {row["name"]: row["cells"] for row in found["tables"][0]["rows"]}
+    assert all(row["coherence"]["n"] == 2 and row["coherence"]["value"] < 0 for row in rows.values())
+    assert all(row["text_seconds"]["value"] > 0 for name, row in rows.items() if name != "human")
+    assert rows["human"]["text_seconds"]["value"] is None
+    assert [scatter["x"] for scatter in found["scatters"]] == ["perplexity", "longest_overlap", "coherence"]
+    page = (folder / "studies.html").read_text()
+    assert page.count("<title>hyperfitted, greedy: TTR ") == 3
+    kept = {path.name for path in (folder / "measured").iterdir()}
+    main(["study", "alternatives", *flags, "--scorer", world[0]])
+    assert json.loads(capsys.readouterr().out)["alternatives"] == found
+    assert {path.name for path in (folder / "measured").iterdir()} == kept, "all of it was found again"
+    main(["study", "alternatives", *flags])
+    without = json.loads(capsys.readouterr().out)["alternatives"]
+    assert [scatter["x"] for scatter in without["scatters"]] == ["perplexity", "longest_overlap"]
+    assert {path.name for path in (folder / "measured").iterdir()} == kept
+
+
 # What is one training
 
 
@@ -209,6 +240,16 @@ def test_a_default_named_and_a_default_meant_are_one_training(world: tuple[str, 
     assert key_of(recipe) == key_of(replace(recipe, late_blocks=4, order_seed=0, heldout_seed=0, probe_every=5))
     assert key_of(recipe) != key_of(replace(recipe, order_swaps=1))
     assert key_of(recipe) != key_of(replace(recipe, seed=1))
+
+
+def test_a_setting_that_came_later_leaves_the_keys_of_older_trainings(world: tuple[str, str]) -> None:
+    """The key of a recipe all at defaults is that of the few settings that are not."""
+    recipe = Recipe(model="builtin:tiny", data="builtin:fiction", late_blocks=2, lr=1e-3)
+    assert key_of(recipe) == digest({
+        "model": "builtin:tiny", "data": "builtin:fiction", "lr": 1e-3, "method": "lora", "blocks": [10, 11],
+        "alpha": 64.0, "heldout_seed": 0, "order_seed": 0,
+    })  # fmt: skip
+    assert key_of(replace(recipe, unlikelihood=1.0)) != key_of(recipe)
 
 
 def test_a_training_that_was_looked_at_oftener_serves() -> None:
@@ -300,6 +341,8 @@ def test_the_command_lists_runs_and_writes_a_page(
         (["curves", "--workers", "0"], "--workers 0: give a whole number of 1 or more"),
         (["curves", "--stop-loss", "-1"], "--stop-loss -1.0: give a number above 0"),
         (["curves", "--seeds", "0"], "--seeds 0: give a whole number of 1 or more"),
+        (["curves", "--scorer", "builtin:tiny"], "--scorer builtin:tiny: has no effect with these studies; it is for"),
+        (["alternatives", "--scorer", "nowhere/at-all"], "--scorer"),
         (["curves", "--total", "9", "--context", "9"], "--total 9: give more than the --context of 9"),
     ],
 )

@@ -45,6 +45,7 @@ class StudyCommand(StudySettings):
     groups: ClassVar = {
         "what is studied": ("model", "data", "text_column", "samples", "length", "stop_loss", "seeds"),
         "contexts": ("contexts", "most_contexts", "context", "total"),
+        "how texts are judged": ("scorer",),
         "how much is done": ("list", "dry_run", "budget"),
         "machine": ("device", "precision", "workers"),
         "what is written": ("output", "json"),

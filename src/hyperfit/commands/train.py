@@ -52,7 +52,7 @@ class Train(Recipe):
     groups: ClassVar = {
         "data": ("data", "text_column", "samples", "length", "chunking", "heldout", "heldout_seed"),
         "what learns": ("method", "late_blocks", "blocks", "target_modules", "rank", "alpha"),
-        "optimiser": ("lr", "weight_decay", "clip", "batch_size", "accumulate"),
+        "optimiser": ("lr", "weight_decay", "clip", "batch_size", "accumulate", "unlikelihood"),
         "when it stops": ("epochs", "stop", "stop_loss", "stop_copying"),
         "probes, and what is kept": (
             "probe_every",

@@ -30,19 +30,21 @@ def check_featuriser(name: str) -> None:
         )
 
 
-def check_scorer(name: str, pairs: Iterable[tuple[str, str]], *, what: str, remedy: str) -> None:
+def check_scorer(
+    name: str, pairs: Iterable[tuple[str, str]], *, what: str, remedy: str, flag: str = "--coherence"
+) -> None:
     """Raises UserError for a model that cannot read the longest of (context, text), or that is not there.
 
-    what: whose texts they are. remedy: what makes them shorter.
+    what: whose texts they are. remedy: what makes them shorter. flag: that names the model.
     """
-    limit, tokenizer = model_of("--coherence", name)
+    limit, tokenizer = model_of(flag, name)
     texts = [tokens_and_start(tokenizer, *pair)[0] for pair in pairs]
-    with naming("--coherence"):
+    with naming(flag):
         check_embedded(name, tokenizer, texts)
     longest = max(map(len, texts), default=0)
     if limit and longest > limit:
         raise UserError(
-            f"--coherence {name}: the longest {what} has {longest} of its tokens, and it knows {limit} positions; "
+            f"{flag} {name}: the longest {what} has {longest} of its tokens, and it knows {limit} positions; "
             f"give a model that knows more, or {remedy}"
         )
 

@@ -72,6 +72,9 @@ class Recipe:
     """Sequences in one forward pass, per process."""
     accumulate: int = 1
     """Forward passes in one update."""
+    unlikelihood: float = 0.0
+    """Weight of what repeating tokens of the sequence costs (token-level unlikelihood of Welleck et al. 2020, who take
+    1), minimised beside the loss; the losses that are told, and the stop rule, leave it out. 0: none."""
 
     epochs: int = 40
     """Most passes over the training sequences."""
@@ -157,6 +160,7 @@ class Recipe:
                 "auto reads the probes; give --probe-every and --greedy-every, 1 or more",
             ),
             ("weight_decay", math.isfinite(self.weight_decay) and self.weight_decay >= 0, "give 0 or more"),
+            ("unlikelihood", math.isfinite(self.unlikelihood) and self.unlikelihood >= 0, "give 0 or more"),
             ("heldout", 0 <= self.heldout <= 0.9, "give a share from 0 to 0.9"),
             ("method", self.method in get_args(Method), f"give one of {', '.join(get_args(Method))}"),
             ("blocks", not self.blocks or self.method == "lora", "is for --method lora; leave it out"),

@@ -10,15 +10,17 @@ import torch
 
 from hyperfit.console import duration, say
 from hyperfit.errors import UserError
+from hyperfit.evaluation.by_model import check_scorer
 from hyperfit.generation.citations.of_run import trained_on
 from hyperfit.runs.files import write_json
 from hyperfit.runs.json_values import json_values
 from hyperfit.studies.catalogue import STUDIES
 from hyperfit.studies.grid.measure import BLOCKED, Bench
-from hyperfit.studies.grid.measured import bench_of, measured
+from hyperfit.studies.grid.measured import Measurer, bench_of
 from hyperfit.studies.grid.plan import Planner
 from hyperfit.studies.grid.results import Model, Results
 from hyperfit.studies.grid.schedule import Say, plan_lines, possible, seeded, train_all, wanted_by
+from hyperfit.studies.grid.scored import Scorer
 from hyperfit.studies.grid.store import Store, key_of, plain
 from hyperfit.studies.grid.training import Trained, trained_by
 from hyperfit.studies.settings import StudySettings
@@ -75,6 +77,7 @@ def run_studies(
         raise UserError(f"--data {settings.data}: there is too little text for any training of these studies")
     planned = Planner(store, settings).plan(wanted)
     bench = bench_of(settings, [trial for trial, _ in wanted])
+    scorer = scorer_of(studies, settings, bench)
     for line in plan_lines(planned, budget):
         notify(line)
     if dry_run:
@@ -89,7 +92,8 @@ def run_studies(
     trained = train_all(store, planned, budget, notify, workers or max(1, torch.cuda.device_count()))
     found: dict[str, Any] = {}
     for study in studies:
-        results = with_longer(study, settings, store, bench, trained)
+        measurer = Measurer(settings, store, bench, scorer if study.scored else None)
+        results = with_longer(study, measurer, trained)
         told = study.tell(results)
         found[study.name] = as_json(study, settings, results, told)
         write_json(folder / f"{study.name}.json", found[study.name])
@@ -97,10 +101,21 @@ def run_studies(
     return found
 
 
-def results_of(
-    study: Study, settings: StudySettings, store: Store, bench: Bench, trained: dict[str, Trained[Trial]]
-) -> Results:
+def scorer_of(studies: Sequence[Study], settings: StudySettings, bench: Bench) -> Scorer | None:
+    """The scorer that the settings name. Raises UserError if no study asks for one, or it cannot read the texts."""
+    if settings.scorer is None:
+        return None
+    if not any(one.scored for one in studies):
+        asking = ", ".join(name for name, one in STUDIES.items() if one.scored)
+        raise UserError(f"--scorer {settings.scorer}: has no effect with these studies; it is for {asking}")
+    pairs = list(zip(bench.contexts, bench.people, strict=True))
+    check_scorer(settings.scorer, pairs, what="human text", remedy="a smaller --total", flag="--scorer")
+    return Scorer(settings.scorer, bench.device, bench.precision)
+
+
+def results_of(study: Study, measurer: Measurer, trained: dict[str, Trained[Trial]]) -> Results:
     """Everything the study has to go by, measured where that is not done yet."""
+    settings, bench = measurer.settings, measurer.bench
     decodings = study.decodings(settings)
     trainings: dict[str, list[Trained[Trial]]] = {}
     models: dict[str, list[Model]] = {}
@@ -119,31 +134,30 @@ def results_of(
             if not one.diverged:
                 training = trained_on(one.run, bench.tokenizer)
                 reading = reading or training
+                path = str(one.run.path)
                 models[trial.label].append(
-                    measured(
-                        str(one.run.path), decodings, training, store, bench, settings, trial.strength, study.extras
-                    )
+                    measurer.model(path, decodings, training, strength=trial.strength, extras=study.extras)
                 )
     reading = reading or []
-    unblocked = [name for name in decodings if not name.endswith(BLOCKED)]
-    base = measured(settings.model, unblocked, reading, store, bench, settings, extras=study.extras)
-    human = Model({}, dict.fromkeys(decodings, bench.human(reading)))
+    of_base = (study.base_decodings or study.decodings)(settings)
+    unblocked = [name for name in of_base if not name.endswith(BLOCKED)]
+    base = measurer.model(settings.model, unblocked, reading, extras=study.extras)
+    human = measurer.human(decodings, reading)
     return Results(settings, base, human, trainings, models, bench.texts.sources, bench.contexts)
 
 
-def with_longer(
-    study: Study, settings: StudySettings, store: Store, bench: Bench, trained: dict[str, Trained[Trial]]
-) -> Results:
+def with_longer(study: Study, measurer: Measurer, trained: dict[str, Trained[Trial]]) -> Results:
     """``results_of``, and the same with longer texts where the study asks for them and the sources hold some."""
-    results = results_of(study, settings, store, bench, trained)
+    results = results_of(study, measurer, trained)
     for total in study.more_totals:
-        if total > settings.total:
-            longer = replace(settings, total=total)
+        if total > measurer.settings.total:
+            longer = replace(measurer.settings, total=total)
             try:
-                texts = bench_of(longer, [one.trial for one in trained.values()])
+                bench = bench_of(longer, [one.trial for one in trained.values()])
             except UserError:
                 continue  # no text is as long
-            results.longer[total] = results_of(replace(study, extras=()), longer, store, texts, trained)
+            again = replace(measurer, settings=longer, bench=bench)
+            results.longer[total] = results_of(replace(study, extras=()), again, trained)
     return results
 
 

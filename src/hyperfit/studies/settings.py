@@ -34,6 +34,10 @@ class StudySettings:
     """Tokens of a context."""
     total: int = 128
     """Tokens of context and continuation together."""
+    scorer: str | None = None
+    """Model under which studies that ask for it measure how well texts follow from their contexts and, where mauve-text
+    is installed, MAUVE: builtin:smollm2 for texts of a smaller model, or one that is larger than --model. None: not
+    measured."""
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     precision: Precision = "auto"

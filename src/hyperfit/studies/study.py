@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hyperfit.studies.grid.results import Results
 
 Answer = Literal["Yes", "No", "Partly", "Not shown"]
+Better = Literal["low", "high"]
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,39 @@ class Passage:
 
 
 @dataclass(frozen=True)
+class Point:
+    """One way to write, in a plane."""
+
+    name: str
+    """As tables call it."""
+    series: str
+    """Which model writes so: points of a series look alike."""
+    label: str
+    """What stands beside it, short."""
+    x: Estimate
+    y: Estimate
+    front: bool = False
+    """Whether no other point is better in one of the two and as good in the other."""
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """What is had of one measure, more being better, against what another says of its price."""
+
+    name: str
+    """Of its ids in the page."""
+    x: str
+    """Key as evaluation.json has it: the price."""
+    told: str
+    """The price in words."""
+    y: str
+    """The gain."""
+    better: Better
+    """Which end of the price one wants."""
+    points: list[Point]
+
+
+@dataclass(frozen=True)
 class Findings:
     """What came of a study."""
 
@@ -99,6 +133,7 @@ class Findings:
     tables: list[Table] = field(default_factory=list)
     charts: list[Chart] = field(default_factory=list)
     passages: list[Passage] = field(default_factory=list)
+    scatters: list[Scatter] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -121,5 +156,9 @@ class Study:
     """Tokens of context and continuation of texts that are written besides those of the settings."""
     hinders: Callable[[StudySettings], str | None] = lambda settings: None
     """Why it cannot be run, and what would do; None if it can."""
+    base_decodings: Callable[[StudySettings], Sequence[str]] | None = None
+    """How the base model writes, where that is another choice."""
+    scored: bool = False
+    """Whether a scorer reads the texts, where one is named."""
     method: str = ""
     """How it is done, in a few sentences, as a method section reads."""

@@ -57,7 +57,8 @@ class Loop:
     def run_epochs(self) -> None:
         """Epochs until the loss is reached, the epochs are used up, or a signal asks to stop."""
         state, recipe, main = self.state, self.checked.recipe, self.accelerator.is_main_process
-        model, optimizer = self.accelerator.prepare(SequenceLoss(self.model, self.checked.autocast), state.optimizer)
+        loss = SequenceLoss(self.model, self.checked.autocast, recipe.unlikelihood)
+        model, optimizer = self.accelerator.prepare(loss, state.optimizer)
         if state.update == 0 and main:
             first = {"event": "epoch", "epoch": 0, "step": 0, "train_loss": None}
             human = {} if self.checked.streaming else probes.human_text(self.model, self.checked)

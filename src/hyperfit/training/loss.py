@@ -14,23 +14,30 @@ from transformers import PreTrainedModel
 from hyperfit.models.devices import positions_at_once
 from hyperfit.models.forward import head_of, last_hidden, logits_of
 from hyperfit.models.layout import inner_model, layout_of
+from hyperfit.training.unlikelihood import first_times, unlikelihood
 
 
 class SequenceLoss(nn.Module):
     """Next-token cross-entropy of a causal LM, in nats: summed over the predicted tokens, and the part to minimise."""
 
     def __init__(
-        self, model: PreTrainedModel | PeftModel, autocast: Callable[[], AbstractContextManager[object]]
+        self,
+        model: PreTrainedModel | PeftModel,
+        autocast: Callable[[], AbstractContextManager[object]],
+        repeating: float = 0.0,
     ) -> None:
+        """repeating: weight of ``unlikelihood`` in what is minimised."""
         super().__init__()
         self.model = model
         self.autocast = autocast
+        self.repeating = repeating
 
     def forward(self, ids: Tensor, count: int | None = None, share: float = 1.0) -> tuple[Tensor, Tensor]:
-        """(sum, share x sum) of the first ``count`` (None: all) of int64[batch, length] sequences; fp32 scalars.
+        """(sum, share x what is minimised) of the first ``count`` (None: all) of int64[batch, length] sequences.
 
-        Only the second has gradients. They are scaled where they arise, as those of a mean loss are, and not after they
-        have been rounded.
+        fp32 scalars. What is minimised is the sum, and the weighted unlikelihood where there is one. Only the second
+        has gradients. They are scaled where they arise, as those of a mean loss are, and not after they have been
+        rounded.
         """
         inner = inner_model(self.model)
         with self.autocast():
@@ -38,8 +45,15 @@ class SequenceLoss(nn.Module):
             targets = ids[:count, 1:].flatten()
             apply: Any = ChunkedLoss.apply
             head, vocabulary = partial(logits_of, inner), layout_of(inner).vocabulary
-            total, part = apply(hidden, targets, share, head, vocabulary, *head_weights(inner))
+            total, part = apply(hidden, targets, share, head, vocabulary, self.penalty(ids), *head_weights(inner))
         return total, part
+
+    def penalty(self, ids: Tensor) -> Callable[[Tensor, int], Tensor] | None:
+        """What is added for float32[positions, vocabulary] logits from a position on; None where nothing is."""
+        if not self.repeating:
+            return None
+        new = first_times(ids)
+        return lambda logits, start: self.repeating * unlikelihood(logits, ids, new, start)
 
 
 def head_weights(model: PreTrainedModel) -> list[nn.Parameter]:
@@ -64,19 +78,25 @@ class ChunkedLoss(torch.autograd.Function):
         share: float,
         head: Callable[[Tensor], Tensor],
         vocabulary: int,
+        penalty: Callable[[Tensor, int], Tensor] | None,
         *weights: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """hidden: float[positions, width]. targets: int64[positions]. weights: parameters of ``head`` that learn."""
+        """hidden: float[positions, width]. targets: int64[positions]. weights: parameters of ``head`` that learn.
+
+        penalty: what is minimised beside the cross-entropy, of a chunk's logits and the number of its first position.
+        """
         size = positions_at_once(vocabulary, hidden.device, learns=bool(weights))
-        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        total, added = (torch.zeros((), dtype=torch.float32, device=hidden.device) for _ in range(2))
         pieces: list[Tensor] = []
         sums: list[Tensor] = []
-        for piece, wanted in zip(hidden.split(size), targets.split(size), strict=True):
+        for number, (piece, wanted) in enumerate(zip(hidden.split(size), targets.split(size), strict=True)):
             leaf = piece.detach().requires_grad_()
             with torch.enable_grad():
-                loss = F.cross_entropy(head(leaf).float(), wanted, reduction="sum")
-                part = loss * share
+                loss, more = losses(head(leaf).float(), wanted, penalty, number * size)
+                part = (loss if more is None else loss + more) * share
             total += loss.detach()
+            if more is not None:
+                added += more.detach()
             if any(ctx.needs_input_grad):
                 found = torch.autograd.grad(part, (leaf, *weights))
                 pieces.append(found[0])
@@ -87,10 +107,20 @@ class ChunkedLoss(torch.autograd.Function):
                     sums = list(found[1:])
         ctx.save_for_backward(*([torch.cat(pieces)] if pieces else []), *sums)
         ctx.mark_non_differentiable(total)
-        return total, total * share
+        return total, (total + added) * share
 
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients made in the forward pass, scaled in place, as a head's is large: they can be taken once."""
         hidden, *weights = (gradient.mul_(outputs[1]) for gradient in ctx.saved_tensors)
-        return hidden, None, None, None, None, *weights
+        return hidden, None, None, None, None, None, *weights
+
+
+def losses(
+    logits: Tensor, targets: Tensor, penalty: Callable[[Tensor, int], Tensor] | None, start: int
+) -> tuple[Tensor, Tensor | None]:
+    """Cross-entropy and penalty of a chunk, summed; here, so that its logits are let go before the gradients are made.
+
+    logits: float32[positions, vocabulary], of the positions from ``start`` on. targets: int64[positions].
+    """
+    return F.cross_entropy(logits, targets, reduction="sum"), None if penalty is None else penalty(logits, start)

@@ -86,8 +86,9 @@ def compiled(model: PreTrainedModel | PeftModel, checked: CheckedRecipe, notify:
     notify(f"compiling {len(learned)} blocks; this can take a minute")
     for block in learned:
         block.compile(dynamic=False)
+    loss_of = SequenceLoss(model, checked.autocast, checked.recipe.unlikelihood)
     try:
-        loss = SequenceLoss(model, checked.autocast)(checked.corpus.train[: checked.batch_size].to(checked.device))[1]
+        loss = loss_of(checked.corpus.train[: checked.batch_size].to(checked.device))[1]
         torch.autograd.grad(loss, [p for p in model.parameters() if p.requires_grad], allow_unused=True)
     except BackendCompilerFailed as error:
         reason = str(error).strip().splitlines()[0]
@@ -135,7 +136,8 @@ def cached(
 
 def exact(model: PreTrainedModel | PeftModel, cache: PrefixCache, ids: Tensor, checked: CheckedRecipe) -> bool:
     """Whether loss and gradients of int64[batch, length] sequences are bit for bit the same with and without."""
-    loss_of, learned = SequenceLoss(model, checked.autocast), [p for p in model.parameters() if p.requires_grad]
+    loss_of = SequenceLoss(model, checked.autocast, checked.recipe.unlikelihood)
+    learned = [p for p in model.parameters() if p.requires_grad]
 
     def found() -> list[Tensor | None]:
         loss, part = loss_of(ids, share=1 / ids.numel())

@@ -10,7 +10,8 @@ from hyperfit.report.look import CONDITIONS, IN_DARK, IN_FILE, IN_PAGE, SERIES, 
 from hyperfit.report.pages.mechanism import shortened
 from hyperfit.report.pages.templates import MARKS, TEMPLATES, isolated, plain
 from hyperfit.report.plots.panels import panels, style
-from hyperfit.report.plots.values import shown
+from hyperfit.report.plots.scatter import draw
+from hyperfit.report.plots.values import shown, titled
 from hyperfit.report.tables.exports import write_tables
 from hyperfit.report.tables.studies import measure_of, study_tables
 from hyperfit.runs.files import writing
@@ -53,7 +54,7 @@ def page(found: list[Found]) -> str:
             {
                 **one,
                 "sentence": harmless(one["sentence"]),
-                "figures": figures(one),
+                "figures": [*planes(one), *figures(one)],
                 "sheets": study_tables(one),
                 "trainings": len(one["trainings"]),
                 "seeds": len({training["seed"] for training in one["trainings"]}),
@@ -84,6 +85,21 @@ def figures(found: Found) -> list[dict[str, Any]]:
                 panel.curve(line["name"], places, known, look_of_line(line["name"], number), factor=factor)
             svg = shown(panel, chart["name"], f"{measure.heading} by {chart['x']}, {found['study']}")
         drawn.append({"title": f"{measure.heading} by {chart['x']}", "shown": svg})
+    return drawn
+
+
+def planes(found: Found) -> list[dict[str, Any]]:
+    """The scatters of a study, each mark with a title, and with its values."""
+    drawn = []
+    for scatter in found.get("scatters", ()):
+        gain = measure_of(scatter["y"]).heading
+        about = f"{gain} against {scatter['told']}"
+        with style(IN_PAGE):
+            (panel,) = panels(1, 1, IN_PAGE)
+            panel.describe(gain, scatter["told"])
+            titles = draw(panel, scatter)
+            svg = shown(panel, scatter["name"], f"{about}, {found['study']}")
+        drawn.append({"title": about, "shown": titled(svg, scatter["name"], titles)})
     return drawn
 
 

@@ -82,6 +82,8 @@ class Panel:
     """Of the legend, by series."""
     ends: list[tuple[str, float, Look]] = field(default_factory=list)
     """Series that are named at their right end instead, and at what height."""
+    size: tuple[float, float] = ALONE
+    """Inches without the legend, of a panel that is a figure of its own."""
 
     @property
     def figure(self) -> Figure:
@@ -232,7 +234,8 @@ class Panel:
             below = 34 + LINE * max((name.count("\n") for name in self.names), default=0)
             columns = 2 if max(map(len, self.handles)) <= SHORT_NAME else 1
             if self.paint == IN_PAGE:
-                self.figure.set_size_inches(ALONE[0], ALONE[1] + 1.3 * LINE / 72 * -(-len(self.handles) // columns))
+                legend = 1.3 * LINE / 72 * -(-len(self.handles) // columns)
+                self.figure.set_size_inches(self.size[0], self.size[1] + legend)
             self.axes.legend(
                 self.handles.values(),
                 self.handles,

@@ -11,11 +11,20 @@ from matplotlib.figure import Figure
 from hyperfit.report.harmless import harmless
 from hyperfit.report.look import PAINT
 from hyperfit.report.plots.panels import Mark, Panel
+from hyperfit.report.plots.scatter import TITLED
 
 
 def shown(panel: Panel, name: str, description: str) -> Markup:
     """The panel as an <svg>, then its values in a <details>; ids begin with ``name``."""
     return Markup(svg(panel.finish(), name, description)) + values(panel, description)
+
+
+def titled(drawn: Markup, name: str, titles: Sequence[str]) -> Markup:
+    """The <svg> of ``shown`` with a title in each mark of a scatter, which shows when one points at it."""
+    for number, title in enumerate(titles):
+        opening = f'<g id="{name}-{TITLED}{number}">'
+        drawn = drawn.replace(Markup(opening), Markup(opening) + Markup("<title>{}</title>").format(harmless(title)))
+    return drawn
 
 
 def svg(figure: Figure, name: str, description: str) -> str:

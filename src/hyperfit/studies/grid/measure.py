@@ -1,5 +1,7 @@
 """One model on the contexts of a study: what it writes, and how it predicts how people went on; text by text."""
 
+import math
+import time
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -14,10 +16,11 @@ from hyperfit.generation.citations.blocking import CitationBlocker
 from hyperfit.generation.continuations import continue_contexts
 from hyperfit.generation.settings import CITATION_TOKENS
 from hyperfit.metrics.copying.training_index import TrainingIndex
+from hyperfit.metrics.estimate import Estimate
 from hyperfit.metrics.predictions.predict import Reader, predict, text_means
 from hyperfit.metrics.score import score
 from hyperfit.metrics.text.words import Lexicon, lexicon_of
-from hyperfit.models.devices import autocast
+from hyperfit.models.devices import autocast, device_name
 from hyperfit.recipes.recipe import Precision
 
 ByText = dict[str, list[float]]
@@ -44,6 +47,11 @@ class Bench:
         return self.texts.context_strings(self.tokenizer)
 
     @cached_property
+    def people(self) -> list[str]:
+        """How people went on."""
+        return self.texts.strings(self.tokenizer, self.texts.human)
+
+    @cached_property
     def lexicon(self) -> Lexicon | None:
         """What counts as a word, by the language of the texts; None where it is not known."""
         human = map(partial(excerpt, self.tokenizer), self.texts.ids.tolist())
@@ -61,8 +69,12 @@ class Bench:
         }
 
     def written(self, reader: Reader, decoding: str, training: list[list[int]]) -> dict[str, Any]:
-        """``texts`` of the model, and their ``values`` by measure, text by text. training: what it may have copied."""
+        """``texts`` of the model, and their ``values`` by measure, text by text. training: what it may have copied.
+
+        ``together``: what is known of all texts at once, here the seconds that one took, on the ``machine``.
+        """
         blocker = CitationBlocker(training, CITATION_TOKENS) if decoding.endswith(BLOCKED) else None
+        started = time.perf_counter()
         with autocast(self.device, self.precision), reader.within():
             ids = continue_contexts(
                 reader.model,
@@ -73,7 +85,12 @@ class Bench:
                 batch_size=self.batch_size,
                 processors=[blocker] if blocker else [],
             )
-        return self.scored(ids, training)
+        took = (time.perf_counter() - started) / len(ids)
+        return {
+            **self.scored(ids, training),
+            "together": {"text_seconds": Estimate(took, math.nan, math.nan, len(ids)).to_dict()},
+            "machine": f"{device_name(self.device)}, {torch.get_num_threads()} threads",
+        }
 
     def human(self, training: list[list[int]]) -> dict[str, Any]:
         """The same of how people went on."""

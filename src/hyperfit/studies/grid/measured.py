@@ -1,8 +1,8 @@
 """Models of a study as they are measured: once each, and found in the store from then on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hyperfit.evaluation.contexts import common_texts
 from hyperfit.evaluation.settings import EvaluationSettings
@@ -16,6 +16,7 @@ from hyperfit.runs.result import is_run, load_any
 from hyperfit.studies.extra import Extra, Subject
 from hyperfit.studies.grid.measure import Bench
 from hyperfit.studies.grid.results import Model
+from hyperfit.studies.grid.scored import Scorer, judged
 from hyperfit.studies.grid.store import Store, digest
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Trial
@@ -33,55 +34,68 @@ def bench_of(settings: StudySettings, trials: Sequence[Trial]) -> Bench:
     return Bench(texts, tokenizer, device, pick_precision(settings.precision, device, evaluating=True))
 
 
-def measured(
-    name: str,
-    decodings: Sequence[str],
-    training: list[list[int]],
-    store: Store,
-    bench: Bench,
-    settings: StudySettings,
-    strength: float = 1.0,
-    extras: Sequence[Extra] = (),
-) -> Model:
-    """What a model predicts and writes, and what a study measures of it, from the store where it is there."""
-    about = {
-        "model": weights_of(name),
-        "texts": digest({"ids": bench.texts.ids.tolist(), "cuts": bench.texts.cuts}),
-        "device": bench.device.type,
-        "precision": bench.precision,
-        "format": 1,
-    }
-    about |= {"strength": strength} if strength != 1 else {}
-    reader: list[Reader] = []
+@dataclass(frozen=True)
+class Measurer:
+    """Measures models, each thing once: what is in the store is taken from there."""
 
-    def load() -> Reader:
-        if not reader:
-            reader.append(Reader(load_any(name, device=bench.device, precision=bench.precision, strength=strength)))
-        return reader[0]
+    settings: StudySettings
+    store: Store
+    bench: Bench
+    scorer: Scorer | None = None
+    """What reads the texts of all models, if anything."""
 
-    def known(what: dict[str, Any], find: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        found = store.read({**about, **what})
-        if found is None:
-            found = find()
-            store.write({**about, **what}, found)
-        return found
-
-    predictions = known({"what": "predictions"}, lambda: bench.predictions(load()))
-    written = {
-        decoding: known(
-            {"what": "texts", "decoding": decoding, "training": digest({"rows": training})},
-            lambda decoding=decoding: bench.written(load(), decoding, training),  # type: ignore[misc]
+    def human(self, decodings: Sequence[str], training: list[list[int]]) -> Model:
+        """How people went on, under the name of every decoding."""
+        return Model(
+            {}, dict.fromkeys(decodings, judged(self.bench.human(training), self.store, self.bench, self.scorer))
         )
-        for decoding in decodings
-    }
-    run = RunDir(Path(name)) if is_run(name) else None
-    subject = Subject(settings, bench, run, training, load)
-    extra = {
-        one.name: known({"what": one.name, **one.about(settings)}, lambda one=one: one.of(subject))  # type: ignore[misc]
-        for one in extras
-        if run is not None or one.of_base
-    }
-    return Model(predictions, written, extra)
+
+    def model(
+        self,
+        name: str,
+        decodings: Sequence[str],
+        training: list[list[int]],
+        *,
+        strength: float = 1.0,
+        extras: Sequence[Extra] = (),
+    ) -> Model:
+        """What a model predicts and writes, what the scorer says of it, and what a study measures besides."""
+        store, bench = self.store, self.bench
+        about = {
+            "model": weights_of(name),
+            "texts": digest({"ids": bench.texts.ids.tolist(), "cuts": bench.texts.cuts}),
+            "device": bench.device.type,
+            "precision": bench.precision,
+            "format": 1,
+        }
+        about |= {"strength": strength} if strength != 1 else {}
+        reader: list[Reader] = []
+
+        def load() -> Reader:
+            if not reader:
+                reader.append(Reader(load_any(name, device=bench.device, precision=bench.precision, strength=strength)))
+            return reader[0]
+
+        predictions = store.known({**about, "what": "predictions"}, lambda: bench.predictions(load()))
+        texts = {**about, "what": "texts", "training": digest({"rows": training})}
+        written = {
+            decoding: store.known(
+                {**texts, "decoding": decoding},
+                lambda decoding=decoding: bench.written(load(), decoding, training),  # type: ignore[misc]
+            )
+            for decoding in decodings
+        }
+        run = RunDir(Path(name)) if is_run(name) else None
+        subject = Subject(self.settings, bench, run, training, load)
+        extra = {
+            one.name: store.known(
+                {**about, "what": one.name, **one.about(self.settings)},
+                lambda one=one: one.of(subject),  # type: ignore[misc]
+            )
+            for one in extras
+            if run is not None or one.of_base
+        }
+        return Model(predictions, {way: judged(one, store, bench, self.scorer) for way, one in written.items()}, extra)
 
 
 def weights_of(name: str) -> str:

@@ -16,6 +16,8 @@ from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Row, Trial
 
 BASE, HUMAN = "base", "human"
+TOGETHER = ("mauve", "text_seconds")
+"""Numbers of all texts of a condition at once, which have no value for one text."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Model:
     predictions: dict[str, Any] = field(default_factory=dict)
     """By measure, text by text; ``choices``: its likeliest tokens [texts, positions]."""
     written: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Decoding → ``texts`` and ``values``."""
+    """Decoding → ``texts`` and ``values``; ``together`` and ``machine`` where they are known."""
     extra: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What the study alone measures, by name."""
 
@@ -74,6 +76,8 @@ class Results:
 
     def estimate(self, label: str, measure: str, decoding: str = "greedy", source: str | None = None) -> Estimate:
         """Its mean over seeds and contexts, those of one source if one is named; NaN where it was not measured."""
+        if measure in TOGETHER:
+            return self.together(label, measure, decoding)
         try:
             values = self.values(label, measure, decoding)
         except KeyError:
@@ -83,6 +87,19 @@ class Results:
         if measure in ALL_SHARES:
             return pooled_share(values)
         return pooled(values, math.exp if measure == "perplexity" else float)
+
+    def together(self, label: str, measure: str, decoding: str) -> Estimate:
+        """Its mean over seeds, of a number of all texts at once; NaN where it was not measured."""
+        known = [one.written.get(decoding, {}).get("together", {}).get(measure) for one in self._of(label)]
+        found = [one for one in map(Estimate.from_dict, filter(None, known)) if not math.isnan(one.value)]
+        value = float(np.mean([one.value for one in found])) if found else math.nan
+        return Estimate(value, math.nan, math.nan, min((one.n for one in found), default=0))
+
+    @property
+    def machines(self) -> list[str]:
+        """Where texts were written."""
+        models = [self.base, *(one for models in self.models.values() for one in models)]
+        return sorted({one["machine"] for model in models for one in model.written.values() if "machine" in one})
 
     def difference(
         self,

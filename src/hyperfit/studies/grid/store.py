@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,14 @@ class Store:
         file.parent.mkdir(parents=True, exist_ok=True)
         with writing(file) as aside:
             aside.write_text(json.dumps({"of": plain(what), "measured": measured}, ensure_ascii=False))
+
+    def known(self, what: dict[str, Any], find: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What was measured under this description; measured now, and kept, if it was not."""
+        found = self.read(what)
+        if found is None:
+            found = find()
+            self.write(what, found)
+        return found
 
     def _file(self, what: dict[str, Any]) -> Path:
         return self.folder / "measured" / f"{digest(what)}.json"

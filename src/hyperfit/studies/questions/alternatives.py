@@ -1,73 +1,102 @@
 """Nobody has it: what a user would do instead, on the same model, data and contexts; where hyperfitting loses."""
 
 from dataclasses import replace
+from math import isnan
 
+from hyperfit.generation.decodings import Decoding
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.questions.early_stop import EARLY, best_epoch
+from hyperfit.studies.questions.prices import Condition, losses, named, scatters, told_fronts
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Answer, Findings, Study, Table, Trial
+from hyperfit.studies.study import Answer, Findings, Row, Study, Table, Trial
 from hyperfit.studies.words import answer
 
 HYPERFITTED = "hyperfitted"
-BASES = (
-    "greedy",
-    "repetition-penalty",
-    "no-repeat-ngram",
-    "nucleus",
-    "nucleus:top_p=0.95,temperature=1",
-    "min-p",
-    "contrastive",
+UNLIKELY = "unlikelihood, best validation loss"
+UNLIKELY_LONG = "unlikelihood, to near-zero loss"
+WEIGHT = 1.0
+"""Of unlikelihood: what Welleck et al. (2020) take."""
+NUCLEI = tuple(
+    str(Decoding("nucleus", (("top_p", top_p), ("temperature", temperature))))
+    for top_p in (0.9, 0.95)
+    for temperature in (0.7, 1.0, 1.3)
 )
-TUNED = ("greedy", "min-p", "repetition-penalty")
-"""How the trained models of the table write."""
+"""Among which nucleus sampling is tuned; the first has the temperature of Carlsson et al. (2025)."""
+OTHERS = ("greedy", "repetition-penalty", "no-repeat-ngram", "min-p", "contrastive")
+TRAINED = ("greedy", "min-p", "repetition-penalty")
+"""How the trained models write."""
 MEASURES = (
     "ttr",
     "trigram_repetition",
     "loop_share",
     "word_share",
+    "coherence",
+    "mauve",
     "self_bleu",
     "longest_overlap",
     "long_overlap_share",
     "perplexity",
+    "text_seconds",
 )
+OF_NUCLEI = ("ttr", "trigram_repetition", "loop_share", "word_share", "coherence")
 
 
 def trials(settings: StudySettings) -> list[Trial]:
-    """Hyperfitted, and stopped at the best validation loss."""
+    """Hyperfitted, and stopped at the best validation loss; the same with unlikelihood."""
     recipe = replace(settings.recipe, probe_every=1, greedy_every=1, probe_texts=12, keep_every=1)
-    return [Trial(HYPERFITTED, recipe), Trial(EARLY, recipe, epoch=best_epoch)]
+    unlikely = replace(recipe, unlikelihood=WEIGHT)
+    return [
+        Trial(HYPERFITTED, recipe),
+        Trial(EARLY, recipe, epoch=best_epoch),
+        Trial(UNLIKELY_LONG, unlikely),
+        Trial(UNLIKELY, unlikely, epoch=best_epoch),
+    ]
 
 
-def decodings(settings: StudySettings) -> tuple[str, ...]:
-    """Greedy, and what one would do with the base model."""
-    return BASES
+def tuned(results: Results) -> str:
+    """The nucleus sampling of the base model whose type-token ratio is closest to people's, on these very contexts."""
+    people = results.estimate(HUMAN, "ttr").value
+    off = {way: abs(results.estimate(BASE, "ttr", way).value - people) for way in NUCLEI}
+    return min(NUCLEI, key=lambda way: float("inf") if isnan(off[way]) else off[way])
 
 
 def tell(results: Results) -> Findings:
-    """What beats hyperfitted greedy text in which measure."""
-    ways = [(BASE, way) for way in BASES] + [(label, way) for label in results.labels for way in TUNED]
-    rows = [results.row(label, MEASURES, way, name=f"{label}, {way}") for label, way in ways]
-    table = Table("alternatives", "What one would do instead", [*rows, results.row(HUMAN, MEASURES)], MEASURES)
+    """What beats hyperfitted greedy text in which measure, and what nothing beats in two at once."""
+    nucleus = tuned(results)
+    ways: list[Condition] = [
+        *((BASE, way) for way in (*OTHERS, nucleus)),
+        *((label, way) for label in results.labels for way in TRAINED),
+    ]
+    rows = [results.row(label, MEASURES, way, name=named((label, way))) for label, way in ways]
+    tables = [
+        Table("alternatives", "What one would do instead", [*rows, results.row(HUMAN, MEASURES)], MEASURES),
+        Table("alternatives-nucleus", "Nucleus sampling, tuned", nuclei(results), OF_NUCLEI),
+    ]
     if HYPERFITTED not in results.labels:
-        return Findings("Not shown", "No training came to its end.", [table])
-    ours = results.estimate(HYPERFITTED, "ttr")
-    others = [(label, way) for label, way in ways if label != HYPERFITTED]
-    gaps = {
-        (label, way): results.gap((HYPERFITTED, "greedy"), (label, way), "ttr", comparisons=len(others))
-        for label, way in others
-    }
-    ahead = [name for name, gap in gaps.items() if answer(gap) == "Yes"]
-    behind = [f"{label}, {way} ({-gap.value:+.3f})" for (label, way), gap in gaps.items() if gap.high < 0]
-    verdict: Answer = "Not shown" if ours.n == 0 else "Yes" if len(ahead) == len(gaps) else "Partly" if ahead else "No"
+        return Findings("Not shown", "No training came to its end.", tables)
+    ours: Condition = (HYPERFITTED, "greedy")
+    others = [way for way in ways if way != ours]
+    gaps = {way: results.gap(ours, way, "ttr", comparisons=len(others)) for way in others}
+    ahead = sum(answer(gap) == "Yes" for gap in gaps.values())
+    ratio = results.estimate(*ours[:1], "ttr")
+    verdict: Answer = "Not shown" if ratio.n == 0 else "Yes" if ahead == len(gaps) else "Partly" if ahead else "No"
+    planes = scatters(results, ways)
     return Findings(
         verdict,
-        f"Hyperfitted greedy text has a type-token ratio of {ours.value:.3f}, above {len(ahead)} of {len(gaps)} "
-        "alternatives "
-        f"(intervals hold for all at once). More varied than it: {'; '.join(behind) or 'none'}. A ratio is no "
-        "quality: read "
-        "them, and see words, likeness to each other (self-BLEU) and copying in the table.",
-        [table],
+        f"Hyperfitted greedy text has a type-token ratio of {ratio.value:.3f}, above {ahead} of {len(gaps)} "
+        f"alternatives. Where it loses: {losses(results, ours, others)} (intervals hold for all alternatives at once). "
+        f"{told_fronts(planes, named(ours))} Nucleus sampling is tuned to people's ratio on these contexts, which "
+        f"favours it: {nucleus.partition(':')[2] or 'as it is by default'}. Seconds a text are of "
+        f"{'; '.join(results.machines) or 'no machine that is known'}.",
+        tables,
+        scatters=planes,
     )
+
+
+def nuclei(results: Results) -> list[Row]:
+    """What was tried of nucleus sampling, and what people write."""
+    rows = [results.row(BASE, OF_NUCLEI, way, name=way) for way in NUCLEI]
+    return [*rows, results.row(HUMAN, OF_NUCLEI)]
 
 
 ALTERNATIVES = Study(
@@ -76,8 +105,10 @@ ALTERNATIVES = Study(
     source="not in the papers",
     trials=trials,
     tell=tell,
-    decodings=decodings,
-    method="The base model under the decodings that people use against loops, and the same fine-tuning stopped "
-    "at its best "
-    "validation loss, against the hyperfitted model, on the same contexts.",
+    decodings=lambda settings: TRAINED,
+    base_decodings=lambda settings: (*OTHERS, *NUCLEI),
+    scored=True,
+    method="The base model under the decodings that people use against loops, the same fine-tuning stopped at its best "
+    "validation loss, and unlikelihood training (Welleck et al. 2020, weight 1) on the same texts, stopped at its best "
+    "validation loss and by the same rule as hyperfitting, against the hyperfitted model, on the same contexts.",
 )
