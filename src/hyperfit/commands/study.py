@@ -42,6 +42,7 @@ class StudyCommand(StudySettings):
     groups: ClassVar = {
         "what is studied": ("model", "data", "text_column", "samples", "length", "seeds"),
         "contexts": ("contexts", "most_contexts", "context", "total"),
+        "tasks": ("tasks", "task_limit"),
         "how much is done": ("list", "dry_run", "budget"),
         "machine": ("device", "precision"),
         "what is written": ("output", "json"),

@@ -3,6 +3,7 @@
 from hyperfit.studies.questions.alternatives import ALTERNATIVES
 from hyperfit.studies.questions.curves import CURVES
 from hyperfit.studies.questions.domain import DOMAIN
+from hyperfit.studies.questions.downstream import DOWNSTREAM
 from hyperfit.studies.questions.early_stop import EARLY_STOP
 from hyperfit.studies.questions.late_stage import LATE_STAGE
 from hyperfit.studies.questions.main import MAIN
@@ -14,5 +15,17 @@ from hyperfit.studies.study import Study
 
 STUDIES: dict[str, Study] = {
     one.name: one
-    for one in (CURVES, MAIN, ALTERNATIVES, EARLY_STOP, STRENGTH, ORDER, DOMAIN, QUANTITY, LATE_STAGE, SENSITIVITY)
+    for one in (
+        CURVES,
+        MAIN,
+        ALTERNATIVES,
+        EARLY_STOP,
+        STRENGTH,
+        ORDER,
+        DOMAIN,
+        QUANTITY,
+        LATE_STAGE,
+        SENSITIVITY,
+        DOWNSTREAM,
+    )
 }

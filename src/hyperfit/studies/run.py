@@ -21,6 +21,8 @@ from hyperfit.studies.grid.store import Store, key_of, plain
 from hyperfit.studies.grid.training import Trained, trained_by
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Findings, Study, Trial
+from hyperfit.studies.tasks.harness import Harness, check_installed
+from hyperfit.studies.tasks.named import check_names, load_harness
 
 
 def chosen(names: Sequence[str]) -> list[Study]:
@@ -51,8 +53,11 @@ def run_studies(
     expected to pass them; what is left is told. dry_run: plan only, and return nothing. Raises UserError with every
     problem before anything is trained.
     """
-    studies = chosen(names)
+    studies = runnable(chosen(names), names, notify)
     store = Store(folder)
+    on_tasks = any(one.tasks for one in studies)
+    if on_tasks:
+        check_names(settings.tasks)
     wanted = wanted_by(studies, settings)
     wanted = [one for one in wanted if possible(one[0], notify)]
     if not wanted:
@@ -70,10 +75,11 @@ def run_studies(
     ):
         shortest = min(one.seconds for one in planned)
         raise UserError(f"--budget: nothing fits; the shortest training is expected to take {duration(shortest)}")
+    harness = load_harness(settings.tasks, settings.task_limit, folder / "tasks") if on_tasks else None
     trained = train_all(store, planned, budget, notify)
     found: dict[str, Any] = {}
     for study in studies:
-        results = results_of(study, settings, store, bench, trained)
+        results = results_of(study, settings, store, bench, trained, harness if study.tasks else None)
         told = study.tell(results)
         found[study.name] = as_json(study, settings, results, told)
         write_json(folder / f"{study.name}.json", found[study.name])
@@ -81,8 +87,29 @@ def run_studies(
     return found
 
 
+def runnable(studies: Sequence[Study], names: Sequence[str], notify: Say) -> list[Study]:
+    """The studies less those that need a package that is missing, which is said. Raises UserError if one is named."""
+    kept = []
+    for study in studies:
+        try:
+            if study.tasks:
+                check_installed()
+        except UserError as error:
+            if study.name in names:
+                raise
+            notify(f"{study.name} is left out: {error}")
+            continue
+        kept.append(study)
+    return kept
+
+
 def results_of(
-    study: Study, settings: StudySettings, store: Store, bench: Bench, trained: dict[str, Trained[Trial]]
+    study: Study,
+    settings: StudySettings,
+    store: Store,
+    bench: Bench,
+    trained: dict[str, Trained[Trial]],
+    harness: Harness | None = None,
 ) -> Results:
     """Everything the study has to go by, measured where that is not done yet."""
     decodings = study.decodings(settings)
@@ -104,11 +131,11 @@ def results_of(
                 training = trained_on(one.run, bench.tokenizer)
                 reading = reading or training
                 models[trial.label].append(
-                    measured(str(one.run.path), decodings, training, store, bench, trial.strength)
+                    measured(str(one.run.path), decodings, training, store, bench, trial.strength, harness)
                 )
     reading = reading or []
     unblocked = [name for name in decodings if not name.endswith(BLOCKED)]
-    base = measured(settings.model, unblocked, reading, store, bench)
+    base = measured(settings.model, unblocked, reading, store, bench, harness=harness)
     human = Model({}, dict.fromkeys(decodings, bench.human(reading)))
     return Results(settings, base, human, trainings, models, bench.texts.sources)
 

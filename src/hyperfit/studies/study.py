@@ -105,5 +105,7 @@ class Study:
     tell: Callable[["Results"], Findings]
     decodings: Callable[[StudySettings], Sequence[str]] = lambda settings: ("greedy",)
     """How every model of the study writes."""
+    tasks: bool = False
+    """Whether every model is measured on --tasks, too."""
     method: str = ""
     """How it is done, in a few sentences, as a method section reads."""

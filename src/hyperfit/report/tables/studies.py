@@ -9,10 +9,12 @@ from hyperfit.report.tables.measures import (
     LEXICAL,
     LOOPS,
     MEMORISATION,
+    PERCENT,
     SHARPNESS,
     WORDS,
     Measure,
     number,
+    signed,
 )
 from hyperfit.report.tables.placement import TRAINING
 from hyperfit.report.tables.table import Row, Sheet, cell
@@ -24,6 +26,18 @@ OWN = (
     Measure("epoch", "epoch", number(1), "After which the model was taken, mean over seeds."),
     Measure("val_loss", "validation loss", number(3), "On held-out sequences, nats per token; 0 or more."),
     Measure("loss", "loss", number(3), "Nats per token; 0 or more."),
+    Measure("task_base", "base, %", PERCENT, "Score of the base model, mean over examples; 0 to 100 %."),
+    Measure("task_hyperfitted", "hyperfitted, %", PERCENT, "The same of the hyperfitted model, and over seeds."),
+    Measure("task_change", "change, points", signed(PERCENT), "Hyperfitted less base, over the same examples."),
+    Measure(
+        "task_chance",
+        "guessing, %",
+        PERCENT,
+        "What guessing gives: a choice at random or, of labels, always the commonest; 0 where text is written.",
+    ),
+    Measure("loss_base", "base", number(3), "Loss of the base model: bits a byte, nats a word or an example."),
+    Measure("loss_hyperfitted", "hyperfitted", number(3), "The same of the hyperfitted model, and over seeds."),
+    Measure("loss_change", "change", signed(number(3)), "Hyperfitted less base, over the same examples."),
 )
 EVERY = (WORDS, *DIVERSITY, *LEXICAL, *LOOPS, *MEMORISATION, *SHARPNESS, *AGREEMENT, *ALIKE, *TRAINING, *OWN)
 MEASURES: dict[str, Measure] = {one.key: one for one in reversed(EVERY)}

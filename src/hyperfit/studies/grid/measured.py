@@ -1,6 +1,7 @@
 """Models of a study as they are measured: once each, and found in the store from then on."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from hyperfit.studies.grid.results import Model
 from hyperfit.studies.grid.store import Store, digest
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Trial
+from hyperfit.studies.tasks.harness import Harness, NamedTask
+from hyperfit.studies.tasks.scores import Scores
 
 
 def bench_of(settings: StudySettings, trials: Sequence[Trial]) -> Bench:
@@ -39,16 +42,12 @@ def measured(
     store: Store,
     bench: Bench,
     strength: float = 1.0,
+    harness: Harness | None = None,
 ) -> Model:
-    """What a model predicts and writes, from the store where it is there."""
-    about = {
-        "model": weights_of(name),
-        "texts": digest({"ids": bench.texts.ids.tolist(), "cuts": bench.texts.cuts}),
-        "device": bench.device.type,
-        "precision": bench.precision,
-        "format": 1,
-    }
-    about |= {"strength": strength} if strength != 1 else {}
+    """What a model predicts and writes, and what it scores on tasks, from the store where it is there."""
+    alone = {"model": weights_of(name), "device": bench.device.type, "precision": bench.precision, "format": 1}
+    alone |= {"strength": strength} if strength != 1 else {}
+    about = {**alone, "texts": digest({"ids": bench.texts.ids.tolist(), "cuts": bench.texts.cuts})}
     reader: list[Reader] = []
 
     def load() -> Reader:
@@ -57,21 +56,34 @@ def measured(
         return reader[0]
 
     def known(what: dict[str, Any], find: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        found = store.read({**about, **what})
+        found = store.read(what)
         if found is None:
             found = find()
-            store.write({**about, **what}, found)
+            store.write(what, found)
         return found
 
-    predictions = known({"what": "predictions"}, lambda: bench.predictions(load()))
+    def scored(on: Harness, task: NamedTask) -> dict[str, Any]:
+        found = on.measure(task, load().model, bench.tokenizer, bench.device, bench.precision)
+        return {part: scores.to_dict() for part, scores in found.items()}
+
+    predictions = known({**about, "what": "predictions"}, lambda: bench.predictions(load()))
     written = {
         decoding: known(
-            {"what": "texts", "decoding": decoding, "training": digest({"rows": training})},
+            {**about, "what": "texts", "decoding": decoding, "training": digest({"rows": training})},
             lambda decoding=decoding: bench.written(load(), decoding, training),  # type: ignore[misc]
         )
         for decoding in decodings
     }
-    return Model(predictions, written)
+    tasks = {
+        task.name: known({**alone, "what": "task", **task.known_by(on.limit)}, partial(scored, on, task))
+        for on in ([harness] if harness else [])
+        for task in on.tasks
+    }
+    return Model(
+        predictions,
+        written,
+        {task: {part: Scores.from_dict(one) for part, one in parts.items()} for task, parts in tasks.items()},
+    )
 
 
 def weights_of(name: str) -> str:
