@@ -22,6 +22,7 @@ from hyperfit.studies.grid.store import Store, key_of, looked_at, merged
 from hyperfit.studies.run import run_studies
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.words import answer
+from small_tasks import write_tasks
 
 
 def settings_for(world: tuple[str, str], **changes: Any) -> StudySettings:
@@ -133,7 +134,11 @@ def test_what_there_is_no_text_for_is_left_out_and_said(world: tuple[str, str], 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_runs_whole_and_answers(world: tuple[str, str], tmp_path: Path, name: str) -> None:
-    found = run_studies([name], settings_for(world, seeds=1), tmp_path, notify=lambda line: None)[name]
+    settings = settings_for(world, seeds=1)
+    if STUDIES[name].tasks:
+        pytest.importorskip("lm_eval", reason="lm-eval is not installed")
+        settings = replace(settings, tasks=(str(write_tasks(tmp_path / "own")),))
+    found = run_studies([name], settings, tmp_path, notify=lambda line: None)[name]
     assert found["question"].endswith("?")
     assert found["answer"] in ("Yes", "No", "Partly", "Not shown")
     assert found["sentence"]
