@@ -91,7 +91,7 @@ def test_several_tasks_are_judged_together() -> None:
     base = {"a": scores(600), "b": scores(600)}
     assert tell(results(base, {"a": kept, "b": kept})).answer == "Yes"
     partly = tell(results(base, {"a": kept, "b": lost}))
-    assert (partly.answer, "Kept: 1 of 2, lost: 1." in partly.sentence) == ("Partly", True)
+    assert (partly.answer, "Kept: 1 of 2, lost: 1, open: 0." in partly.sentence) == ("Partly", True)
     assert tell(results(base, {"a": lost, "b": lost})).answer == "No"
     assert tell(results(base, {"a": lost, "b": open_})).answer == "No", "one is lost and none is known to be kept"
     assert tell(results(base, {"a": kept, "b": open_})).answer == "Partly"

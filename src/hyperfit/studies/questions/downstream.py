@@ -52,7 +52,11 @@ def tell(results: Results) -> Findings:
     said: Answer = (
         "Not shown" if not above else "Yes" if len(kept) == len(above) else "No" if lost and not kept else "Partly"
     )
-    count = f"Kept: {len(kept)} of {len(above)}, lost: {len(lost)}. " if above else ""
+    count = (
+        f"Kept: {len(kept)} of {len(above)}, lost: {len(lost)}, open: {len(above) - len(kept) - len(lost)}. "
+        if above
+        else ""
+    )
     return Findings(said, f"{count}{capital('; '.join(told))}. ({PAPER}.)", tables(results, scored))
 
 

@@ -21,7 +21,8 @@ def examples() -> list[dict[str, Any]]:
 
     A text is cut into four equal parts. The first 24 words of each are a context, the next 12 how it goes on, and the
     four continuations are the choices of all four contexts. So the wrong ones share names, matter and style with the
-    right one, and a model that looks at the choices alone is right in exactly one of four. The first example of each
+    right one, and a model that looks at the choices alone is right in exactly one of four. The four of a text are not
+    independent of each other, which intervals over examples do not know. The first example of each
     text comes first, of the three kinds in turn, for a limit to leave a fair part; the answer's place goes round.
     """
     kinds = [[one.text.split() for one in heldout(kind)] for kind in TEXTS]
