@@ -26,6 +26,7 @@ from hyperfit.studies.run import run_studies
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Trial
 from hyperfit.studies.words import answer
+from small_tasks import write_tasks
 from tiny_models import save_tiny
 
 
@@ -141,7 +142,11 @@ def test_every_study_runs_whole_and_answers(
     world: tuple[str, str], tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(long_range, "TTR_WINDOW", 12)  # the model has few positions
-    found = run_studies([name], settings_for(world, seeds=1), tmp_path, notify=lambda line: None)[name]
+    settings = settings_for(world, seeds=1)
+    if STUDIES[name].tasks:
+        pytest.importorskip("lm_eval", reason="lm-eval is not installed")
+        settings = replace(settings, tasks=(str(write_tasks(tmp_path / "own")),))
+    found = run_studies([name], settings, tmp_path, notify=lambda line: None)[name]
     assert found["question"].endswith("?")
     assert found["answer"] in ("Yes", "No", "Partly", "Not shown")
     assert found["sentence"]

@@ -46,6 +46,7 @@ class StudyCommand(StudySettings):
         "what is studied": ("model", "data", "text_column", "samples", "length", "stop_loss", "seeds"),
         "contexts": ("contexts", "most_contexts", "context", "total"),
         "how texts are judged": ("scorer",),
+        "tasks": ("tasks", "task_limit"),
         "how much is done": ("list", "dry_run", "budget"),
         "machine": ("device", "precision", "workers"),
         "what is written": ("output", "json"),

@@ -83,8 +83,8 @@ def share_estimate(hits: Sequence[float]) -> Estimate:
     return Estimate(float(result.statistic), float(interval.low), float(interval.high), len(known))
 
 
-def paired_share_difference(first: Sequence[float], second: Sequence[float]) -> Estimate:
-    """Share of hits (0 or 1) in first minus that in second, text by text, with the 95 % interval of Agresti and Min.
+def paired_share_difference(first: Sequence[float], second: Sequence[float], level: float = LEVEL) -> Estimate:
+    """Share of hits (0 or 1) in first minus that in second, text by text, with the interval of Agresti and Min.
 
     They take Wald's interval after adding half a text to each of the four cells (2005, Statistics in Medicine 24,
     729–740), so that no hit anywhere does not claim a difference of exactly 0. Texts of which either is NaN are left
@@ -97,6 +97,6 @@ def paired_share_difference(first: Sequence[float], second: Sequence[float]) -> 
     if not len(gaps):
         return Estimate(math.nan, math.nan, math.nan, 0)
     won, lost, n = np.sum(gaps > 0) + 0.5, np.sum(gaps < 0) + 0.5, len(gaps) + 2
-    half = NormalDist().inv_cdf((1 + LEVEL) / 2) * math.sqrt(won + lost - (won - lost) ** 2 / n) / n
+    half = NormalDist().inv_cdf((1 + level) / 2) * math.sqrt(won + lost - (won - lost) ** 2 / n) / n
     centre = (won - lost) / n
     return Estimate(float(gaps.mean()), float(max(-1, centre - half)), float(min(1, centre + half)), len(gaps))

@@ -3,6 +3,7 @@
 from hyperfit.studies.questions.alternatives import ALTERNATIVES
 from hyperfit.studies.questions.curves import CURVES
 from hyperfit.studies.questions.domain import DOMAIN
+from hyperfit.studies.questions.downstream import DOWNSTREAM
 from hyperfit.studies.questions.dynamics import DYNAMICS
 from hyperfit.studies.questions.early_stop import EARLY_STOP
 from hyperfit.studies.questions.images import IMAGES
@@ -38,6 +39,7 @@ STUDIES: dict[str, Study] = {
         QUANTITY,
         SENSITIVITY,
         DYNAMICS,
+        DOWNSTREAM,
         IMAGES,
     )
 }

@@ -25,6 +25,7 @@ from hyperfit.studies.grid.store import Store, key_of, plain
 from hyperfit.studies.grid.training import Trained, trained_by
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Findings, Study, Trial
+from hyperfit.studies.tasks.named import check_names, load_harness
 
 
 def chosen(names: Sequence[str]) -> list[Study]:
@@ -71,6 +72,9 @@ def run_studies(
     """
     studies = runnable(names, settings, notify)
     store = Store(folder)
+    on_tasks = any(one.tasks for one in studies)
+    if on_tasks:
+        check_names(settings.tasks)
     wanted = wanted_by(studies, settings)
     wanted = [one for one in wanted if possible(one[0], notify)]
     if not wanted:
@@ -89,10 +93,11 @@ def run_studies(
     ):
         shortest = min(one.seconds for one in planned)
         raise UserError(f"--budget: nothing fits; the shortest training is expected to take {duration(shortest)}")
+    harness = load_harness(settings.tasks, settings.task_limit, folder / "tasks") if on_tasks else None
     trained = train_all(store, planned, budget, notify, workers or max(1, torch.cuda.device_count()))
     found: dict[str, Any] = {}
     for study in studies:
-        measurer = Measurer(settings, store, bench, scorer if study.scored else None)
+        measurer = Measurer(settings, store, bench, scorer if study.scored else None, harness if study.tasks else None)
         results = with_longer(study, measurer, trained)
         told = study.tell(results)
         found[study.name] = as_json(study, settings, results, told)

@@ -7,6 +7,9 @@ from hyperfit.models.builtin import smollm2
 from hyperfit.recipes.presets import PRESETS
 from hyperfit.recipes.recipe import Precision, Recipe
 
+CONTINUATION = "builtin:continuation"
+"""The task that comes with hyperfit."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StudySettings:
@@ -38,13 +41,18 @@ class StudySettings:
     """Model under which studies that ask for it measure how well texts follow from their contexts and, where mauve-text
     is installed, MAUVE: builtin:smollm2 for texts of a smaller model, or one that is larger than --model. None: not
     measured."""
+    tasks: tuple[str, ...] = (CONTINUATION,)
+    """Of the study downstream: tasks, groups and tags of lm-eval (mmlu, glue), YAML files or folders of tasks, or
+    builtin:continuation: which of four continuations of an embedded text is the real one."""
+    task_limit: int | None = None
+    """Examples of each task, the first. None: all."""
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     precision: Precision = "auto"
     """bf16, fp32; auto: as training and evaluation choose."""
 
     def __post_init__(self) -> None:
-        low = {"seeds": 1, "most_contexts": 2, "context": 1, "samples": 1, "length": 2}
+        low = {"seeds": 1, "most_contexts": 2, "context": 1, "samples": 1, "length": 2, "task_limit": 1}
         problems = [
             f"--{name.replace('_', '-')} {value}: give a whole number of {least} or more"
             for name, least in low.items()
@@ -54,6 +62,8 @@ class StudySettings:
             problems.append(f"--stop-loss {self.stop_loss}: give a number above 0")
         if self.total <= self.context:
             problems.append(f"--total {self.total}: give more than the --context of {self.context}")
+        if not self.tasks:
+            problems.append("--tasks: give at least one")
         if problems:
             raise UserError(*problems)
 

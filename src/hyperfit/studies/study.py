@@ -160,5 +160,7 @@ class Study:
     """How the base model writes, where that is another choice."""
     scored: bool = False
     """Whether a scorer reads the texts, where one is named."""
+    tasks: bool = False
+    """Whether every model is measured on --tasks, too."""
     method: str = ""
     """How it is done, in a few sentences, as a method section reads."""

@@ -49,6 +49,18 @@ OWN = (
         number(2),
         "To write one, of all written at once, on the machine that the answer names, beside what else it did.",
     ),
+    Measure("task_base", "base, %", PERCENT, "Score of the base model, mean over examples; 0 to 100 %."),
+    Measure("task_hyperfitted", "hyperfitted, %", PERCENT, "The same of the hyperfitted model, and over seeds."),
+    Measure("task_change", "change, points", signed(PERCENT), "Hyperfitted less base, over the same examples."),
+    Measure(
+        "task_chance",
+        "guessing, %",
+        PERCENT,
+        "What guessing gives: a choice at random or, of labels, always the commonest; 0 where text is written.",
+    ),
+    Measure("loss_base", "base", number(3), "Loss of the base model: bits a byte, nats a word or an example."),
+    Measure("loss_hyperfitted", "hyperfitted", number(3), "The same of the hyperfitted model, and over seeds."),
+    Measure("loss_change", "change", signed(number(3)), "Hyperfitted less base, over the same examples."),
 )
 EVERY = (WORDS, *DIVERSITY, *LEXICAL, *LOOPS, *MEMORISATION, *SHARPNESS, *AGREEMENT, *LIKENESS, *ALIKE, *TRAINING, *OWN)
 MEASURES: dict[str, Measure] = {one.key: one for one in reversed(EVERY)}

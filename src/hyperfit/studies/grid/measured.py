@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hyperfit.evaluation.contexts import common_texts
 from hyperfit.evaluation.settings import EvaluationSettings
+from hyperfit.metrics.predictions.predict import Model as AnyModel
 from hyperfit.metrics.predictions.predict import Reader
 from hyperfit.models.devices import pick_device, pick_precision
 from hyperfit.models.loading import load_tokenizer
@@ -20,6 +22,8 @@ from hyperfit.studies.grid.scored import Scorer, judged
 from hyperfit.studies.grid.store import Store, digest
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Trial
+from hyperfit.studies.tasks.harness import Harness, NamedTask
+from hyperfit.studies.tasks.scores import Scores
 
 
 def bench_of(settings: StudySettings, trials: Sequence[Trial]) -> Bench:
@@ -43,6 +47,8 @@ class Measurer:
     bench: Bench
     scorer: Scorer | None = None
     """What reads the texts of all models, if anything."""
+    harness: Harness | None = None
+    """On which tasks models are scored, if on any."""
 
     def human(self, decodings: Sequence[str], training: list[list[int]]) -> Model:
         """How people went on, under the name of every decoding."""
@@ -61,14 +67,9 @@ class Measurer:
     ) -> Model:
         """What a model predicts and writes, what the scorer says of it, and what a study measures besides."""
         store, bench = self.store, self.bench
-        about = {
-            "model": weights_of(name),
-            "texts": digest({"ids": bench.texts.ids.tolist(), "cuts": bench.texts.cuts}),
-            "device": bench.device.type,
-            "precision": bench.precision,
-            "format": 1,
-        }
-        about |= {"strength": strength} if strength != 1 else {}
+        alone = {"model": weights_of(name), "device": bench.device.type, "precision": bench.precision, "format": 1}
+        alone |= {"strength": strength} if strength != 1 else {}
+        about = {**alone, "texts": digest({"ids": bench.texts.ids.tolist(), "cuts": bench.texts.cuts})}
         reader: list[Reader] = []
 
         def load() -> Reader:
@@ -95,7 +96,25 @@ class Measurer:
             for one in extras
             if run is not None or one.of_base
         }
-        return Model(predictions, {way: judged(one, store, bench, self.scorer) for way, one in written.items()}, extra)
+        scores = {
+            task.name: store.known(
+                {**alone, "what": "task", **task.known_by(harness.limit)},
+                lambda harness=harness, task=task: self.scored(harness, task, load().model),  # type: ignore[misc]
+            )
+            for harness in filter(None, [self.harness])
+            for task in harness.tasks
+        }
+        return Model(
+            predictions,
+            {way: judged(one, store, bench, self.scorer) for way, one in written.items()},
+            extra,
+            {task: {part: Scores.from_dict(one) for part, one in parts.items()} for task, parts in scores.items()},
+        )
+
+    def scored(self, harness: Harness, task: NamedTask, model: AnyModel) -> dict[str, Any]:
+        """The scores of a task's parts as plain values."""
+        found = harness.measure(task, model, self.bench.tokenizer, self.bench.device, self.bench.precision)
+        return {part: scores.to_dict() for part, scores in found.items()}
 
 
 def weights_of(name: str) -> str:

@@ -14,6 +14,7 @@ from hyperfit.studies.grid.pooled import Floats, difference, pooled, pooled_shar
 from hyperfit.studies.grid.training import Trained
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Row, Trial
+from hyperfit.studies.tasks.scores import Scores
 
 BASE, HUMAN = "base", "human"
 TOGETHER = ("mauve", "text_seconds")
@@ -30,6 +31,8 @@ class Model:
     """Decoding → ``texts`` and ``values``; ``together`` and ``machine`` where they are known."""
     extra: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What the study alone measures, by name."""
+    tasks: dict[str, dict[str, Scores]] = field(default_factory=dict)
+    """Task, as it is named → what was scored on it, or on each of its parts."""
 
     def values(self, measure: str, decoding: str) -> Sequence[float]:
         """One value a text. Raises KeyError if it was not measured."""
@@ -70,6 +73,16 @@ class Results:
         else:
             rows = [list(one.values(measure, decoding)) for one in self._of(label)]
         return np.array(rows, dtype=np.float64)
+
+    def scores(self, label: str, task: str, part: str | None = None) -> Floats:
+        """float64[seeds, examples] of a task, of all its parts or of one."""
+        return np.array(
+            [
+                [value for name, one in model.tasks[task].items() if part in (None, name) for value in one.values]
+                for model in self._of(label)
+            ],
+            dtype=np.float64,
+        )
 
     def _of(self, label: str) -> list[Model]:
         return {BASE: [self.base], HUMAN: [self.human]}.get(label) or self.models[label]
