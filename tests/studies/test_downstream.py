@@ -168,7 +168,7 @@ def test_named_without_lm_eval_it_is_refused(
         main(["study", "downstream", "--model", world[0], "--data", world[1], "-o", str(tmp_path / "out")])
     assert ended.value.code == 2
     said = capsys.readouterr().err
-    assert "downstream needs lm-eval, and lm_eval is missing; pip install 'hyperfit[eval]'" in said
+    assert "study downstream: needs lm-eval, and lm_eval is missing; pip install 'hyperfit[eval]'" in said
     assert not (tmp_path / "out").exists()
 
 
@@ -180,9 +180,9 @@ def test_among_all_without_lm_eval_it_is_left_out_and_said(world: tuple[str, str
     )
     lines: list[str] = []
     run_studies(["all"], settings, tmp_path / "out", dry_run=True, notify=lines.append)
-    assert any(line.startswith("downstream is left out: downstream needs lm-eval") for line in lines)
+    assert any(line.startswith("downstream is left out: needs lm-eval") for line in lines)
     assert any("trainings" in line for line in lines)
-    with pytest.raises(UserError, match="downstream needs lm-eval"):
+    with pytest.raises(UserError, match="study downstream: needs lm-eval"):
         run_studies(["all", "downstream"], settings, tmp_path / "out", dry_run=True, notify=lines.append)
 
 

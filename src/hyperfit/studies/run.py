@@ -71,6 +71,9 @@ def run_studies(
     side by side; None: one for every GPU, or one. Raises UserError with every problem before anything is trained.
     """
     studies = runnable(names, settings, notify)
+    if settings.scorer is not None and not any(one.scored for one in studies):
+        asking = ", ".join(name for name, one in STUDIES.items() if one.scored)
+        raise UserError(f"--scorer {settings.scorer}: has no effect with these studies; it is for {asking}")
     store = Store(folder)
     on_tasks = any(one.tasks for one in studies)
     if on_tasks:
@@ -81,7 +84,7 @@ def run_studies(
         raise UserError(f"--data {settings.data}: there is too little text for any training of these studies")
     planned = Planner(store, settings).plan(wanted)
     bench = bench_of(settings, [trial for trial, _ in wanted])
-    scorer = scorer_of(studies, settings, bench)
+    scorer = scorer_of(settings, bench)
     for line in plan_lines(planned, budget):
         notify(line)
     if dry_run:
@@ -106,13 +109,10 @@ def run_studies(
     return found
 
 
-def scorer_of(studies: Sequence[Study], settings: StudySettings, bench: Bench) -> Scorer | None:
-    """The scorer that the settings name. Raises UserError if no study asks for one, or it cannot read the texts."""
+def scorer_of(settings: StudySettings, bench: Bench) -> Scorer | None:
+    """The scorer that the settings name. Raises UserError if it cannot read the texts."""
     if settings.scorer is None:
         return None
-    if not any(one.scored for one in studies):
-        asking = ", ".join(name for name, one in STUDIES.items() if one.scored)
-        raise UserError(f"--scorer {settings.scorer}: has no effect with these studies; it is for {asking}")
     pairs = list(zip(bench.contexts, bench.people, strict=True))
     check_scorer(settings.scorer, pairs, what="human text", remedy="a smaller --total", flag="--scorer")
     return Scorer(settings.scorer, bench.device, bench.precision)

@@ -5,12 +5,14 @@ from itertools import pairwise, product
 from typing import Any
 
 from matplotlib.lines import Line2D
-from matplotlib.text import Annotation, Text
+from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
 from hyperfit.report.look import CONDITIONS, SERIES, Look
 from hyperfit.report.plots.panels import Found, Panel, value
 
+Pixels = Any
+"""float[2]: x and y, or width and height."""
 SIZE = (4.2, 4.0)
 """Inches: points need more height than curves."""
 FRONT, BESIDE = 8, 5
@@ -21,6 +23,8 @@ AWAY = tuple(
     (side * across, up) for across in (8, 30) for up in (0, 11, -11, 22, -22, 33, -33, 44, -44) for side in (1, -1)
 )
 """Where a name is tried, best first: (points to the right, points up) of its mark."""
+FAR = 12
+"""Points from a mark beyond which a line leads to its name."""
 ALONG = (0.45, 0.7, 0.95)
 """Places along a line to a name that are kept free, as shares of it."""
 TITLED = "point-"
@@ -90,16 +94,17 @@ def name_points(
     turns = [panel.axes.transData.transform(corner) for corner in corners]
     taken = [Bbox.from_bounds(x - 4 * size, y - 4 * size, 8 * size, 8 * size) for x, y in spots]
     taken += [Bbox([one, other]) for one, other in pairwise(turns)]
-    for point in sorted(points, key=lambda point: not point["front"]):
-        if not point["label"]:
-            continue
-        tried = [label(panel, point, looks[point["series"]], right, up) for right, up in AWAY]
-        covered = [covers(one, size) for one in tried]
-        cost = [crowding(boxes, taken, inside) + place / 100 for place, boxes in enumerate(covered)]
-        best = cost.index(min(cost))
-        for one in tried[:best] + tried[best + 1 :]:
-            one.remove()
-        taken += covered[best]
+    for number in sorted(range(len(points)), key=lambda number: not points[number]["front"]):
+        point, look = points[number], looks[points[number]["series"]]
+        if point["label"]:
+            measure = label(panel, point, look, *AWAY[0])
+            written = measure.get_window_extent()
+            measure.remove()
+            covered = [covers(spots[number], written.size, right, up, size) for right, up in AWAY]
+            cost = [crowding(boxes, taken, inside) + place / 100 for place, boxes in enumerate(covered)]
+            best = cost.index(min(cost))
+            label(panel, point, look, *AWAY[best])
+            taken += covered[best]
 
 
 def label(panel: Panel, point: Found, look: Look, right: float, up: float) -> Annotation:
@@ -115,21 +120,23 @@ def label(panel: Panel, point: Found, look: Look, right: float, up: float) -> An
         va="center",
         color=colour,
         weight="bold" if point["front"] else "normal",
-        arrowprops=line if max(abs(up), abs(right)) > 12 else None,
+        arrowprops=line if far(right, up) else None,
     )
     written.set_in_layout(False)
-    written.get_window_extent()  # which puts it into its place
     return written
 
 
-def covers(label: Annotation, size: float) -> list[Bbox]:
-    """What a label covers, in pixels: its text, and places along its line. size: of a point."""
-    text = Text.get_window_extent(label).padded(PAD * size)
-    axes = label.axes
-    if label.arrow_patch is None or axes is None:
-        return [text]
-    (x, y), (right, up) = axes.transData.transform(label.xy), label.xyann
-    along = ((x + share * right * size, y + share * up * size) for share in ALONG)
+def far(right: float, up: float) -> bool:
+    """Whether a label so many points away needs a line to its mark."""
+    return max(abs(right), abs(up)) > FAR
+
+
+def covers(spot: Pixels, written: Pixels, right: float, up: float, size: float) -> list[Bbox]:
+    """What a label of a mark covers: its text, and places along its line. size: pixels of a point."""
+    (x, y), (width, height) = spot, written
+    start = x + right * size - (width if right < 0 else 0)
+    text = Bbox.from_bounds(start, y + up * size - height / 2, width, height).padded(PAD * size)
+    along = [(x + share * right * size, y + share * up * size) for share in ALONG] if far(right, up) else []
     return [text, *(Bbox.from_bounds(x - size, y - size, 2 * size, 2 * size) for x, y in along)]
 
 
