@@ -1,5 +1,9 @@
 """What a recipe leaves open and the model decides: how many late blocks learn, and the learning rate."""
 
+from dataclasses import replace
+
+from hyperfit.recipes.recipe import Recipe
+
 WIDTH = 576
 """Of SmolLM2-135M, on which the rates below were sought (LAB.md)."""
 FULL_RATE = 1e-4
@@ -32,3 +36,10 @@ def default_rate(method: str, width: int, learning: float = 1.0) -> float:
     else:
         rate = ADAPTER_RATE * WIDTH / width
     return float(f"{min(rate, 1.0):.1e}")
+
+
+def filled_in(recipe: Recipe, depth: int, width: int) -> Recipe:
+    """The recipe with late blocks and learning rate for a model of ``depth`` blocks and hidden size ``width``."""
+    late = recipe.late_blocks or (default_late_blocks(depth) if recipe.late else None)
+    share = late / depth if late and recipe.method == "late-full" else 1.0
+    return replace(recipe, late_blocks=late, lr=recipe.lr or default_rate(recipe.method, width, share))

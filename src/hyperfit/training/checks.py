@@ -25,7 +25,7 @@ from hyperfit.models.vocabulary import check_embedded
 from hyperfit.models.weights import weights_fingerprint
 from hyperfit.prefix.eviction import LIMIT
 from hyperfit.prefix.sizes import readable, size_from
-from hyperfit.recipes.defaults import default_late_blocks, default_rate
+from hyperfit.recipes.defaults import filled_in
 from hyperfit.recipes.recipe import CacheMode, Precision, Recipe
 from hyperfit.runs.directory import RunDir
 
@@ -130,13 +130,8 @@ def check(
 
 def resolved(recipe: Recipe, config: Any, corpus: Corpus, device: torch.device) -> Recipe:
     """The recipe with nothing left to defaults that a later version or another machine could change."""
-    depth = config.num_hidden_layers
-    late = recipe.late_blocks or (default_late_blocks(depth) if recipe.late else None)
-    share = late / depth if late and recipe.method == "late-full" else 1.0
     return dataclasses.replace(
-        recipe,
-        late_blocks=late,
-        lr=default_rate(recipe.method, config.hidden_size, share) if recipe.lr is None else recipe.lr,
+        filled_in(recipe, config.num_hidden_layers, config.hidden_size),
         alpha=recipe.lora_alpha,
         samples=len(corpus.train),
         device=str(device),

@@ -9,7 +9,7 @@ from typing import Any
 
 from hyperfit.errors import UserError
 from hyperfit.models.loading import load_config
-from hyperfit.recipes.defaults import default_late_blocks, default_rate
+from hyperfit.recipes.defaults import filled_in
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import writing
@@ -96,12 +96,8 @@ def key_of(recipe: Recipe) -> str:
     read.
     """
     config = load_config(recipe.model).get_text_config(decoder=True)
-    depth, late = config.num_hidden_layers, recipe.late_blocks
-    if recipe.late and late is None:
-        late = default_late_blocks(depth)
-    share = late / depth if late and recipe.method == "late-full" else 1.0
-    rate = recipe.lr or default_rate(recipe.method, config.hidden_size, share)
-    said = what_trains(replace(recipe, late_blocks=late, lr=rate), depth).to_dict()
+    depth = config.num_hidden_layers
+    said = what_trains(filled_in(recipe, depth, config.hidden_size), depth).to_dict()
     return digest(
         {name: value for name, value in said.items() if name not in DEFAULTS or value != plain(DEFAULTS[name])}
     )

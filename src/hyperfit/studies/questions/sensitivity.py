@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from hyperfit.models.loading import load_config
-from hyperfit.recipes.defaults import default_late_blocks, default_rate
+from hyperfit.recipes.defaults import filled_in
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Answer, Findings, Study, Table, Trial
@@ -50,11 +50,8 @@ def trials(settings: StudySettings) -> list[Trial]:
 
 def rate_of(settings: StudySettings) -> float:
     """The learning rate in force."""
-    recipe, config = settings.recipe, load_config(settings.model).get_text_config(decoder=True)
-    depth = config.num_hidden_layers
-    late = recipe.late_blocks or default_late_blocks(depth)
-    share = late / depth if recipe.method == "late-full" else 1.0
-    return recipe.lr or default_rate(recipe.method, config.hidden_size, share)
+    config = load_config(settings.model).get_text_config(decoder=True)
+    return filled_in(settings.recipe, config.num_hidden_layers, config.hidden_size).learning_rate
 
 
 def tell(results: Results) -> Findings:
