@@ -110,5 +110,6 @@ ALTERNATIVES = Study(
     scored=True,
     method="The base model under the decodings that people use against loops, the same fine-tuning stopped at its best "
     "validation loss, and unlikelihood training (Welleck et al. 2020, weight 1) on the same texts, stopped at its best "
-    "validation loss and by the same rule as hyperfitting, against the hyperfitted model, on the same contexts.",
+    "validation loss and by the same rule as hyperfitting, against the hyperfitted model, on the same contexts. "
+    "Coherence is highest where a text loops: it is no quality alone.",
 )
