@@ -14,7 +14,7 @@ from hyperfit.errors import UserError
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.report.pages.studies import write_studies_page
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Chart, Findings, Line, Point, Row, Scatter, Table
+from hyperfit.studies.study import Chart, Findings, Line, Passage, Point, Row, Scatter, Table
 
 HOSTILE = "models/\u202eevil<script>alert(1)</script>" + "x" * 90
 
@@ -40,7 +40,8 @@ def study(name: str, answer: Any) -> dict[str, Any]:
         f"What {name} found.",
         [Table(name, f"Table of {name}", rows, ("ttr", "perplexity"))],
         [Chart(f"{name}-ttr", "training sequences", "ttr", lines, log=True)],
-        [Scatter(f"{name}-plane", "perplexity", "perplexity on human text", "ttr", "low", POINTS)],
+        passages=[Passage(f"It was {HOSTILE}", {"base": f"there {HOSTILE}", "human": "and here"})],
+        scatters=[Scatter(f"{name}-plane", "perplexity", "perplexity on human text", "ttr", "low", POINTS)],
     )
     return {
         "study": name, "question": f"Is it so in {name}?", "source": "Carlsson et al. 2025", "method": "As told.",
