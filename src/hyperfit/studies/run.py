@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from hyperfit.console import duration, say
-from hyperfit.errors import UserError
+from hyperfit.errors import UserError, naming
 from hyperfit.generation.citations.of_run import trained_on
+from hyperfit.models.loading import load_config, load_tokenizer
 from hyperfit.runs.files import write_json
 from hyperfit.runs.json_values import json_values
 from hyperfit.studies.catalogue import STUDIES
@@ -52,6 +53,9 @@ def run_studies(
     problem before anything is trained.
     """
     studies = chosen(names)
+    with naming("--model"):
+        load_config(settings.model)
+        load_tokenizer(settings.model)
     store = Store(folder)
     wanted = wanted_by(studies, settings)
     wanted = [one for one in wanted if possible(one[0], notify)]
