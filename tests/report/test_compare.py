@@ -75,7 +75,7 @@ def test_tables_have_a_row_a_run_and_condition(two: list[RunDir]) -> None:
 
 def test_a_run_in_words(two: list[RunDir]) -> None:
     assert in_words(checked(two)[1]) == (
-        "type–token ratio .50; perplexity on human text 1,413; 3 % of texts copy more than 10 tokens"
+        "type–token ratio .500; perplexity on human text 1,413; 3 % of texts copy more than 10 tokens"
     )
 
 

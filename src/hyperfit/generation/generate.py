@@ -104,7 +104,7 @@ def check_prompts(settings: GenerationSettings) -> CheckedPrompts:
         named = base_argument("MODEL", settings.model)
         with naming(named):
             limit = positions_of(load_config(base))
-        with collecting(problems), naming(named):
+        with collecting(problems):
             check_adapter(base, adapter)
         if settings.strength != 1 and adapter is None and not is_run(settings.model):
             problems.append(

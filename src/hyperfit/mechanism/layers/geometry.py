@@ -22,6 +22,7 @@ from hyperfit.mechanism.layers.covariance import (
 )
 from hyperfit.mechanism.pair.pair import Side
 from hyperfit.metrics.estimate import Estimate, estimate, paired_difference
+from hyperfit.numbers import COUNT, PERCENT, figures
 
 Values = NDArray[np.float64]
 
@@ -149,7 +150,8 @@ class Geometry:
         own = [layer for layer in self.layers if not layer.shared]
         first = f"The sides first differ at {own[0].point}. " if own else "The sides are the same at every point. "
         said = (
-            f"{first}Before the final norm, at the last block's output ({self.texts} texts, {self.tokens:,} tokens): "
+            f"{first}Before the final norm, at the last block's output ({self.texts} texts, {COUNT(self.tokens)} "
+            "tokens): "
             f"cosine {_said(last['cosine'])}, distance {_said(last['l2'])} ({_said(last['relative_l2'])} of the base's "
             f"norm), participation ratio {_said(last['dim_base'])} in the base and {_said(last['dim_tuned'])} in the "
             f"tuned model, a change of {_said(last['delta_dim'])}."
@@ -165,17 +167,14 @@ class Geometry:
 
 
 def _said(value: Estimate) -> str:
-    return "{} [{}, {}]".format(*(_short(number) for number in (value.value, value.low, value.high)))
-
-
-def _short(number: float) -> str:
-    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
+    low, high = figures(value.low, 3), figures(value.high, 3)
+    return f"{figures(value.value, 3)} [{low}, {high}]"
 
 
 def _split(jump: Jump, name: str) -> str:
     parts = f"the last block changes the {name} by {_said(jump.block)} and the final norm by {_said(jump.norm)}"
     if 0 <= jump.norm_share <= 1:
-        return f"{parts}, {jump.norm_share:.0%} of the whole"
+        return f"{parts}, {PERCENT.told(jump.norm_share)} of the whole"
     return f"{parts}, in opposite directions" if not math.isnan(jump.norm_share) else parts
 
 

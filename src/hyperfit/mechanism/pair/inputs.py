@@ -186,8 +186,8 @@ def check_inputs(models: Models, settings: MechanismSettings) -> StudyInputs:
                     base, adapter = parts_of(name)
                 with naming(base_argument(flag, name)):
                     load_config(base)
-                    if base != models.base:  # else checked above
-                        check_adapter(base, adapter)
+                if base != models.base:  # else checked above
+                    check_adapter(base, adapter)
     if problems or texts is None:
         raise UserError(*problems)
     precision = pick_precision(settings.precision, device, evaluating=True)

@@ -8,11 +8,11 @@ from typing import Any
 from markupsafe import Markup
 
 from hyperfit.errors import UserError, collecting
+from hyperfit.numbers import style_of
 from hyperfit.report.pages.run import read_evaluation
 from hyperfit.report.pages.templates import MARKS, TEMPLATES, plain
 from hyperfit.report.pages.verdicts import training_verdict
 from hyperfit.report.plots.training import loss_panel, ttr_panel
-from hyperfit.report.tables.measures import number, ratio
 from hyperfit.report.tables.runs import (
     Compared,
     by_epoch,
@@ -28,8 +28,8 @@ from hyperfit.report.texts.samples import Example, examples
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import writing
 
-CURVES = (("train_loss", "training loss", number(3)), ("val_loss", "validation loss", number(3)), ("ttr", "TTR", ratio))
-"""What is measured between epochs: key, heading, how it is written."""
+CURVES = {"train_loss": "training loss", "val_loss": "validation loss", "ttr": "type–token ratio of greedy text"}
+"""What is measured between epochs, and what it is called."""
 
 
 def write_comparison(runs: Sequence[RunDir], target: Path, texts: int = 3) -> Path:
@@ -61,8 +61,11 @@ def comparison(runs: Sequence[RunDir], texts: int) -> str:
         losses=losses,
         ratios=ratios,
         curves=[
-            (heading, [(epoch, ["" if value is None else show(value) for value in row]) for epoch, row in rows])
-            for key, heading, show in CURVES
+            (
+                heading,
+                [(epoch, ["" if value is None else style_of(key)(value) for value in row]) for epoch, row in rows],
+            )
+            for key, heading in CURVES.items()
             if (rows := by_epoch(known, key))
         ],
         sheets=sheets(known),

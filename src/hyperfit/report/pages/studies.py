@@ -73,7 +73,6 @@ def figures(found: Found) -> list[dict[str, Any]]:
     drawn = []
     for chart in found["charts"]:
         measure = measure_of(chart["measure"])
-        factor = 100 if "%" in measure.heading else 1
         with style(IN_PAGE):
             (panel,) = panels(1, 1, IN_PAGE)
             panel.describe(measure.heading, chart["x"])
@@ -81,7 +80,7 @@ def figures(found: Found) -> list[dict[str, Any]]:
                 panel.axes.set_xscale("log", base=2)
             for number, line in enumerate(chart["lines"]):
                 places, known = [place for place, _ in line["points"]], [one for _, one in line["points"]]
-                panel.curve(line["name"], places, known, look_of_line(line["name"], number), factor=factor)
+                panel.curve(line["name"], places, known, look_of_line(line["name"], number), factor=measure.show.factor)
             svg = shown(panel, chart["name"], f"{measure.heading} by {chart['x']}, {found['study']}")
         drawn.append({"title": f"{measure.heading} by {chart['x']}", "shown": svg})
     return drawn

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 from matplotlib.transforms import offset_copy
 
+from hyperfit.numbers import figures
 from hyperfit.report.look import BASE, GREEN, IN_PAGE, INK, PAGE, RULE, SOFT, STYLE, TEAL, TUNED, VIOLET, Look, Paint
 
 Found = dict[str, Any]
@@ -210,7 +211,7 @@ class Panel:
         """A place as it is written; "" for a level, which is everywhere."""
         if math.isnan(at):
             return ""
-        return self.names[int(at)] if self.names else f"{at:.3g}".replace("-", "−")
+        return self.names[int(at)] if self.names else figures(at, 3)
 
     def finish(self) -> Figure:
         """Write the names of what is drawn: at right ends, and below the axes, where they cover nothing."""

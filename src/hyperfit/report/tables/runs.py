@@ -1,15 +1,17 @@
 """Several runs beside each other: what they are called, what differs between them, their measures in one table."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hyperfit.metrics.copying.memorisation import LONG_OVERLAP
+from hyperfit.numbers import PERCENT, PERPLEXITY, RATIO
 from hyperfit.report.tables.measures import LEXICAL, LIKENESS, LOOPS, SHARPNESS
 from hyperfit.report.tables.papers import TABLE_1, TABLE_2, present, sheet
 from hyperfit.report.tables.strip import Strip, strips_of
-from hyperfit.report.tables.summary import HUMAN, compared, decoding_of, found, rounded, short, whole
+from hyperfit.report.tables.summary import HUMAN, compared, decoding_of, found
 from hyperfit.report.tables.table import Sheet
 
 Results = Mapping[str, Any]
@@ -145,14 +147,16 @@ def strips_beside(runs: Sequence[Compared]) -> list[Strip]:
 def in_words(run: Compared) -> str:
     """What a run gains and costs, short: of its greedy texts, or of those by the first decoding of both models."""
     measures = compared(run.evaluation).get("hyperfitted", {})
-    perplexity = found(run.evaluation.get("models", {}).get("hyperfitted", {}), "perplexity").value
+    model = run.evaluation.get("models", {}).get("hyperfitted", {})
     told = [
-        (found(measures, "loop_share").value, "{} of texts end in a loop", whole),
-        (found(measures, "ttr").value, "type–token ratio {}", short),
-        (perplexity, "perplexity on human text {}", rounded),
-        (found(measures, "long_overlap_share").value, f"{{}} of texts copy more than {LONG_OVERLAP} tokens", whole),
+        (found(measures, "loop_share"), "{} of texts end in a loop", PERCENT),
+        (found(measures, "ttr"), "type–token ratio {}", RATIO),
+        (found(model, "perplexity"), "perplexity on human text {}", PERPLEXITY),
+        (found(measures, "long_overlap_share"), f"{{}} of texts copy more than {LONG_OVERLAP} tokens", PERCENT),
     ]
-    return "; ".join(written.format(show(value)) for value, written, show in told if value == value)
+    return "; ".join(
+        words.format(style.told(known.value)) for known, words, style in told if not math.isnan(known.value)
+    )
 
 
 def by_epoch(runs: Sequence[Compared], key: str) -> list[tuple[int, list[float | None]]]:

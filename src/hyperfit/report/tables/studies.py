@@ -12,7 +12,6 @@ from hyperfit.report.tables.measures import (
     SHARPNESS,
     WORDS,
     Measure,
-    number,
 )
 from hyperfit.report.tables.placement import TRAINING
 from hyperfit.report.tables.table import Row, Sheet, cell
@@ -21,9 +20,9 @@ Found = dict[str, Any]
 """What NAME.json of a study holds."""
 
 OWN = (
-    Measure("epoch", "epoch", number(1), "After which the model was taken, mean over seeds."),
-    Measure("val_loss", "validation loss", number(3), "On held-out sequences, nats per token; 0 or more."),
-    Measure("loss", "loss", number(3), "Nats per token; 0 or more."),
+    Measure("epoch", "epoch", "After which the model was taken, mean over seeds."),
+    Measure("val_loss", "validation loss", "On held-out sequences, nats per token; 0 or more."),
+    Measure("loss", "loss", "Nats per token; 0 or more."),
 )
 EVERY = (WORDS, *DIVERSITY, *LEXICAL, *LOOPS, *MEMORISATION, *SHARPNESS, *AGREEMENT, *ALIKE, *TRAINING, *OWN)
 MEASURES: dict[str, Measure] = {one.key: one for one in reversed(EVERY)}
@@ -47,5 +46,5 @@ def study_tables(found: Found) -> list[Sheet]:
 
 
 def measure_of(key: str) -> Measure:
-    """How a number is called and written; one that is not known by its key."""
-    return MEASURES.get(key, Measure(key, key.replace("_", " "), number(3), "As the study says."))
+    """What a number is called; one that is not known by its key."""
+    return MEASURES.get(key, Measure(key, key.replace("_", " "), "As the study says."))

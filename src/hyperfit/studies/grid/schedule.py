@@ -8,6 +8,7 @@ from hyperfit.console import duration
 from hyperfit.data.corpus import build_corpus
 from hyperfit.errors import UserError
 from hyperfit.models.loading import load_tokenizer
+from hyperfit.numbers import TENTHS, THOUSANDTHS
 from hyperfit.studies.grid.plan import Planned
 from hyperfit.studies.grid.store import Store, key_of, merged
 from hyperfit.studies.grid.training import Trained
@@ -55,7 +56,8 @@ def plan_lines(planned: Sequence[Planned], budget: float | None) -> list[str]:
     if left:
         disk, memory = sum(one.disk for one in left) / 1e9, max(one.memory for one in left) / 1e9
         lines.append(
-            f"about {duration(sum(one.seconds for one in left))}, {disk:.1f} GB of disk, {memory:.1f} GB of memory "
+            f"about {duration(sum(one.seconds for one in left))}, {TENTHS(disk)} GB of disk, {TENTHS(memory)} GB of "
+            "memory "
             "(rough estimates)"
         )
     if budget is not None:
@@ -81,7 +83,7 @@ def train_all(store: Store, planned: Sequence[Planned], budget: float | None, no
         if not one.done:
             took, rest = time.monotonic() - started - spent, sum(other.seconds for other in planned[number:])
             notify(
-                f"{number} of {len(planned)}, {one.trial.name}: loss {trained[key].train_loss:.3f} after "
+                f"{number} of {len(planned)}, {one.trial.name}: loss {THOUSANDTHS.told(trained[key].train_loss)} after "
                 f"{trained[key].epochs} epochs, {duration(took)}; about {duration(rest)} left"
             )
     if left:

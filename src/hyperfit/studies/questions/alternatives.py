@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from hyperfit.numbers import RATIO
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.questions.early_stop import EARLY, best_epoch
 from hyperfit.studies.settings import StudySettings
@@ -57,11 +58,12 @@ def tell(results: Results) -> Findings:
         for label, way in others
     }
     ahead = [name for name, gap in gaps.items() if answer(gap) == "Yes"]
-    behind = [f"{label}, {way} ({-gap.value:+.3f})" for (label, way), gap in gaps.items() if gap.high < 0]
+    behind = [f"{label}, {way} ({RATIO.told(-gap.value, '+')})" for (label, way), gap in gaps.items() if gap.high < 0]
     verdict: Answer = "Not shown" if ours.n == 0 else "Yes" if len(ahead) == len(gaps) else "Partly" if ahead else "No"
     return Findings(
         verdict,
-        f"Hyperfitted greedy text has a type-token ratio of {ours.value:.3f}, above {len(ahead)} of {len(gaps)} "
+        f"Hyperfitted greedy text has a type-token ratio of {RATIO.told(ours.value)}, above {len(ahead)} of "
+        f"{len(gaps)} "
         "alternatives "
         f"(intervals hold for all at once). More varied than it: {'; '.join(behind) or 'none'}. A ratio is no "
         "quality: read "

@@ -1,10 +1,11 @@
 """Carlsson et al. (2025), tables 1 to 3: both models under every decoding, what is copied, how sharp they are."""
 
+from hyperfit.numbers import POINTS, RATIO
 from hyperfit.studies.grid.measure import BLOCKED
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Findings, Study, Table, Trial
-from hyperfit.studies.words import answer, between
+from hyperfit.studies.words import answer
 
 LABEL = "hyperfitted"
 DECODINGS = ("greedy", "nucleus", "min-p", "repetition-penalty", "no-repeat-ngram")
@@ -51,13 +52,13 @@ def tell(results: Results) -> Findings:
     greedy, loops = (results.difference(LABEL, BASE, measure) for measure in ("ttr", "loop_share"))
     return Findings(
         answer(greedy),
-        f"Greedy text: type-token ratio {results.estimate(BASE, 'ttr').value:.3f} to "
-        f"{results.estimate(LABEL, 'ttr').value:.3f}, {greedy.value:+.3f} {between(greedy, '+.3f')} (Carlsson et "
+        f"Greedy text: type-token ratio {RATIO.told(results.estimate(BASE, 'ttr').value)} to "
+        f"{RATIO.told(results.estimate(LABEL, 'ttr').value)}, {RATIO.within(greedy, '+')} (Carlsson et "
         "al., TinyLlama, "
-        f".245 to .600; human here {results.estimate(HUMAN, 'ttr').value:.3f}); loops {100 * loops.value:+.0f} points "
-        f"{between(loops, '+.2f')}. The base samples (nucleus) "
-        f"{results.estimate(BASE, 'ttr', 'nucleus').value:.3f}, and has "
-        f"{results.estimate(BASE, 'ttr', 'repetition-penalty').value:.3f} with a repetition penalty.",
+        f".245 to .600; human here {RATIO.told(results.estimate(HUMAN, 'ttr').value)}); loops "
+        f"{POINTS.within(loops, '+')}. The base samples (nucleus) "
+        f"{RATIO.told(results.estimate(BASE, 'ttr', 'nucleus').value)}, and has "
+        f"{RATIO.told(results.estimate(BASE, 'ttr', 'repetition-penalty').value)} with a repetition penalty.",
         tables,
     )
 
