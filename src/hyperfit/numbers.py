@@ -136,7 +136,9 @@ STYLES: dict[str, Style] = {
     **dict.fromkeys(("calibration_error", "agreement", "override", "deep"), PERCENT),
     **dict.fromkeys(("self_bleu", "dataset_bleu", "corpus_dataset_bleu", "mtld", "longest_overlap"), TENTHS),
     **dict.fromkeys(("loop_period", "loop_onset", "epoch", "l2", "dim_base", "dim_tuned", "delta_dim"), TENTHS),
-    **dict.fromkeys(("compression", "coherence", "entropy", "kl", "reverse_kl", "temperature"), HUNDREDTHS),
+    **dict.fromkeys(
+        ("compression", "coherence", "entropy", "kl", "reverse_kl", "temperature", "perplexity_ratio"), HUNDREDTHS
+    ),
     **dict.fromkeys(("train_loss", "val_loss", "loss"), THOUSANDTHS),
     **dict.fromkeys(("most_overlap", "rank", "parameters", "epochs", "seconds"), COUNT),
     "perplexity": PERPLEXITY,

@@ -234,7 +234,7 @@ class Panel:
             columns = 2 if max(map(len, self.handles)) <= SHORT_NAME else 1
             if self.paint == IN_PAGE:
                 self.figure.set_size_inches(ALONE[0], ALONE[1] + 1.3 * LINE / 72 * -(-len(self.handles) // columns))
-            self.axes.legend(
+            legend = self.axes.legend(
                 self.handles.values(),
                 self.handles,
                 loc="upper left",
@@ -245,6 +245,8 @@ class Panel:
                 columnspacing=1.2,
                 borderaxespad=0,
             )
+            for text in legend.get_texts():
+                text.set_parse_math(False)
         return self.figure
 
 

@@ -25,6 +25,11 @@ class Measure:
 
 
 PERPLEXITY = Measure("perplexity", "perplexity", "exp of the model's mean loss on the human continuations; 1 or more.")
+PERPLEXITY_RATIO = Measure(
+    "perplexity_ratio",
+    "perplexity, times",
+    "Perplexity of the one model / that of the other on the same texts; above 0, and 1 where they are equal.",
+)
 TTR = Measure(
     "ttr",
     "TTR",

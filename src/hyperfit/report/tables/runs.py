@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ class Compared:
     environment: Mapping[str, Any]
     evaluation: Results
     epochs: Sequence[Mapping[str, Any]]
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """Text by text, as hyperfit.evaluation.values reads them; empty where they were not kept."""
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:
@@ -67,7 +69,9 @@ def differences(runs: Sequence[Compared]) -> list[tuple[str, list[Any]]]:
 
 
 def same_contexts(runs: Sequence[Compared]) -> bool:
-    """Whether all were evaluated after contexts that were chosen alike."""
+    """Whether all were evaluated on the same contexts; where these were not kept, whether they were chosen alike."""
+    if all(run.values for run in runs):
+        return all(set(run.values["contexts"]) == set(runs[0].values["contexts"]) for run in runs)
     chosen = [[run.evaluation.get("settings", {}).get(name) for name in CONTEXTS] for run in runs]
     own = [run.recipe.get("data") if not run.evaluation["settings"].get("contexts") else None for run in runs]
     return all(one == chosen[0] for one in chosen) and len(set(own)) == 1
