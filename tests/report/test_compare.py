@@ -165,7 +165,7 @@ def test_paired_differences_by_hand(two: list[RunDir]) -> None:
     ((which, words),) = paired_words(known)
     assert which == "other − one, greedy"
     assert words.startswith("texts that end in a loop −50.0 [")
-    assert "] points, no difference shown; perplexity on human text, times 2.72 [" in words
+    assert "] points (no difference shown); perplexity on human text × 2.72 [" in words
 
 
 def test_values_of_another_evaluation_are_not_taken(two: list[RunDir]) -> None:

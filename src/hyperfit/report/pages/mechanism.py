@@ -13,7 +13,7 @@ from hyperfit.mechanism.runners import DEPENDS, EVERYWHERE
 from hyperfit.mechanism.settings import STUDIES, Study
 from hyperfit.numbers import COUNT, PERCENT
 from hyperfit.report.harmless import harmless
-from hyperfit.report.look import IN_DARK, IN_FILE, IN_PAGE, Paint
+from hyperfit.report.look import IN_FILE, IN_PAGE, Paint
 from hyperfit.report.pages.templates import MARKS, TEMPLATES, isolated, plain
 from hyperfit.report.plots import layers as layer_plots
 from hyperfit.report.plots import mechanism as plots
@@ -150,8 +150,6 @@ def page(results: dict[str, Any]) -> str:
         least=LEAST_TEXTS,
         settings={name: results["settings"][name] for name in ("device", "precision", "attention")},
         isolated=lambda value: isolated(plain(value)),
-        light={name: getattr(IN_FILE, name) for name in IN_DARK},
-        dark=IN_DARK,
         marks=MARKS,
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from hyperfit.errors import UserError
 from hyperfit.report.harmless import harmless
-from hyperfit.report.look import CONDITIONS, IN_DARK, IN_FILE, IN_PAGE, SERIES, Look
+from hyperfit.report.look import CONDITIONS, IN_PAGE, SERIES, Look
 from hyperfit.report.pages.mechanism import shortened
 from hyperfit.report.pages.templates import MARKS, TEMPLATES, isolated, plain
 from hyperfit.report.plots.panels import panels, style
@@ -62,8 +62,6 @@ def page(found: list[Found]) -> str:
             for one in found
         ],
         isolated=lambda value: isolated(plain(value)),
-        light={name: getattr(IN_FILE, name) for name in IN_DARK},
-        dark=IN_DARK,
         marks=MARKS,
     )
 

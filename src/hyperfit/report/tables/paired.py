@@ -24,12 +24,12 @@ GROUPS: tuple[tuple[str, str, tuple[Measure, ...]], ...] = (
     ("paired-lexical", "Difference in lexical diversity", LEXICAL),
 )
 TOLD: tuple[tuple[str, str, Style, str], ...] = (
-    ("ttr", "type–token ratio", RATIO, "+"),
-    ("loop_share", "texts that end in a loop", POINTS, "+"),
-    ("longest_overlap", "longest run of training data, tokens", TENTHS, "+"),
-    ("perplexity_ratio", "perplexity on human text, times", HUNDREDTHS, "-"),
+    ("ttr", "type–token ratio {}", RATIO, "+"),
+    ("loop_share", "texts that end in a loop {}", POINTS, "+"),
+    ("longest_overlap", "longest run of training data {} tokens", TENTHS, "+"),
+    ("perplexity_ratio", "perplexity on human text × {}", HUNDREDTHS, "-"),
 )
-"""What is told first: measure, its name, how its difference is written, and with which sign."""
+"""What is told first: measure, the words around it, how its difference is written, and with which sign."""
 
 
 def unpaired(runs: Sequence[Compared]) -> str:
@@ -126,13 +126,14 @@ def paired_words(runs: Sequence[Compared]) -> list[tuple[str, str]]:
     for other in others:
         for way in ways_of(first, other)[:1]:
             found = gaps(first, other, way)
-            words = [
-                f"{name} {style.within(found[key], sign)}{'' if shows(key, found[key]) else ', no difference shown'}"
-                for key, name, style, sign in TOLD
+            told_of = [
+                words.format(style.within(found[key], sign))
+                + ("" if shows(key, found[key]) else " (no difference shown)")
+                for key, words, style, sign in TOLD
                 if key in found and not math.isnan(found[key].value)
             ]
-            if words:
-                told.append((f"{other.name} − {first.name}, {way}", "; ".join(words)))
+            if told_of:
+                told.append((f"{other.name} − {first.name}, {way}", "; ".join(told_of)))
     return told
 
 
