@@ -14,7 +14,16 @@ from hyperfit.evaluation.values import save_values
 from hyperfit.metrics.estimate import paired_share_difference
 from hyperfit.report.pages.compare import beside, checked, comparison, write_comparison
 from hyperfit.report.tables.paired import gaps, paired_sheets, paired_words, unpaired
-from hyperfit.report.tables.runs import by_epoch, common, differences, in_words, names_of, same_contexts, sheets
+from hyperfit.report.tables.runs import (
+    by_epoch,
+    common,
+    differences,
+    in_words,
+    names_of,
+    same_contexts,
+    sheets,
+    strips_beside,
+)
 from hyperfit.report.texts.samples import Example
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import write_json
@@ -68,6 +77,18 @@ def test_what_is_the_same_stands_there_once(two: list[RunDir]) -> None:
     write_json(two[1].path / "evaluation.json", results)
     names = [name for _, name, _ in common(checked(two))]
     assert names[:3] == ["base of one/greedy", "base of other/greedy", "base/nucleus"]
+
+
+def test_what_a_bar_or_a_table_shows_alike_stands_there_once_though_other_measures_differ(two: list[RunDir]) -> None:
+    results = evaluation()
+    results["conditions"]["base/greedy"]["longest_overlap"] = about(9.0)
+    write_json(two[1].path / "evaluation.json", results)
+    known = checked(two)
+    (ttr, _) = strips_beside(known)
+    assert [bar.name for bar in ttr.bars] == ["base", "one", "other", "human"]
+    diversity, memorisation, *_ = sheets(known)
+    assert [row.name for row in diversity.rows if row.name.startswith("base")] == ["base/greedy", "base/nucleus"]
+    assert "base of other/greedy" in [row.name for row in memorisation.rows]
 
 
 def test_tables_have_a_row_a_run_and_condition(two: list[RunDir]) -> None:
