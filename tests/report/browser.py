@@ -42,9 +42,12 @@ CUES = """() => [...document.querySelectorAll(".sheet")].filter(of => of.getClie
 })"""
 """[whether it is wider than what is seen of it, whether its cue is visible] of each table."""
 OVERFLOWS = """() => [...document.querySelectorAll(".strips dt, .facts dt, .facts dd")]
-  .filter(of => of.getClientRects().length && of.scrollWidth > of.clientWidth + 1)
+  .filter(of => of.getClientRects().length)
+  .filter(of => of.scrollWidth > of.clientWidth + 1
+    || of.getBoundingClientRect().right > of.closest("dl").getBoundingClientRect().right + 1
+    || (of.querySelector(".track") && of.querySelector(".track").clientWidth < 20))
   .map(of => of.textContent.trim().slice(0, 60))"""
-"""Names and facts that reach beyond their own box, onto what stands beside them."""
+"""Names and facts that reach onto what stands beside them, and bars without room."""
 UNPAINTED = """() => [...document.querySelectorAll("svg path, svg use, svg text")].filter(of => {
   const told = (of.getAttribute("style") || "").match(/(?:fill|stroke): *(var[^;]*)/);
   const name = told && told[1].match(/--[a-z0-9]+/);
