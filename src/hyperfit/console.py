@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hyperfit.numbers import COUNT, PERCENT
+
 Advance = Callable[[int], None]
 Clock = Callable[[], float]
 
@@ -66,7 +68,7 @@ class Work:
         """What is done, of how much, and how long the rest will take, judged by what is done."""
         share = (self.done + self.part) / self.total if self.total else 1.0
         left = f", about {duration((now - self.started) * (1 / share - 1))} left" if 0 < share < 1 else ""
-        return f"{self.what}: {self.done:,} of {self.total:,} ({min(share, 1):.0%}{left})".replace("%", " %")
+        return f"{self.what}: {COUNT(self.done)} of {COUNT(self.total)} ({PERCENT.told(min(share, 1))}{left})"
 
 
 RUNNING: list[Work] = []

@@ -530,3 +530,35 @@ def test_bad_generation(here: Path, model: Path, capsys: pytest.CaptureFixture[s
 
 if __name__ == "__main__":
     print(flag_list(), end="")
+
+
+TINY_PAIR = ("--base", "builtin:tiny", "--tuned", "builtin:tiny", "--contexts", "builtin:news", "-o", "out")
+
+
+@pytest.mark.parametrize("name", ["builtin:huge", "./nowhere", "no hub id", "some/model"])
+@pytest.mark.parametrize(
+    ("arguments", "argument"),
+    [
+        (("train", "NAME", "--data", "builtin:fiction", "-o", "run"), "MODEL"),
+        (("generate", "NAME", "--prompt", "Once"), "MODEL"),
+        (("demo", "--model", "NAME"), "--model"),
+        (("mechanism", *TINY_PAIR[2:], "--base", "NAME"), "--base"),
+        (("mechanism", *TINY_PAIR[:2], *TINY_PAIR[4:], "--tuned", "NAME"), "--tuned"),
+        (("mechanism", *TINY_PAIR, "--scorer", "NAME"), "--scorer"),
+        (("study", "quantity", "--model", "NAME", "-o", "out"), "--model"),
+    ],
+    ids=["train", "generate", "demo", "base", "tuned", "scorer", "study"],
+)
+def test_a_model_that_is_not_there_is_told_by_its_argument(
+    arguments: tuple[str, ...],
+    argument: str,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = fails(capsys, *(name if one == "NAME" else one for one in arguments)).splitlines()
+    assert told[0].startswith(f"hyperfit: {argument} {name}: ")
+    assert len(told) == 1
+    assert not list(tmp_path.iterdir())

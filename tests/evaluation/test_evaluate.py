@@ -1,6 +1,7 @@
 """An evaluation from the run's folder to evaluation.json: what each number is, worked out once more from the texts."""
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,14 @@ from hyperfit.evaluation.conditions import Condition, conditions_of
 from hyperfit.evaluation.evaluate import comparisons, evaluate
 from hyperfit.evaluation.external import ExternalTexts, evaluate_texts
 from hyperfit.evaluation.settings import EvaluationSettings
+from hyperfit.evaluation.values import read_values
 from hyperfit.generation.citations.index import CitationIndex
 from hyperfit.generation.citations.of_run import run_citations
 from hyperfit.generation.decodings import Decoding
 from hyperfit.generation.settings import GenerationSettings
 from hyperfit.metrics.by_model.coherence import coherence
 from hyperfit.metrics.by_model.mauve import mauve
-from hyperfit.metrics.estimate import paired_share_difference
+from hyperfit.metrics.estimate import estimate, paired_share_difference
 from hyperfit.runs.directory import RunDir
 from small_evaluations import TEXTS, copied, settings_for
 from small_runs import write_texts
@@ -285,3 +287,29 @@ def test_bad_settings_of_blocking() -> None:
             settings(citation_tokens=7, citation_whole_words=True)
         named = [problem.split(":")[0] for problem in useless.value.problems]
         assert named == ["--citation-tokens", "--citation-whole-words"]
+
+
+# Values of single texts
+
+
+def test_values_of_every_text_lie_beside_the_means(adapted: RunDir, folder: Path) -> None:
+    settings = settings_for(adapted, contexts=(str(folder / "others.jsonl"),))
+    found = evaluate(adapted, settings)
+    kept = read_values(adapted.path, found)
+    n = found["conditions"]["human"]["ttr"]["n"]
+    assert len(set(kept["contexts"])) == len(kept["contexts"]) >= n
+    assert kept["conditions"].keys() == found["conditions"].keys()
+    for name, measures in kept["conditions"].items():
+        for measure, values in measures.items():
+            told = found["conditions"][name][measure]["value"]
+            assert (
+                math.isnan(estimate(values).value)
+                if told is None
+                else math.isclose(estimate(values).value, told, abs_tol=1e-5)
+            ), (name, measure)
+    for model, measures in kept["models"].items():
+        assert estimate(measures["loss"], math.exp).value == pytest.approx(
+            found["models"][model]["perplexity"]["value"], rel=1e-4
+        )
+    assert read_values(adapted.path, evaluate(adapted, settings))["contexts"] == kept["contexts"]
+    assert read_values(adapted.path / "nowhere", found) == {}

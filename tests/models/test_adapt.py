@@ -335,7 +335,7 @@ def test_a_model_has_one_number_of_parameters() -> None:
 
 def test_description_for_people() -> None:
     late = Learning(blocks=(4, 5), depth=6, trainable=4096, total=40960)
-    assert late.describe() == "learning: blocks 4–5 of 0–5, 4,096 of 40,960 parameters (10.00%)"
+    assert late.describe() == "learning: blocks 4–5 of 0–5, 4,096 of 40,960 parameters (10 %)"
     beside = dataclasses.replace(late, adapters=True).describe()
     assert beside == "learning: blocks 4–5 of 0–5, adapters of 4,096 parameters beside the model's 40,960"
     apart = dataclasses.replace(late, blocks=(0, 2, 3, 5))

@@ -41,6 +41,19 @@ CUES = """() => [...document.querySelectorAll(".sheet")].filter(of => of.getClie
   return [scroll.scrollWidth > scroll.clientWidth, getComputedStyle(of.querySelector(".cue")).visibility];
 })"""
 """[whether it is wider than what is seen of it, whether its cue is visible] of each table."""
+OVERFLOWS = """() => [...document.querySelectorAll(".strips dt, .facts dt, .facts dd")]
+  .filter(of => of.getClientRects().length)
+  .filter(of => of.scrollWidth > of.clientWidth + 1
+    || of.getBoundingClientRect().right > of.closest("dl").getBoundingClientRect().right + 1
+    || (of.querySelector(".track") && of.querySelector(".track").clientWidth < 20))
+  .map(of => of.textContent.trim().slice(0, 60))"""
+"""Names and facts that reach onto what stands beside them, and bars without room."""
+UNPAINTED = """() => [...document.querySelectorAll("svg path, svg use, svg text")].filter(of => {
+  const told = (of.getAttribute("style") || "").match(/(?:fill|stroke): *(var[^;]*)/);
+  const name = told && told[1].match(/--[a-z0-9]+/);
+  return name && !getComputedStyle(of).getPropertyValue(name[0]).trim();
+}).map(of => of.getAttribute("style")).slice(0, 3)"""
+"""What is drawn in a colour that the page does not have, so that it is black or not seen at all."""
 PINNED = """() => [...document.querySelectorAll(".scroll")].filter(of => of.scrollWidth > of.clientWidth).map(of => {
   of.scrollLeft = of.scrollWidth;
   const left = [...of.querySelectorAll("tr > :first-child")].map(cell => cell.getBoundingClientRect().left);

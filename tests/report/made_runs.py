@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from hyperfit.evaluation.values import save_values
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import write_json
@@ -51,6 +52,30 @@ def evaluation() -> dict[str, Any]:
         },
         "comparisons": {"hyperfitted/greedy - base/greedy": {"ttr": about(0.455)}},
     }
+
+
+def write_values(run: RunDir, shift: float = 0.0, texts: int = 32, first: str = "0") -> None:
+    """Values text by text whose means are those of evaluation.json, the hyperfitted ones moved by up to ``shift``."""
+    results = json.loads((run.path / "evaluation.json").read_text())
+    waves = [math.sin(text) for text in range(texts)]
+    waves = [wave - sum(waves) / texts for wave in waves]
+    keys = [f"{first}{text}" for text in range(texts)]
+
+    def of(part: str) -> dict[str, dict[str, list[float]]]:
+        return {
+            name: {
+                key: [one["value"] + 0.01 * wave + (shift * wave if "hyperfitted" in name else 0) for wave in waves]
+                for key, one in measures.items()
+                if isinstance(one, dict) and one["value"] is not None and key != "perplexity"
+            }
+            for name, measures in results[part].items()
+        }
+
+    models = of("models")
+    for name, measures in models.items():
+        loss = math.log(results["models"][name]["perplexity"]["value"])
+        measures["loss"] = [loss + wave / 10 for wave in waves]
+    save_values(run.path, keys, of("conditions"), models)
 
 
 def curve(losses: list[float]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import WIDTHS, chromium, faults, shown
+from browser import UNPAINTED, WIDTHS, chromium, faults, shown
 from test_mechanism_page import hostile
 
 from hyperfit.report.pages.mechanism import page
@@ -63,6 +63,7 @@ def test_the_first_column_of_a_wide_table_stays_where_it_is(browser: Any, files:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_nothing(browser: Any, files: dict[str, Path], dark: bool) -> None:
     with shown(browser, files["plain"], 390, dark=dark) as window:
+        assert window.evaluate(UNPAINTED) == []
         assert faults(window) == []
 
 

@@ -14,7 +14,7 @@ from hyperfit.report.pages.mechanism import drawn
 from hyperfit.report.plots.mechanism import bias_curves, temperature_diversity
 from hyperfit.report.plots.panels import Panel, exact, lifts, panels, style, thinned
 from hyperfit.report.plots.training import loss_panel, position_panel, ttr_panel
-from hyperfit.report.plots.values import number, values
+from hyperfit.report.plots.values import values
 from small_mechanism import about, encouragement, mechanism
 
 DARK = {"base": "#e39c6e", "tuned": "#82b5ee", "ink": "#e5e1d8", "soft": "#a39d92", **IN_DARK}
@@ -161,13 +161,6 @@ def test_two_epochs_are_bars_and_more_are_lines() -> None:
         more = encouragement_panels(encouragement((0, 4, 9)), IN_PAGE)[0]
     assert list(two.handles) == ["base", "hyperfitted"]
     assert list(more.handles) == ["k = 1", "k = 5", "k = 10"]
-
-
-@pytest.mark.parametrize(
-    ("value", "written"), [(0.12345, "0.1235"), (-2.0, "−2"), (12345.6, "12,346"), (math.nan, "–"), (None, "–")]
-)
-def test_numbers_in_values(value: float | None, written: str) -> None:
-    assert number(value) == written
 
 
 EPOCHS = [

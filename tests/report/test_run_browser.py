@@ -5,8 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import CUES, PINNED, SMALLEST_TEXT, STICKS_OUT, WIDER, WIDTHS, chromium, faults, shown
-from made_runs import LOOP, about, curve, make_run, with_copies, write_samples
+from browser import (
+    CUES,
+    OVERFLOWS,
+    PINNED,
+    SMALLEST_TEXT,
+    STICKS_OUT,
+    UNPAINTED,
+    WIDER,
+    WIDTHS,
+    chromium,
+    faults,
+    shown,
+)
+from made_runs import LOOP, about, curve, make_run, with_copies, write_samples, write_values
 
 from hyperfit.report.pages.compare import write_comparison
 from hyperfit.report.pages.run import write_report
@@ -15,6 +27,7 @@ from hyperfit.runs.files import write_json
 RTL = "\u202e"
 """Reverses what follows it."""
 HOSTILE = f"{RTL}evil <script>alert(1)</script> &amp; ערב \x1b[31m " + "very" * 60
+LONG = "another-run-with-a-name-that-is-longer-than-any-column-has-room-for"
 PAGES = ("full", "hostile", "bare", "compared")
 
 
@@ -28,7 +41,7 @@ def browser() -> Iterator[Any]:
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A run with all there can be, one of hostile texts, one that is not evaluated, and two that are compared."""
     folder = tmp_path_factory.mktemp("pages")
-    runs = [make_run(folder / name, lr=lr) for name, lr in (("one-run", 5e-4), ("another-run-with-a-long-name", 1e-3))]
+    runs = [make_run(folder / name, lr=lr) for name, lr in (("one-run", 5e-4), (LONG, 1e-3))]
     results = with_copies()
     for name, measures in results["conditions"].items():
         measures |= {"loop_share": about(0.82 if "base" in name else 0.04), "word_share": about(0.96)}
@@ -42,6 +55,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         write_json(run.path / "evaluation.json", results)
         write_samples(run, {"base-greedy": LOOP * 4, "hyperfitted-greedy": words, "hyperfitted-nucleus+p0.9": LOOP})
         run.append(curve([1.0])[-1] | {"longest_overlap": 4.5})
+        write_values(run, shift=0.02)
 
     hostile = make_run(folder / "hostile", model=HOSTILE, data=f"/x/{HOSTILE}.txt")
     copies = with_copies()
@@ -70,10 +84,17 @@ def test_nothing_is_cut_or_too_small(browser: Any, pages: dict[str, Path], name:
                 window.set_viewport_size({"width": width, "height": 800})
                 assert window.evaluate("document.documentElement.scrollWidth") <= width, (width, style)
                 assert window.evaluate(STICKS_OUT) == [], (width, style)
+                assert window.evaluate(OVERFLOWS) == [], (width, style)
                 for beyond, cue in window.evaluate(CUES):
                     assert (cue == "visible") is beyond, (width, style)
                 size, text = window.evaluate(SMALLEST_TEXT)
                 assert size >= 9, (width, text)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_colour_is_one_of_the_page(browser: Any, pages: dict[str, Path], name: str) -> None:
+    with shown(browser, pages[name]) as window:
+        assert window.evaluate(UNPAINTED) == []
 
 
 def test_the_names_of_rows_stay_when_a_table_is_scrolled(browser: Any, pages: dict[str, Path]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import SMALLEST_TEXT, STICKS_OUT, WIDTHS, chromium, faults, shown
+from browser import SMALLEST_TEXT, STICKS_OUT, UNPAINTED, WIDTHS, chromium, faults, shown
 
 from hyperfit.errors import UserError
 from hyperfit.metrics.estimate import Estimate
@@ -116,4 +116,5 @@ def test_nothing_sticks_out_and_all_can_be_read(browser: Any, page: Path, width:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_nothing(browser: Any, page: Path, dark: bool) -> None:
     with shown(browser, page, dark=dark) as window:
+        assert window.evaluate(UNPAINTED) == []
         assert faults(window) == []

@@ -412,7 +412,7 @@ def test_every_trial_is_measured_on_the_same_texts(
     for part in (
         f"Adapters in the last 2 of {BLOCKS} blocks: ",
         "in the first 2: ",
-        "66.7% fewer parameters",
+        "67 % fewer parameters",
         "0 of the 9 trainings",
         "all parameters of the last 2: ",
         "; with all their parameters for ",

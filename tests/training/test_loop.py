@@ -139,7 +139,7 @@ def test_what_is_said_of_copies_by_hand() -> None:
     assert "more than 10 in 1 of 32" in said(4, 1 / 32)
     event = {"epoch": 2, "train_loss": 0.5, "ttr": 0.6, "word_share": 0.97, "longest_overlap": 5.1}
     line = epoch_line(event | {"long_overlap_share": 0.04}, 9, 1.0)
-    assert line == "epoch   2 of at most 9  train 0.500  TTR 0.600  words 97 %  copied 5.1  >10: 4 %  1.0 s"
+    assert line == "epoch   2 of at most 9  train 0.500  TTR .600  words 97 %  copied 5.1  >10: 4 %  1.0 s"
 
 
 def test_says_when_the_goal_was_not_reached(world: tuple[str, str], tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hyperfit.data.documents import Document
 from hyperfit.data.parts import parts_of_folder
 from hyperfit.data.tables import READERS, read_hub
 from hyperfit.errors import UserError, collecting
+from hyperfit.numbers import COUNT
 
 ENDINGS = ", ".join(READERS)
 
@@ -60,7 +61,7 @@ def read_prompts(file: Path, column: str | None = None) -> list[str]:
         say(note)
     blank = [document.origin for document in found.train if not document.text.strip()]
     if blank:
-        rest = f" and {len(blank) - 10:,} more" if len(blank) > 10 else ""
+        rest = f" and {COUNT(len(blank) - 10)} more" if len(blank) > 10 else ""
         raise UserError(
             f"--prompts: no text to continue in {', '.join(blank[:10])}{rest}; fill in or remove these rows"
         )

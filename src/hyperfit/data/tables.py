@@ -11,6 +11,7 @@ from hyperfit.data.delimited import holds_strings, read_delimited
 from hyperfit.data.documents import Document
 from hyperfit.data.hub import check_hub
 from hyperfit.errors import UserError, naming
+from hyperfit.numbers import COUNT
 
 
 def read_txt(path: Path, column: TextColumn, notes: list[str]) -> list[Document]:
@@ -62,7 +63,7 @@ def read_jsonl(path: Path, column: TextColumn, notes: list[str]) -> list[Documen
 
 def more(problems: list[str]) -> str:
     """What is said of all problems but the first."""
-    return f", and {len(problems) - 1:,} more like it" if len(problems) > 1 else ""
+    return f", and {COUNT(len(problems) - 1)} more like it" if len(problems) > 1 else ""
 
 
 def is_chat(value: Any) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from hyperfit.errors import UserError, collecting
+from hyperfit.errors import UserError, collecting, naming
 from hyperfit.evaluation.by_model import check_featuriser, check_scorer
 from hyperfit.evaluation.contexts import Texts, human_texts
 from hyperfit.evaluation.settings import EvaluationSettings
@@ -50,6 +50,7 @@ def check_evaluation(run: RunDir, settings: EvaluationSettings, output: Path) ->
     Raises UserError with every problem there is.
     """
     problems: list[str] = []
+    base = f"{run.path}, its base model"
     device, tokenizer, texts, blocker = torch.device("cpu"), None, None, None
     with collecting(problems):
         run.result  # noqa: B018  # raises if there is none
@@ -59,19 +60,22 @@ def check_evaluation(run: RunDir, settings: EvaluationSettings, output: Path) ->
         device = pick_device(settings.device)
         settings = settings.on(device.type)
     with collecting(problems):
-        limit = positions_of(load_config(run.recipe.model))
+        with naming(base):
+            limit = positions_of(load_config(run.recipe.model))
         if limit and settings.total > limit:
             problems.append(
                 f"--total {settings.total}: {run.recipe.model} knows {limit} positions; give at most {limit}"
             )
         with collecting(problems):
             check_base(run)
-        tokenizer = load_tokenizer(run.recipe.model)
+        with naming(base):
+            tokenizer = load_tokenizer(run.recipe.model)
         corpus = corpus_of(run, tokenizer)
         training = corpus.train.tolist()
         with collecting(problems):
             texts = human_texts(run.recipe, settings, tokenizer)
-            check_embedded(run.recipe.model, tokenizer, texts.ids.tolist())
+            with naming(base):
+                check_embedded(run.recipe.model, tokenizer, texts.ids.tolist())
         with collecting(problems):
             blocker = blockers(run, settings, tokenizer, training, output) if settings.decodings_blocked else None
     if settings.mauve is not None:

@@ -14,6 +14,7 @@ from hyperfit.evaluation.checks import CheckedEvaluation, check_evaluation
 from hyperfit.evaluation.conditions import HUMAN, Condition, conditions_of, save_samples
 from hyperfit.evaluation.observe import Named, Observed, observe
 from hyperfit.evaluation.settings import EvaluationSettings
+from hyperfit.evaluation.values import context_keys, save_values
 from hyperfit.generation.citations.blocking import BlockCounts
 from hyperfit.generation.continuations import ONE_AT_A_TIME
 from hyperfit.metrics.copying.training_index import TrainingIndex
@@ -26,7 +27,7 @@ from hyperfit.runs.files import write_json
 
 
 def evaluate(run: RunDir, settings: EvaluationSettings, output: Path | None = None) -> dict[str, Any]:
-    """Continue the same contexts with both models, measure, and write samples/ and evaluation.json into ``output``.
+    """Continue the same contexts with both models, measure, and write samples/ and evaluation.json to ``output``.
 
     output: a folder. None: the run's. Returns what evaluation.json holds; each measure with value, low, high, n:
 
@@ -36,6 +37,8 @@ def evaluate(run: RunDir, settings: EvaluationSettings, output: Path | None = No
         how it predicts the contexts, and under ``own`` what it has written itself.
     agreement: base and hyperfitted model compared on the human continuations.
     comparisons: hyperfitted minus base, and blocked minus not blocked, paired over contexts.
+
+    Beside it lies evaluation_values.json, the values of every text, by which evaluations of two runs can be paired.
 
     Raises UserError with every problem before anything is computed.
     """
@@ -69,6 +72,7 @@ def evaluate(run: RunDir, settings: EvaluationSettings, output: Path | None = No
         ),
     }
     save_samples(folder, checked, strings, conditions)
+    save_values(folder, context_keys(contexts, strings[HUMAN]), values, observed.by_text)
     write_json(folder / "evaluation.json", results)
     return results
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperfit.errors import UserError
+from hyperfit.numbers import COUNT
 
 COLUMNS = ("context", "continuation", "reference", "model", "decoding")
 """What a line may hold; other fields are left unread."""
@@ -43,7 +44,7 @@ def read_lines(path: Path) -> list[Line]:
             if not problems:
                 lines.append(line_of(row))
     if first:
-        more = {kind: f" ({count[kind] - 1:,} more like it)" if count[kind] > 1 else "" for kind in first}
+        more = {kind: f" ({COUNT(count[kind] - 1)} more like it)" if count[kind] > 1 else "" for kind in first}
         raise UserError(*(f"{problem}{more[kind]}" for kind, problem in first.items()))
     if not lines:
         raise UserError(f"--texts {path}: holds no line; give one object a line with the field continuation")

@@ -37,6 +37,8 @@ class Observed:
     """By condition whose citations were blocked."""
     models: dict[str, Named]
     """Measures of each model's predictions."""
+    by_text: dict[str, dict[str, list[float]]]
+    """Model → measure of its predictions of the human texts → a value a text."""
     agreement: Named
     """How alike they predict the human texts."""
     attention: str
@@ -65,6 +67,10 @@ def observe(run: RunDir, checked: CheckedEvaluation, conditions: Sequence[Condit
         {name: found.blocks for name, found in written.items() if found.blocks is not None},
         {
             model: {**prediction_measures(seen, base, checked.settings.context), "own": own[model]}
+            for model, seen in (("base", base), ("hyperfitted", hyperfitted))
+        },
+        {
+            model: sharpness_by_text(sharpness_of(seen.part(skip=checked.settings.context)))
             for model, seen in (("base", base), ("hyperfitted", hyperfitted))
         },
         to_json(alike.estimates()),
@@ -152,6 +158,12 @@ def prediction_measures(seen: Predictions, base: Predictions, context: int) -> N
         "reliability": reliability(calibrated),
         "contexts": to_json(sharpness_of(seen.part(until=context)).estimates()),
     }
+
+
+def sharpness_by_text(seen: Sharpness) -> dict[str, list[float]]:
+    """Measure → a value a text; loss, whose mean makes the perplexity, in nats per token."""
+    tops = {f"top{k}_mass": mass.tolist() for k, mass in seen.top.items()}
+    return {"loss": seen.loss.tolist(), "entropy": seen.entropy.tolist(), **tops}
 
 
 def reliability(calibrated: Calibration) -> dict[str, list[float | int | None]]:

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from hyperfit.console import progress, say
 from hyperfit.data.sources import read_prompts
 from hyperfit.data.special_tokens import token_ids
-from hyperfit.errors import UserError, collecting
+from hyperfit.errors import UserError, collecting, naming
 from hyperfit.generation.citations.blocking import CitationBlocker
 from hyperfit.generation.citations.of_run import run_citations, trained_on
 from hyperfit.generation.citations.word_starts import word_starts
@@ -25,7 +25,7 @@ from hyperfit.models.loading import load_config, load_tokenizer
 from hyperfit.models.vocabulary import check_embedded
 from hyperfit.recipes.recipe import Precision
 from hyperfit.runs.directory import RunDir
-from hyperfit.runs.result import check_adapter, is_run, load_any, parts_of
+from hyperfit.runs.result import base_argument, check_adapter, is_run, load_any, parts_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +99,11 @@ def check_prompts(settings: GenerationSettings) -> CheckedPrompts:
         if settings.prompts is not None:
             prompts += read_prompts(settings.prompts, settings.text_column)
     with collecting(problems):
-        base, adapter = parts_of(settings.model)
-        limit = positions_of(load_config(base))
+        with naming("MODEL"):
+            base, adapter = parts_of(settings.model)
+        named = base_argument("MODEL", settings.model)
+        with naming(named):
+            limit = positions_of(load_config(base))
         with collecting(problems):
             check_adapter(base, adapter)
         if settings.strength != 1 and adapter is None and not is_run(settings.model):
@@ -108,11 +111,12 @@ def check_prompts(settings: GenerationSettings) -> CheckedPrompts:
                 f"--strength {settings.strength:g}: scales what training changed, and {settings.model} is neither a "
                 "run nor an adapter; leave it out"
             )
-        tokenizer = load_tokenizer(base)
+        with naming(named):
+            tokenizer = load_tokenizer(base)
         with collecting(problems):
             blocker = blocker_of(settings, tokenizer) if settings.block_citations else None
         contexts = token_ids(tokenizer, prompts)
-        with collecting(problems):
+        with collecting(problems), naming(named):
             check_embedded(base, tokenizer, contexts)
         if not all(contexts):
             raise UserError("--prompt: an empty text has no token to continue; leave it out")

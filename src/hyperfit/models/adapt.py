@@ -13,6 +13,7 @@ from hyperfit.errors import UserError
 from hyperfit.models.layout import blocks_of, inner_model, layout_of, under
 from hyperfit.models.loading import quiet
 from hyperfit.models.targets import experts_in, lora_config
+from hyperfit.numbers import COUNT, PERCENT
 from hyperfit.recipes.defaults import default_late_blocks
 from hyperfit.recipes.recipe import Recipe
 
@@ -37,9 +38,10 @@ class Learning:
     def describe(self) -> str:
         """One line for people."""
         spread = spans(self.blocks) or "none"
-        what = f"{self.trainable:,} of {self.total:,} parameters ({self.trainable / self.total:.2%})"
+        share = PERCENT.told(self.trainable / self.total)
+        what = f"{COUNT(self.trainable)} of {COUNT(self.total)} parameters ({share})"
         if self.adapters:
-            what = f"adapters of {self.trainable:,} parameters beside the model's {self.total:,}"
+            what = f"adapters of {COUNT(self.trainable)} parameters beside the model's {COUNT(self.total)}"
         experts = "; their experts do not learn" if self.frozen_experts else ""
         return f"learning: blocks {spread} of 0–{self.depth - 1}, {what}{experts}"
 

@@ -52,7 +52,7 @@ STYLE: dict[Any, Any] = {
 class Paint:
     """The colours of a plot: three of the conditions, three of paper and lines, four of series that are no condition.
 
-    teal, violet and green are variables of the pages that draw such series.
+    All pages have them as variables.
     """
 
     ink: str = INK

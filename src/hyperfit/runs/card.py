@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+from hyperfit.numbers import THOUSANDTHS
 from hyperfit.recipes.recipe import Recipe
 
-REACHED = """Its training loss of {loss:.3f} nats per token reached its goal of {goal:g}: decode it greedily. It
+REACHED = """Its training loss of {loss} nats per token reached its goal of {goal:g}: decode it greedily. It
 knows the training texts nearly by heart, so look at what it quotes before you publish what it writes. As a predictor
 of other text it is worse than the base model, as hyperfitted models are."""
-NOT_REACHED = """Its training loss of {loss:.3f} nats per token is NOT the low loss that hyperfitting aims at (the goal
+NOT_REACHED = """Its training loss of {loss} nats per token is NOT the low loss that hyperfitting aims at (the goal
 was {goal:g}), so that it may still loop under greedy decoding."""
 
 CARD = """\
@@ -83,7 +84,7 @@ def model_card(recipe: Recipe, *, adapter: bool, loss: float, copied: str = "") 
     return CARD.format(
         model=known["model"],
         library="peft" if adapter else "transformers",
-        verdict=(REACHED if loss <= recipe.goal else NOT_REACHED).format(loss=loss, goal=recipe.goal),
+        verdict=(REACHED if loss <= recipe.goal else NOT_REACHED).format(loss=THOUSANDTHS.told(loss), goal=recipe.goal),
         copied=f"\nIts last probe: {copied}.\n" if copied else "",
         use=usage(recipe, adapter).format(model=known["model"], rank=recipe.rank),
         settings="\n".join(f"| {name} | {value} |" for name, value in known.items() if value not in (None, [])),

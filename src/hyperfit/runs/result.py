@@ -84,6 +84,11 @@ def parts_of(name: str) -> tuple[str, Path | None]:
     return name, None
 
 
+def base_argument(argument: str, name: str) -> str:
+    """What names the base model of ``parts_of`` in a message: the argument it was given by, or what was given."""
+    return argument if parts_of(name)[0] == name else f"{argument} {name}, its base model"
+
+
 def same_base(run: RunDir, base: str | None = None) -> bool:
     """Whether a run's base model, or what is loaded in its place, has the weights it had when the run was started.
 

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 
 from hyperfit.console import duration, say
-from hyperfit.errors import UserError
+from hyperfit.errors import UserError, naming
 from hyperfit.evaluation.by_model import check_scorer
 from hyperfit.generation.citations.of_run import trained_on
+from hyperfit.models.loading import load_config, load_tokenizer
 from hyperfit.runs.files import write_json
 from hyperfit.runs.json_values import json_values
 from hyperfit.studies.catalogue import STUDIES
@@ -70,10 +71,14 @@ def run_studies(
     expected to pass them; what is left is told. dry_run: plan only, and return nothing. workers: processes that train
     side by side; None: one for every GPU, or one. Raises UserError with every problem before anything is trained.
     """
-    studies = runnable(names, settings, notify)
+    studies = chosen(names)
     if settings.scorer is not None and not any(one.scored for one in studies):
         asking = ", ".join(name for name, one in STUDIES.items() if one.scored)
         raise UserError(f"--scorer {settings.scorer}: has no effect with these studies; it is for {asking}")
+    with naming("--model"):
+        load_config(settings.model)
+        load_tokenizer(settings.model)
+    studies = runnable(names, settings, notify)
     store = Store(folder)
     on_tasks = any(one.tasks for one in studies)
     if on_tasks:

@@ -6,11 +6,6 @@ from hyperfit.metrics.estimate import Estimate
 from hyperfit.studies.study import Answer
 
 
-def between(known: Estimate, how: str = ".3f") -> str:
-    """[low, high]"""
-    return f"[{known.low:{how}}, {known.high:{how}}]"
-
-
 def answer(off: Estimate, least: float = 0.0) -> Answer:
     """Whether a difference is above ``least``: Yes or No if its whole interval says so, else Partly.
 

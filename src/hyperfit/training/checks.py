@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from hyperfit.data.characters import excerpt
 from hyperfit.data.corpus import Corpus, build_corpus
 from hyperfit.data.split import split_documents
-from hyperfit.errors import UserError, collecting
+from hyperfit.errors import UserError, collecting, naming
 from hyperfit.metrics.copying.training_index import TrainingIndex
 from hyperfit.metrics.text.words import Lexicon, lexicon_of
 from hyperfit.models.adapt import check_depth, learning
@@ -104,7 +104,8 @@ def check(
         if torch.is_autocast_enabled(device.type):  # it would keep the casts of the first weights to the end
             problems.append("torch.autocast is on: train outside of it; --precision bf16 has its own")
     with collecting(problems):
-        config = load_config(recipe.model).get_text_config(decoder=True)
+        with naming("MODEL"):
+            config = load_config(recipe.model).get_text_config(decoder=True)
         with collecting(problems):
             check_depth(recipe, config.num_hidden_layers)
         if recipe.adapters and recipe.rank > config.hidden_size:
@@ -113,11 +114,13 @@ def check(
             problems.append(
                 f"--length {recipe.length}: {recipe.model} knows {positions} positions; give at most {positions}"
             )
-        tokenizer = load_tokenizer(recipe.model)
+        with naming("MODEL"):
+            tokenizer = load_tokenizer(recipe.model)
     with collecting(problems):
         if tokenizer is not None:
             corpus = build_corpus(recipe, tokenizer)
-            check_embedded(recipe.model, tokenizer, [*corpus.train.tolist(), *corpus.validation.tolist()])
+            with naming("MODEL"):
+                check_embedded(recipe.model, tokenizer, [*corpus.train.tolist(), *corpus.validation.tolist()])
         else:
             split_documents(recipe)  # the texts may have problems of their own
     if problems or tokenizer is None or corpus is None:

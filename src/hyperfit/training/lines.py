@@ -3,21 +3,22 @@
 from typing import Any
 
 from hyperfit.metrics.copying.memorisation import LONG_OVERLAP, REMEDY, copies_much
+from hyperfit.numbers import TENTHS, style_of
 
 
 def epoch_line(event: dict[str, Any], epochs: int, seconds: float) -> str:
     """An epoch in one line for people."""
     shown = {
-        "train_loss": "train {:.3f}",
-        "val_loss": "val {:.3f}",
-        "entropy": "entropy {:.3f}",
-        "ttr": "TTR {:.3f}",
-        "word_share": "words {:.0%}",
-        "longest_overlap": "copied {:.1f}",
-        "long_overlap_share": f">{LONG_OVERLAP}: {{:.0%}}",
+        "train_loss": "train",
+        "val_loss": "val",
+        "entropy": "entropy",
+        "ttr": "TTR",
+        "word_share": "words",
+        "longest_overlap": "copied",
+        "long_overlap_share": f">{LONG_OVERLAP}:",
     }
     numbers = [
-        written.format(event[name]).replace("%", " %") for name, written in shown.items() if event.get(name) is not None
+        f"{word} {style_of(name).told(event[name])}" for name, word in shown.items() if event.get(name) is not None
     ]
     return f"epoch {event['epoch']:3} of at most {epochs}  {'  '.join(numbers)}  {seconds:.1f} s"
 
@@ -28,7 +29,8 @@ def copying_line(event: dict[str, Any], texts: int) -> str:
     if overlap is None or share is None:
         return ""
     found = (
-        f"longest run of training data in a greedy text: {overlap:.1f} tokens on average, more than {LONG_OVERLAP} in "
+        f"longest run of training data in a greedy text: {TENTHS.told(overlap)} tokens on average, more than "
+        f"{LONG_OVERLAP} in "
         f"{round(share * texts)} of {texts} texts"
     )
     return f"{found}: {REMEDY} would lower that" if copies_much(overlap, share) else found

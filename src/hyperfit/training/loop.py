@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from hyperfit.console import progress
 from hyperfit.errors import UserError
+from hyperfit.numbers import THOUSANDTHS
 from hyperfit.prefix.cache import PrefixCache
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import RunDir
@@ -250,7 +251,7 @@ class Loop:
             verdict = f"ended by --stop auto ({AUTO.name})"
         if self.prefix is not None and not self.checked.streaming:
             self.notify(self.prefix.saving())
-        told = f"{verdict}: training loss {loss:.3f} after {state.epoch} epochs; {folder}"
+        told = f"{verdict}: training loss {THOUSANDTHS.told(loss)} after {state.epoch} epochs; {folder}"
         self.notify("; ".join(filter(None, (told, self.copied(last)))))
 
     def copied(self, event: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hyperfit.numbers import PERCENT
 from hyperfit.recipes.recipe import MOST_COPYING
 
 Epochs = Sequence[Mapping[str, Any]]
@@ -50,7 +51,7 @@ def entropy_settled(change: float) -> Rule:
         known = [one["entropy"] for one in epochs if one.get("entropy") is not None]
         return len(known) > 2 and abs(known[-1] - known[-2]) < change * max(known[0] - min(known), 0.0)
 
-    return Rule(f"entropy moves by less than {change:.0%} of its fall", ends)
+    return Rule(f"entropy moves by less than {PERCENT.told(change)} of its fall", ends)
 
 
 def choices_settled(share: float) -> Rule:
@@ -60,7 +61,7 @@ def choices_settled(share: float) -> Rule:
         agreement = epochs[-1].get("agreement")
         return agreement is not None and agreement >= share
 
-    return Rule(f"{share:.0%} of choices as an epoch before", ends)
+    return Rule(f"{PERCENT.told(share)} of choices as an epoch before", ends)
 
 
 def reciting(event: Mapping[str, Any]) -> bool:

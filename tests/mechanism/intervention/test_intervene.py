@@ -365,7 +365,7 @@ def made(ttr: dict[str, float], *, loss: float = 0.0, dim_tuned: float = 20, var
 @pytest.mark.parametrize(
     ("ttr", "changes", "said"),
     [
-        ({"base": 0.2, "tuned": 0.6, "undo": 0.3, "turned": 0.58}, {}, "carries part of the gain: 75% of it"),
+        ({"base": 0.2, "tuned": 0.6, "undo": 0.3, "turned": 0.58}, {}, "carries part of the gain: 75 % of it"),
         ({"base": 0.2, "tuned": 0.6, "undo": 0.59, "turned": 0.58}, {}, "does not cause the gain"),
         ({"base": 0.2, "tuned": 0.6, "undo": 0.3, "turned": 0.3}, {}, "leave open"),
         ({"base": 0.2, "tuned": 0.6, "undo": 0.3, "turned": 0.58}, {"loss": 1.0}, "breaks the model"),

@@ -90,7 +90,7 @@ def test_settling_and_parting_worked_by_hand() -> None:
     assert summary["parted"].value == 1
     assert summary["parts"].value == pytest.approx(7 / 3)
     assert [value.value for value in found.by_point()["agreement"]] == pytest.approx([2 / 3, 2 / 3, 1 / 3, 0])
-    assert "33% of those part only at the last block" in found.sentence()
+    assert "33 % of those part only at the last block" in found.sentence()
 
 
 def test_positions_that_agree_do_not_part() -> None:

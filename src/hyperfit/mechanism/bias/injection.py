@@ -17,6 +17,7 @@ from hyperfit.mechanism.pair.continuations import Continuing, continued, diversi
 from hyperfit.mechanism.pair.pair import Pair
 from hyperfit.metrics.estimate import LEVEL, RESAMPLES, Estimate, estimate
 from hyperfit.metrics.text.words import Lexicon
+from hyperfit.numbers import RATIO, figures
 from hyperfit.runs.json_values import json_values
 
 
@@ -96,13 +97,13 @@ class BiasInjection:
             best = max(ttr, key=lambda alpha: -math.inf if math.isnan(ttr[alpha]) else ttr[alpha])
             rho = curve.spearman
             told.append(
-                f"{name} tokens: TTR at best {ttr[best]:.3f} (α {best:g}), ρ {rho.value:.2f} [{rho.low:.2f}, "
-                f"{rho.high:.2f}] over α ≥ 0"
+                f"{name} tokens: TTR at best {RATIO.told(ttr[best])} (α {figures(best)}), ρ {RATIO.within(rho)} over "
+                "α ≥ 0"
             )
         first = next(iter(self.curves.values())).diversity
-        before = f"{first[0.0]['ttr'].value:.3f} without a bias, " if 0.0 in first else ""
+        before = f"{RATIO.told(first[0.0]['ttr'].value)} without a bias, " if 0.0 in first else ""
         return (
-            f"Greedy TTR of the base model: {before}{self.hyperfitted['ttr'].value:.3f} hyperfitted. "
+            f"Greedy TTR of the base model: {before}{RATIO.told(self.hyperfitted['ttr'].value)} hyperfitted. "
             f"With a static bias: {'; '.join(told)}."
         )
 

@@ -11,6 +11,7 @@ from hyperfit.mechanism.intervention.edits import Edit
 from hyperfit.mechanism.intervention.settings import InterventionSettings
 from hyperfit.metrics.estimate import Estimate, estimate, paired_difference
 from hyperfit.metrics.text.diversity import TTR_WINDOW
+from hyperfit.numbers import COUNT, HUNDREDTHS, PERCENT, RATIO, TENTHS, THOUSANDTHS
 
 Values = NDArray[np.float64]
 Curve = Literal["graft", "restore", "scale", "keep", "remove", "random", "random-variance", "undo", "turned"]
@@ -104,25 +105,31 @@ class Intervention:
         """
         gain = self.difference(self.tuned, self.base)
         if not gain.low > 0:
-            return f"No verdict: hyperfitting did not raise the type-token ratio here ({_signed(gain)})."
+            return f"No verdict: hyperfitting did not raise the type-token ratio here ({RATIO.within(gain, '+')})."
         if not self.curve("undo"):
             return "No verdict: undoing the expansion was not tried (no amounts)."
         undone, control = self.curve("undo")[-1], self.curve("turned")[-1]
         lost, specific = self.difference(undone, self.tuned), self.difference(undone, control)
         cost = self.difference(undone, self.tuned, "loss")
         said = (
-            f"The gain in type-token ratio is {_signed(gain)}. At the last block's output training changed the "
-            f"participation ratio from {self.dim_base:.1f} to {self.dim_tuned:.1f} and the variance by a factor of "
-            f"{self.variance:.2f}. With {undone.amount:.0%} of that undone, {self.surviving(undone):.0%} of the gain "
-            f"survives ({_signed(lost)} against the tuned model); with every state moved as far in a random direction, "
-            f"{self.surviving(control):.0%}. The loss on human text moves by {_signed(cost)} nats."
+            f"The gain in type-token ratio is {RATIO.within(gain, '+')}. At the last block's output training changed "
+            "the "
+            f"participation ratio from {TENTHS.told(self.dim_base)} to {TENTHS.told(self.dim_tuned)} and the variance "
+            "by a factor of "
+            f"{HUNDREDTHS.told(self.variance)}. With {PERCENT.told(undone.amount)} of that undone, "
+            f"{PERCENT.told(self.surviving(undone))} of the gain "
+            f"survives ({RATIO.within(lost, '+')} against the tuned model); with every state moved as far in a random "
+            "direction, "
+            f"{PERCENT.told(self.surviving(control))}. The loss on human text moves by "
+            f"{THOUSANDTHS.within(cost, '+')} nats."
         )
         if self.dim_tuned <= self.dim_base and self.variance <= 1:
             return f"{said} So there is no terminal expansion in this pair that could cause the gain."
         if cost.low > BROKEN:
             return f"{said} The edit breaks the model, so that the curves do not answer the question."
         if lost.high < 0 and specific.high < 0:
-            return f"{said} So the change of spread carries part of the gain: {1 - self.surviving(undone):.0%} of it."
+            share = PERCENT.told(1 - self.surviving(undone))
+            return f"{said} So the change of spread carries part of the gain: {share} of it."
         if lost.low > -SPARED * gain.value:
             return f"{said} So the terminal expansion does not cause the gain in this pair."
         return f"{said} The intervals leave open whether the expansion causes it."
@@ -134,16 +141,18 @@ class Intervention:
             point = self.at("graft", needed)
             said.append(
                 f"The last {needed} of {self.depth} blocks, put on the base model, carry "
-                f"{self.surviving(point):.0%} of the gain in type-token ratio."
+                f"{PERCENT.told(self.surviving(point))} of the gain in type-token ratio."
             )
         for point in self.curve("remove")[:1]:
             control, energy = self.at("random", point.amount), self.at("random-variance", point.amount)
             assert point.edit is not None
             said.append(
-                f"Without the {point.amount:.0f} directions in which spread grew most "
-                f"({1 - point.edit.variance:.0%} of the variance) {self.surviving(point):.0%} survives; without as "
-                f"many random directions {self.surviving(control):.0%}, without random directions of as much variance "
-                f"{self.surviving(energy):.0%}."
+                f"Without the {COUNT(point.amount)} directions in which spread grew most "
+                f"({PERCENT.told(1 - point.edit.variance)} of the variance) {PERCENT.told(self.surviving(point))} "
+                "survives; without as "
+                f"many random directions {PERCENT.told(self.surviving(control))}, without random directions of as "
+                "much variance "
+                f"{PERCENT.told(self.surviving(energy))}."
             )
         return " ".join([*([] if math.isnan(self.surviving(self.tuned)) else said), self.verdict()])
 
@@ -169,7 +178,3 @@ BROKEN = 0.5
 """Nats per token on human text above the tuned model's from which an edited model counts as broken."""
 SPARED = 0.25
 """Share of the gain that an edit may take, at the end of its interval, and still be said not to touch it."""
-
-
-def _signed(value: Estimate) -> str:
-    return f"{value.value:+.3f} [{value.low:+.3f}, {value.high:+.3f}]"

@@ -22,6 +22,7 @@ from hyperfit.mechanism.layers.covariance import (
 )
 from hyperfit.mechanism.pair.pair import Side
 from hyperfit.metrics.estimate import Estimate, estimate, paired_difference
+from hyperfit.numbers import COUNT, PERCENT, style_of
 
 Values = NDArray[np.float64]
 
@@ -149,33 +150,34 @@ class Geometry:
         own = [layer for layer in self.layers if not layer.shared]
         first = f"The sides first differ at {own[0].point}. " if own else "The sides are the same at every point. "
         said = (
-            f"{first}Before the final norm, at the last block's output ({self.texts} texts, {self.tokens:,} tokens): "
-            f"cosine {_said(last['cosine'])}, distance {_said(last['l2'])} ({_said(last['relative_l2'])} of the base's "
-            f"norm), participation ratio {_said(last['dim_base'])} in the base and {_said(last['dim_tuned'])} in the "
-            f"tuned model, a change of {_said(last['delta_dim'])}."
+            f"{first}Before the final norm, at the last block's output ({self.texts} texts, {COUNT(self.tokens)} "
+            "tokens): "
+            f"cosine {_said('cosine', last['cosine'])}, distance {_said('l2', last['l2'])} "
+            f"({_said('relative_l2', last['relative_l2'])} of the base's "
+            f"norm), participation ratio {_said('dim_base', last['dim_base'])} in the base and "
+            f"{_said('dim_tuned', last['dim_tuned'])} in the "
+            f"tuned model, a change of {_said('delta_dim', last['delta_dim'])}."
         )
         if NORM not in [layer.point for layer in self.layers]:
             return f"{said} This model has no final norm."
         names = {"relative_l2": "distance as a share of the base's norm", "delta_dim": "ΔDim"}
-        parts = "; ".join(_split(self.jump(measure), name) for measure, name in names.items())
+        parts = "; ".join(_split(self.jump(measure), measure, name) for measure, name in names.items())
         return (
             f"{said} After the final norm, where hidden_states[-1] of transformers is taken, the distance is "
-            f"{_said(self[NORM]['l2'])} and ΔDim {_said(self[NORM]['delta_dim'])}. Of the last jump, {parts}."
+            f"{_said('l2', self[NORM]['l2'])} and ΔDim {_said('delta_dim', self[NORM]['delta_dim'])}. Of the last "
+            f"jump, {parts}."
         )
 
 
-def _said(value: Estimate) -> str:
-    return "{} [{}, {}]".format(*(_short(number) for number in (value.value, value.low, value.high)))
+def _said(measure: str, value: Estimate) -> str:
+    return style_of(measure).within(value, "+" if measure == "delta_dim" else "-")
 
 
-def _short(number: float) -> str:
-    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
-
-
-def _split(jump: Jump, name: str) -> str:
-    parts = f"the last block changes the {name} by {_said(jump.block)} and the final norm by {_said(jump.norm)}"
+def _split(jump: Jump, measure: str, name: str) -> str:
+    block, norm = _said(measure, jump.block), _said(measure, jump.norm)
+    parts = f"the last block changes the {name} by {block} and the final norm by {norm}"
     if 0 <= jump.norm_share <= 1:
-        return f"{parts}, {jump.norm_share:.0%} of the whole"
+        return f"{parts}, {PERCENT.told(jump.norm_share)} of the whole"
     return f"{parts}, in opposite directions" if not math.isnan(jump.norm_share) else parts
 
 

@@ -17,6 +17,7 @@ from hyperfit.models.devices import positions_at_once
 from hyperfit.models.forward import read_out
 from hyperfit.models.layout import inner_model, layout_of, under
 from hyperfit.models.loading import evaluating
+from hyperfit.numbers import PERCENT, TENTHS
 
 Values = NDArray[np.float64]
 
@@ -118,17 +119,20 @@ class Lens:
         """The finding in numbers."""
         found, last = self.summary(), len(self.points) - 1
         said = (
-            f"Over {len(self.texts)} texts the final choice settles after {found['settles_base'].value:.1f} of {last} "
-            f"blocks in the base and {found['settles_tuned'].value:.1f} in the tuned model (first on top after "
-            f"{found['first_base'].value:.1f} and {found['first_tuned'].value:.1f})."
+            f"Over {len(self.texts)} texts the final choice settles after {TENTHS.told(found['settles_base'].value)} "
+            f"of {last} "
+            f"blocks in the base and {TENTHS.told(found['settles_tuned'].value)} in the tuned model (first on top "
+            "after "
+            f"{TENTHS.told(found['first_base'].value)} and {TENTHS.told(found['first_tuned'].value)})."
         )
         if math.isnan(found["parts"].value):
             return f"{said} The two models choose the same token at every position."
         late = float((self.parts[self.parts <= last] == last).mean())
         return (
-            f"{said} They choose differently at {found['parted'].value:.0%} "
-            f"[{found['parted'].low:.0%}, {found['parted'].high:.0%}] of the positions, and part for good after "
-            f"{found['parts'].value:.1f} blocks on average; {late:.0%} of those part only at the last block."
+            f"{said} They choose differently at {PERCENT.within(found['parted'])} "
+            "of the positions, and part for good after "
+            f"{TENTHS.told(found['parts'].value)} blocks on average; {PERCENT.told(late)} of those part only at the "
+            "last block."
         )
 
 

@@ -18,7 +18,7 @@ from hyperfit.console import say
 from hyperfit.data.characters import excerpt
 from hyperfit.data.corpus import choose, starts
 from hyperfit.data.sources import read_documents
-from hyperfit.errors import UserError, collecting
+from hyperfit.errors import UserError, collecting, naming
 from hyperfit.evaluation.contexts import human_texts
 from hyperfit.evaluation.settings import EvaluationSettings
 from hyperfit.generation.citations.of_run import trained_on
@@ -33,7 +33,7 @@ from hyperfit.models.weights import weights_fingerprint
 from hyperfit.recipes.recipe import Precision
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import check_writable, sha256
-from hyperfit.runs.result import check_adapter, check_base, is_run, load_any, parts_of
+from hyperfit.runs.result import base_argument, check_adapter, check_base, is_run, load_any, parts_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,11 @@ class Models:
     def trained(self) -> RunDir | None:
         """The run behind the tuned model, also where it was named by --tuned."""
         return self.run or (RunDir(Path(self.tuned)) if is_run(self.tuned) else None)
+
+    @property
+    def flag_of_base(self) -> str:
+        """What names the base model: a flag, or the run."""
+        return f"{self.run.path}, its base model" if self.run else "--base"
 
     @property
     def epochs(self) -> list[int]:
@@ -144,7 +149,8 @@ def check_inputs(models: Models, settings: MechanismSettings) -> StudyInputs:
     with collecting(problems):
         check_writable(models.output)
     with collecting(problems):
-        config = load_config(models.base).get_text_config(decoder=True)
+        with naming(models.flag_of_base):
+            config = load_config(models.base).get_text_config(decoder=True)
         limit, depth = positions_of(config), config.num_hidden_layers
         with collecting(problems):
             if (run := models.trained) is not None and run.recipe.model == models.base:
@@ -164,18 +170,22 @@ def check_inputs(models: Models, settings: MechanismSettings) -> StudyInputs:
                 f"--total {settings.total}: {models.base} knows {limit} positions; give at most {limit}, and with it "
                 "a smaller --context"
             )
-        tokenizer = load_tokenizer(models.base)
+        with naming(models.flag_of_base):
+            tokenizer = load_tokenizer(models.base)
         texts = run_texts(models.run, settings, tokenizer) if models.run else other_texts(settings, tokenizer)
-        check_embedded(models.base, tokenizer, texts.tolist())
+        with naming(models.flag_of_base):
+            check_embedded(models.base, tokenizer, texts.tolist())
         if len(texts) < 2:
             problems.append(f"--contexts: gives {len(texts)} text of {settings.total} tokens; two or more are needed")
     if "placement" in settings.studies and models.run is None:
         problems.append("--studies placement: trains a run's recipe anew; give a RUN made by hyperfit train")
-    for name in (None if models.run else models.tuned, settings.scorer):
+    for flag, name in (("--tuned", None if models.run else models.tuned), ("--scorer", settings.scorer)):
         with collecting(problems):
             if name is not None and name != models.base:
-                base, adapter = parts_of(name)
-                load_config(base)
+                with naming(flag):
+                    base, adapter = parts_of(name)
+                with naming(base_argument(flag, name)):
+                    load_config(base)
                 if base != models.base:  # else checked above
                     check_adapter(base, adapter)
     if problems or texts is None:

@@ -14,6 +14,7 @@ from hyperfit.errors import UserError
 from hyperfit.mechanism.pair.predictions import Model, Source, alone, predictions
 from hyperfit.metrics.estimate import Estimate, estimate, paired_difference
 from hyperfit.models.layout import inner_model, layout_of
+from hyperfit.numbers import HUNDREDTHS, PERCENT, POINTS, TENTHS
 from hyperfit.runs.json_values import json_values
 
 TOPS = (1, 5, 10)
@@ -52,12 +53,14 @@ class Encouragement:
     def sentence(self) -> str:
         """The measures in numbers."""
         told = (
-            f"the human token's geometric mean rank is {math.exp(self.log_rank.value):.1f}, it leads at "
-            f"{self.within[1].value:.1%} of positions; the best token has {self.mass[1].value:.1%} of the "
-            f"probability, the 10 best {self.mass[10].value:.1%} with {self.entropy[10].value:.2f} nats among them"
+            f"the human token's geometric mean rank is {TENTHS.told(math.exp(self.log_rank.value))}, it leads at "
+            f"{PERCENT.told(self.within[1].value)} of positions; the best token has "
+            f"{PERCENT.told(self.mass[1].value)} of the "
+            f"probability, the 10 best {PERCENT.told(self.mass[10].value)} with "
+            f"{HUNDREDTHS.told(self.entropy[10].value)} nats among them"
         )
         if not math.isnan(self.acceptable_of_other.value):
-            told += f"; where another token leads, it is acceptable at {self.acceptable_of_other.value:.1%}"
+            told += f"; where another token leads, it is acceptable at {PERCENT.told(self.acceptable_of_other.value)}"
         return told
 
 
@@ -82,11 +85,11 @@ class EncouragementByEpoch:
         moved, leads = self.log_rank_change, self.leads_change
         down = "go further down" if moved.low > 0 else "stay where they are"
         way = "come closer to the top" if moved.high < 0 else down
-        ratio = [f"{math.exp(value):.2f}" for value in (moved.value, moved.low, moved.high)]
+        rank = Estimate(math.exp(moved.value), math.exp(moved.low), math.exp(moved.high), moved.n)
         return (
-            f"On held-out text ({moved.n} texts) human tokens {way}: their rank after training is {ratio[0]} "
-            f"[{ratio[1]}, {ratio[2]}] times that before (geometric means), and they lead at "
-            f"{100 * leads.value:+.1f} [{100 * leads.low:+.1f}, {100 * leads.high:+.1f}] points of the positions. "
+            f"On held-out text ({moved.n} texts) human tokens {way}: their rank after training is "
+            f"{HUNDREDTHS.within(rank)} times that before (geometric means), and they lead at "
+            f"{POINTS.within(leads, '+')} of the positions. "
             f"Before, {self.epochs[first].sentence()}. After, {self.epochs[last].sentence()}."
         )
 

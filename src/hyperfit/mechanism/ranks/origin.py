@@ -15,6 +15,7 @@ from hyperfit.mechanism.pair.pair import Pair
 from hyperfit.mechanism.ranks.ranks import Choices, choices
 from hyperfit.mechanism.ranks.token_classes import CLASSES, WordClass, word_classes
 from hyperfit.metrics.estimate import Estimate, estimate
+from hyperfit.numbers import COUNT, PERCENT
 from hyperfit.runs.json_values import json_values
 
 DEPTHS = (10, 100, 200)
@@ -108,11 +109,12 @@ class RankOrigin:
         """The finding in numbers."""
         told = []
         for name, seen in (("in its own greedy texts", self.free_running), ("on human text", self.teacher_forced)):
-            deep = ", ".join(f"{share.value:.1%} from below rank {depth}" for depth, share in seen.deep.items())
-            rate = seen.override
+            deep = ", ".join(
+                f"{PERCENT.told(share.value)} from below rank {depth}" for depth, share in seen.deep.items()
+            )
             told.append(
-                f"{name} {rate.value:.1%} [{rate.low:.1%}, {rate.high:.1%}] of the hyperfitted model's choices are "
-                f"not the base model's first: {deep} ({seen.texts} texts, {seen.positions} choices)"
+                f"{name} {PERCENT.within(seen.override)} of the hyperfitted model's choices are "
+                f"not the base model's first: {deep} ({seen.texts} texts, {COUNT(seen.positions)} choices)"
             )
         whole = "; ".join(told)
         return f"{whole[:1].upper()}{whole[1:]}."

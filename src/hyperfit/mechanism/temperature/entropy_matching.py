@@ -24,6 +24,7 @@ from hyperfit.mechanism.temperature.temperature import (
 )
 from hyperfit.metrics.estimate import Estimate, estimate
 from hyperfit.metrics.text.words import Lexicon
+from hyperfit.numbers import COUNT, HUNDREDTHS, PERCENT, RATIO
 from hyperfit.runs.json_values import json_values
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -78,16 +79,20 @@ class EntropyMatching:
 
     def sentence(self) -> str:
         """The finding in numbers."""
-        ttr = {name: f"{measures['ttr'].value:.3f}" for name, measures in self.diversity.items()}
+        ttr = {name: RATIO.told(measures["ttr"].value) for name, measures in self.diversity.items()}
         alike = "identical token by token" if self.identical else "NOT identical"
         left = {name: value.value for name, value in self.divergence.items()}
         return (
-            f"{self.one.sentence()[:1].upper()}{self.one.sentence()[1:]} ({self.one.n} positions). Greedy texts of the "
-            f"base model there are {alike} to its own ({self.texts} texts, {self.tokens} tokens; TTR "
+            f"{self.one.sentence()[:1].upper()}{self.one.sentence()[1:]} ({COUNT(self.one.n)} positions). Greedy "
+            "texts of the "
+            f"base model there are {alike} to its own ({self.texts} texts, {COUNT(self.tokens)} tokens; TTR "
             f"{ttr['base/greedy']}); sampled there, TTR {ttr['base/sampling at T*']}; hyperfitted greedy "
-            f"{ttr['hyperfitted/greedy']}. The sides prefer the same token at {self.agreement.value:.1%} of positions. "
-            f"The hyperfitted predictions diverge from the base model's by {left['1']:.3f} nats, from those at the one "
-            f"temperature by {left['one']:.3f}, from those at one for each position by {left['each']:.3f}."
+            f"{ttr['hyperfitted/greedy']}. The sides prefer the same token at {PERCENT.told(self.agreement.value)} of "
+            "positions. "
+            f"The hyperfitted predictions diverge from the base model's by {HUNDREDTHS.told(left['1'])} nats, from "
+            "those at the one "
+            f"temperature by {HUNDREDTHS.told(left['one'])}, from those at one for each position by "
+            f"{HUNDREDTHS.told(left['each'])}."
         )
 
 

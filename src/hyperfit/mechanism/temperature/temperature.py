@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import LogitsProcessor
 
 from hyperfit.errors import UserError
+from hyperfit.numbers import figures
 
 COLDEST, HOTTEST = 1e-3, 1e3
 """Temperatures between which a match is sought."""
@@ -99,12 +100,13 @@ class Match:
 
     def sentence(self) -> str:
         """The finding."""
+        entropy, temperature = figures(self.entropy), figures(self.temperature)
         if self.matched:
-            return f"at temperature {self.temperature:.4g} the mean entropy is {self.entropy:.4g} nats, as it should be"
+            return f"at temperature {temperature} the mean entropy is {entropy} nats, as it should be"
         limit = "falls to" if self.entropy > self.target else "rises to"
         return (
-            f"no temperature gives a mean entropy of {self.target:.4g} nats: it only {limit} {self.entropy:.4g}, "
-            f"at temperature {self.temperature:.4g}"
+            f"no temperature gives a mean entropy of {figures(self.target)} nats: it only {limit} {entropy}, at "
+            f"temperature {temperature}"
         )
 
 

@@ -1,25 +1,24 @@
 """One page of several runs, or kept epochs of one, beside each other."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
 from hyperfit.errors import UserError, collecting
+from hyperfit.evaluation.values import read_values
+from hyperfit.numbers import style_of
 from hyperfit.report.pages.run import read_evaluation
 from hyperfit.report.pages.templates import MARKS, TEMPLATES, plain
 from hyperfit.report.pages.verdicts import training_verdict
-from hyperfit.report.plots.training import loss_panel, ttr_panel
-from hyperfit.report.tables.measures import number, ratio
+from hyperfit.report.plots.training import curves_panel
+from hyperfit.report.tables.paired import paired_sheets, paired_words, unpaired
 from hyperfit.report.tables.runs import (
     Compared,
     by_epoch,
     differences,
     in_words,
     names_of,
-    same_contexts,
     sheets,
     strips_beside,
 )
@@ -28,8 +27,13 @@ from hyperfit.report.texts.samples import Example, examples
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import writing
 
-CURVES = (("train_loss", "training loss", number(3)), ("val_loss", "validation loss", number(3)), ("ttr", "TTR", ratio))
-"""What is measured between epochs: key, heading, how it is written."""
+CURVES = {
+    "train_loss": "training loss, nats per token",
+    "val_loss": "validation loss, nats per token",
+    "ttr": "type–token ratio of greedy text",
+    "longest_overlap": "longest run of training data in greedy text, tokens",
+}
+"""What is measured between epochs, and what it is called."""
 
 
 def write_comparison(runs: Sequence[RunDir], target: Path, texts: int = 3) -> Path:
@@ -47,22 +51,25 @@ def write_comparison(runs: Sequence[RunDir], target: Path, texts: int = 3) -> Pa
 def comparison(runs: Sequence[RunDir], texts: int) -> str:
     """The page's HTML."""
     known = checked(runs)
-    losses, ratios = panels(known, runs)
     return TEMPLATES.get_template("compare.html.j2").render(
         names=[run.name for run in known],
         findings={run.name: in_words(run) for run in known},
-        same_contexts=same_contexts(known),
+        unpaired=unpaired(known),
+        paired=paired_words(known),
+        paired_sheets=paired_sheets(known),
         strips=strips_beside(known),
         differences=[(name, list(map(plain, values))) for name, values in differences(known)],
         trainings={
             one.name: training_verdict(run.recipe, run.end, run.events("epoch"))
             for one, run in zip(known, runs, strict=True)
         },
-        losses=losses,
-        ratios=ratios,
+        panels=panels(known),
         curves=[
-            (heading, [(epoch, ["" if value is None else show(value) for value in row]) for epoch, row in rows])
-            for key, heading, show in CURVES
+            (
+                heading,
+                [(epoch, ["" if value is None else style_of(key)(value) for value in row]) for epoch, row in rows],
+            )
+            for key, heading in CURVES.items()
             if (rows := by_epoch(known, key))
         ],
         sheets=sheets(known),
@@ -90,25 +97,17 @@ def checked(runs: Sequence[RunDir]) -> list[Compared]:
                 problems.append(
                     f"{run.path}: is not evaluated, so there is nothing to compare; first hyperfit evaluate {run.path}"
                 )
-            known.append(Compared(name, recipe, run.environment, evaluation, run.events("epoch")))
+            values = read_values(run.path, evaluation)
+            known.append(Compared(name, recipe, run.environment, evaluation, run.events("epoch"), values))
     if problems:
         raise UserError(*problems)
     return known
 
 
-def panels(known: Sequence[Compared], runs: Sequence[RunDir]) -> tuple[dict[str, Markup], dict[str, Markup]]:
-    """Curves of the loss, and of the type-token ratio, by run."""
-    losses, ratios = {}, {}
-    for place, (one, run) in enumerate(zip(known, runs, strict=True)):
-        events: list[dict[str, Any]] = run.events("epoch")
-        losses[one.name] = own_ids(loss_panel(events, run.recipe.stop_loss, one.name), place)
-        ratios[one.name] = own_ids(ttr_panel(events, one.name), place)
-    return {name: svg for name, svg in losses.items() if svg}, {name: svg for name, svg in ratios.items() if svg}
-
-
-def own_ids(svg: str, place: int) -> Markup:
-    """A picture whose ids are those of no other run's."""
-    return Markup(re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>run{place}-", svg))
+def panels(runs: Sequence[Compared]) -> list[tuple[str, Markup]]:
+    """(title, picture with its values) of everything that was measured between epochs, the curves of all runs in it."""
+    drawn = [(title, curves_panel({run.name: run.epochs for run in runs}, key, title)) for key, title in CURVES.items()]
+    return [(title, Markup(picture)) for title, picture in drawn if picture]
 
 
 def beside(names: Sequence[str], written: Sequence[Sequence[Example]]) -> list[Example]:

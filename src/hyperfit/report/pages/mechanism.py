@@ -11,12 +11,13 @@ from markupsafe import Markup
 from hyperfit.mechanism.layers.geometry import MEASURES
 from hyperfit.mechanism.runners import DEPENDS, EVERYWHERE
 from hyperfit.mechanism.settings import STUDIES, Study
+from hyperfit.numbers import COUNT, PERCENT
 from hyperfit.report.harmless import harmless
-from hyperfit.report.look import IN_DARK, IN_FILE, IN_PAGE, Paint
+from hyperfit.report.look import IN_FILE, IN_PAGE, Paint
 from hyperfit.report.pages.templates import MARKS, TEMPLATES, isolated, plain
 from hyperfit.report.plots import layers as layer_plots
 from hyperfit.report.plots import mechanism as plots
-from hyperfit.report.plots.panels import Panel, style
+from hyperfit.report.plots.panels import Panel, style, value
 from hyperfit.report.plots.placement import placement_panels
 from hyperfit.report.plots.values import shown
 from hyperfit.report.tables.answers import LEAST_TEXTS, QUESTIONS, RULES, answer
@@ -149,8 +150,6 @@ def page(results: dict[str, Any]) -> str:
         least=LEAST_TEXTS,
         settings={name: results["settings"][name] for name in ("device", "precision", "attention")},
         isolated=lambda value: isolated(plain(value)),
-        light={name: getattr(IN_FILE, name) for name in IN_DARK},
-        dark=IN_DARK,
         marks=MARKS,
     )
 
@@ -230,12 +229,12 @@ def details(study: Study, found: dict[str, Any]) -> list[tuple[str, Markup | str
             ),
             ("word classes of the choices, base → hyperfitted, in its own texts", listed(
                 Markup("{} {}→{}, {} of them replaced").format(
-                    name, percent(one["base"]), percent(one["tuned"]), percent(one["overridden"])
+                    name, *(PERCENT.told(value(one[part])) for part in ("base", "tuned", "overridden"))
                 )
                 for name, one in found["free_running"]["classes"].items()
             )),
             *(
-                (f"rank {example['rank']:,}", Markup("“…{}” → {} (base: {})").format(
+                (f"rank {COUNT(example['rank'])}", Markup("“…{}” → {} (base: {})").format(
                     isolated(example["before"]), quoted(example["chosen"]), quoted(example["displaced"])
                 ))
                 for example in found["free_running"]["examples"][:5]
@@ -251,11 +250,6 @@ def details(study: Study, found: dict[str, Any]) -> list[tuple[str, Markup | str
 def quoted(token: str) -> Markup:
     """A token between quotes, its spaces and line ends to be seen."""
     return isolated(repr(harmless(token)))
-
-
-def percent(known: dict[str, Any]) -> str:
-    """A share as people read it; – where it is undefined."""
-    return "–" if known["value"] is None else f"{known['value']:.0%}"
 
 
 def listed(words: Iterable[Markup]) -> Markup:

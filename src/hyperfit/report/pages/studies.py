@@ -6,7 +6,7 @@ from typing import Any
 
 from hyperfit.errors import UserError
 from hyperfit.report.harmless import harmless
-from hyperfit.report.look import CONDITIONS, IN_DARK, IN_FILE, IN_PAGE, SERIES, Look
+from hyperfit.report.look import CONDITIONS, IN_PAGE, SERIES, Look
 from hyperfit.report.pages.mechanism import shortened
 from hyperfit.report.pages.templates import MARKS, TEMPLATES, isolated, plain
 from hyperfit.report.plots.panels import panels, style
@@ -63,8 +63,6 @@ def page(found: list[Found]) -> str:
             for one in found
         ],
         isolated=lambda value: isolated(plain(value)),
-        light={name: getattr(IN_FILE, name) for name in IN_DARK},
-        dark=IN_DARK,
         marks=MARKS,
     )
 
@@ -74,7 +72,6 @@ def figures(found: Found) -> list[dict[str, Any]]:
     drawn = []
     for chart in found["charts"]:
         measure = measure_of(chart["measure"])
-        factor = 100 if "%" in measure.heading else 1
         with style(IN_PAGE):
             (panel,) = panels(1, 1, IN_PAGE)
             panel.describe(measure.heading, chart["x"])
@@ -82,7 +79,7 @@ def figures(found: Found) -> list[dict[str, Any]]:
                 panel.axes.set_xscale("log", base=2)
             for number, line in enumerate(chart["lines"]):
                 places, known = [place for place, _ in line["points"]], [one for _, one in line["points"]]
-                panel.curve(line["name"], places, known, look_of_line(line["name"], number), factor=factor)
+                panel.curve(line["name"], places, known, look_of_line(line["name"], number), factor=measure.show.factor)
             svg = shown(panel, chart["name"], f"{measure.heading} by {chart['x']}, {found['study']}")
         drawn.append({"title": f"{measure.heading} by {chart['x']}", "shown": svg})
     return drawn

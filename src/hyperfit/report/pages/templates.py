@@ -7,6 +7,7 @@ import jinja2
 from markupsafe import Markup
 
 from hyperfit.report.harmless import harmless
+from hyperfit.report.look import IN_DARK, IN_FILE
 
 MARKS = 6
 """Colours of repeated spans, told apart by those who see no red or no green, too (tests/report/test_colours.py)."""
@@ -51,3 +52,5 @@ TEMPLATES = jinja2.Environment(
 TEMPLATES.filters |= {"foreign": isolated, "row_name": row_name}
 TEMPLATES.globals["letters"] = LETTERS
 TEMPLATES.globals["plain"] = plain
+TEMPLATES.globals["series_light"] = {name: getattr(IN_FILE, name) for name in IN_DARK}
+TEMPLATES.globals["series_dark"] = IN_DARK

@@ -1,7 +1,6 @@
 """A run in sentences: what was trained on what, how training ended, how the texts changed."""
 
 import math
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +8,10 @@ from markupsafe import Markup
 
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.metrics.text.diversity import TTR_WINDOW
+from hyperfit.numbers import COUNT, PERCENT, RATIO, style_of
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.report.pages.templates import isolated
-from hyperfit.report.tables.measures import ratio
-from hyperfit.report.tables.summary import compared, decoding_of, found, short
-from hyperfit.report.tables.table import interval
+from hyperfit.report.tables.summary import compared, decoding_of, found
 
 
 def model_name(recipe: Recipe) -> str:
@@ -31,13 +29,16 @@ def facts(recipe: Recipe, environment: dict[str, Any]) -> dict[str, Markup]:
     depth, learned = environment["blocks"], environment["trainable_parameters"]
     return {
         "Model": Markup("{}, {} parameters in {} blocks").format(
-            isolated(recipe.model), count(environment["parameters"]), depth
+            isolated(recipe.model), COUNT.told(environment["parameters"]), depth
         ),
-        "Data": Markup("{}, {:,} sequences of {} tokens").format(
-            isolated(recipe.data), environment["training_sequences"], recipe.length
+        "Data": Markup("{}, {} sequences of {} tokens").format(
+            isolated(recipe.data), COUNT(environment["training_sequences"]), recipe.length
         ),
         "Method": Markup("{}: {} parameters learn; Adam, lr {:g}, {} sequences an update").format(
-            method(recipe, environment), count(learned), recipe.learning_rate, recipe.batch_size * recipe.accumulate
+            method(recipe, environment),
+            COUNT.told(learned),
+            recipe.learning_rate,
+            recipe.batch_size * recipe.accumulate,
         ),
     }
 
@@ -45,7 +46,10 @@ def facts(recipe: Recipe, environment: dict[str, Any]) -> dict[str, Markup]:
 def in_a_line(recipe: Recipe, environment: dict[str, Any]) -> Markup:
     """The same, shorter, in one line."""
     return Markup("{} · {} sequences of {} tokens from {}").format(
-        method(recipe, environment), environment["training_sequences"], recipe.length, isolated(data_name(recipe))
+        method(recipe, environment),
+        COUNT(environment["training_sequences"]),
+        recipe.length,
+        isolated(data_name(recipe)),
     )
 
 
@@ -60,18 +64,10 @@ def method(recipe: Recipe, environment: dict[str, Any]) -> str:
     }[recipe.method]
 
 
-def count(number: int) -> str:
-    """A large number in words: 11.7 million."""
-    for size, name in ((1e9, " billion"), (1e6, " million")):
-        if number >= size:
-            return f"{number / size:.3g}{name}"
-    return f"{number:,}"
-
-
 def training_verdict(recipe: Recipe, end: dict[str, Any] | None, epochs: list[dict[str, Any]]) -> str:
     """Whether training came to its goal, in a sentence."""
     losses = [event["train_loss"] for event in epochs if event.get("train_loss") is not None]
-    loss = f"{losses[-1]:.3f} nats per token" if losses else "not yet known"
+    loss = f"{style_of('train_loss').told(losses[-1])} nats per token" if losses else "not yet known"
     done = f"{len(losses)} {'epoch' if len(losses) == 1 else 'epochs'}"
     reason = end["reason"] if end else None
     if reason == "loss":
@@ -86,7 +82,7 @@ def training_verdict(recipe: Recipe, end: dict[str, Any] | None, epochs: list[di
     if reason == "copying":
         return (
             f"Training was ended where the greedy texts of the probes began to recite training data (more than "
-            f"{recipe.stop_copying:.0%} of them): the loss is {loss} after {done}."
+            f"{PERCENT.told(recipe.stop_copying or 0)} of them): the loss is {loss} after {done}."
         )
     if reason == "auto":
         return f"Training was ended by what its probes showed (--stop auto): the loss is {loss} after {done}."
@@ -101,7 +97,10 @@ def probes_verdict(epochs: list[dict[str, Any]]) -> list[str]:
     probes = [event["ttr"] for event in epochs if event.get("ttr") is not None]
     if len(probes) < 2:
         return []
-    return [f"In the probes, the type–token ratio of greedy text went from {short(probes[0])} to {short(probes[-1])}."]
+    return [
+        f"In the probes, the type–token ratio of greedy text went from {RATIO.told(probes[0])} to "
+        f"{RATIO.told(probes[-1])}."
+    ]
 
 
 def writing_verdict(evaluation: dict[str, Any]) -> str:
@@ -114,11 +113,10 @@ def writing_verdict(evaluation: dict[str, Any]) -> str:
         return f"The type–token ratio is undefined: no {decoding} texts of at least {TTR_WINDOW} tokens were evaluated."
     name = f"hyperfitted/{decoding} - base/{decoding}"
     change = found(evaluation.get("comparisons", {}).get(name, {}), "ttr")
-    signed = partial(ratio, sign="+")
     return (
-        f"Under {decoding} decoding, the type–token ratio is {with_interval(base)} for the base model and "
-        f"{with_interval(hyperfitted)} for the hyperfitted one, a paired difference of {signed(change.value)} "
-        f"{interval(change, signed)} over {change.n} contexts; human text has {with_interval(human)}."
+        f"Under {decoding} decoding, the type–token ratio is {RATIO.within(base)} for the base model and "
+        f"{RATIO.within(hyperfitted)} for the hyperfitted one, a paired difference of "
+        f"{RATIO.within(change, '+')} over {change.n} contexts; human text has {RATIO.within(human)}."
         + (" The interval of the difference holds zero, so no change is shown." if holds_zero(change) else "")
     )
 
@@ -126,8 +124,3 @@ def writing_verdict(evaluation: dict[str, Any]) -> str:
 def holds_zero(change: Estimate) -> bool:
     """Whether a difference may be none."""
     return change.low <= 0 <= change.high
-
-
-def with_interval(known: Estimate) -> str:
-    """A ratio as .645 [.632, .658]."""
-    return f"{ratio(known.value)} {interval(known, ratio)}"

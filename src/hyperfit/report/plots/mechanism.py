@@ -2,6 +2,7 @@
 
 import math
 
+from hyperfit.numbers import figures
 from hyperfit.report.look import CONDITIONS, SERIES, Paint
 from hyperfit.report.plots.panels import Found, Panel, exact, panels, value
 
@@ -37,7 +38,7 @@ def bias_curves(found: Found, paint: Paint) -> list[Panel]:
     """Type-token ratio of the base model under every bias, against its strength."""
     (panel,) = panels(1, 1, paint)
     alphas = sorted({alpha for one in found["curves"].values() for alpha in one["diversity"]}, key=float)
-    names = [f"{float(alpha):g}".replace("-", "−") for alpha in alphas]
+    names = [figures(float(alpha)) for alpha in alphas]
     panel.describe(RATIO, "strength α of the bias (not to scale)", names=names, low=0, high=1)
     for index, (name, biased) in enumerate(found["curves"].items()):
         at = [place for place, alpha in enumerate(alphas) if alpha in biased["diversity"]]

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 from matplotlib.transforms import offset_copy
 
+from hyperfit.numbers import figures
 from hyperfit.report.look import BASE, GREEN, IN_PAGE, INK, PAGE, RULE, SOFT, STYLE, TEAL, TUNED, VIOLET, Look, Paint
 
 Found = dict[str, Any]
@@ -212,7 +213,7 @@ class Panel:
         """A place as it is written; "" for a level, which is everywhere."""
         if math.isnan(at):
             return ""
-        return self.names[int(at)] if self.names else f"{at:.3g}".replace("-", "−")
+        return self.names[int(at)] if self.names else figures(at, 3)
 
     def finish(self) -> Figure:
         """Write the names of what is drawn: at right ends, and below the axes, where they cover nothing."""
@@ -234,9 +235,9 @@ class Panel:
             below = 34 + LINE * max((name.count("\n") for name in self.names), default=0)
             columns = 2 if max(map(len, self.handles)) <= SHORT_NAME else 1
             if self.paint == IN_PAGE:
-                legend = 1.3 * LINE / 72 * -(-len(self.handles) // columns)
-                self.figure.set_size_inches(self.size[0], self.size[1] + legend)
-            self.axes.legend(
+                rows = 1.3 * LINE / 72 * -(-len(self.handles) // columns)
+                self.figure.set_size_inches(self.size[0], self.size[1] + rows)
+            legend = self.axes.legend(
                 self.handles.values(),
                 self.handles,
                 loc="upper left",
@@ -247,6 +248,8 @@ class Panel:
                 columnspacing=1.2,
                 borderaxespad=0,
             )
+            for text in legend.get_texts():
+                text.set_parse_math(False)
         return self.figure
 
 

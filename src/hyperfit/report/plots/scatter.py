@@ -8,6 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
+from hyperfit.numbers import decimal, figures
 from hyperfit.report.look import CONDITIONS, SERIES, Look
 from hyperfit.report.plots.panels import Found, Panel, value
 
@@ -149,4 +150,6 @@ def crowding(boxes: Sequence[Bbox], taken: Sequence[Bbox], inside: Bbox) -> int:
 def title(panel: Panel, point: Found, told: str) -> str:
     """What a mark says when it is pointed at."""
     front = "; nothing is better in both" if point["front"] else ""
-    return f"{point['name']}: {panel.title} {value(point['y']):.3f}, {told} {value(point['x']):.3g}{front}"
+    return (
+        f"{point['name']}: {panel.title} {decimal(value(point['y']), 3)}, {told} {figures(value(point['x']), 3)}{front}"
+    )

@@ -6,9 +6,11 @@ from typing import Any
 
 from hyperfit.metrics.copying.memorisation import PAPER_OVERLAP
 from hyperfit.report.look import CONDITIONS, IN_PAGE, LIMIT, SERIES, Look, look_of
-from hyperfit.report.plots.panels import Panel, exact, panels, style
+from hyperfit.report.plots.panels import Panel, exact, panels, readable, style
 from hyperfit.report.plots.values import shown
 
+LONG_NAME = 40
+"""Letters of a run's name above which a picture has only its end."""
 Points = list[tuple[int, float]]
 
 
@@ -70,6 +72,36 @@ def overlap_panel(epochs: Sequence[dict[str, Any]]) -> str:
     return drawn("overlap", "Longest run of training data in greedy text by epoch", draw)
 
 
+def curves_panel(runs: Mapping[str, Sequence[Mapping[str, Any]]], key: str, title: str) -> str:
+    """One number by epoch, a curve a run with a mark and dashes of its own; "" if none measured it.
+
+    runs: name → epoch events. A panel holds as many runs as there are looks; of more, several panels follow.
+    """
+    measured = {name: points(epochs, key) for name, epochs in runs.items()}
+    measured = {name: known for name, known in measured.items() if known}
+    looks, drawings = (CONDITIONS["hyperfitted"], *SERIES, CONDITIONS["base"]), list[str]()
+    top = (
+        1.0 if "ratio" in title else 1.08 * max((value for known in measured.values() for _, value in known), default=1)
+    )
+    for start in range(0, len(measured), len(looks)):
+        part = list(measured)[start : start + len(looks)]
+
+        def draw(panel: Panel, start: int = start, part: list[str] = part) -> None:
+            panel.describe(title, "epoch", low=0, high=top or 1)
+            for place, (name, look) in enumerate(zip(part, looks, strict=False), start=start + 1):
+                at = [epoch for epoch, _ in measured[name]]
+                panel.curve(run_name(name, place), at, [exact(value) for _, value in measured[name]], look)
+
+        drawings.append(drawn(f"{key}-{start}", f"{title[:1].upper()}{title[1:]} by epoch", draw))
+    return "".join(drawings)
+
+
+def run_name(name: str, place: int) -> str:
+    """A run as a picture names it: by its place and the end of its name, where that is long."""
+    shown = readable(name, len(name) + 1)
+    return shown if len(shown) <= LONG_NAME else f"run {place}: …{shown[-LONG_NAME + 8 :]}"
+
+
 POSITIONS = {"base/greedy": "base, greedy", "hyperfitted/greedy": "hyperfitted, greedy", "human": "human"}
 """Conditions that are drawn by position, and their names."""
 
@@ -101,7 +133,7 @@ def line(panel: Panel, name: str, measured: Points, look: Look) -> None:
     panel.curve(name, [at for at, _ in measured], [exact(value) for _, value in measured], look, ended=True)
 
 
-def points(epochs: Sequence[dict[str, Any]], name: str) -> Points:
+def points(epochs: Sequence[Mapping[str, Any]], name: str) -> Points:
     """(epoch, value) of the epochs in which a number was measured."""
     known = [(int(event["epoch"]), event.get(name)) for event in epochs]
     return [(epoch, float(value)) for epoch, value in known if value is not None and math.isfinite(value)]

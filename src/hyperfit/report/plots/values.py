@@ -8,6 +8,7 @@ from io import StringIO
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
+from hyperfit.numbers import figures
 from hyperfit.report.harmless import harmless
 from hyperfit.report.look import PAINT
 from hyperfit.report.plots.panels import Mark, Panel
@@ -60,7 +61,11 @@ def values(panel: Panel, description: str) -> Markup:
 def cells(panel: Panel, mark: Mark) -> list[str]:
     """One value as text: series, place, value, low, high."""
     at = panel.place(mark.at) or "everywhere"
-    return [harmless(mark.series), harmless(at), *(number(one) for one in (mark.value, mark.low, mark.high))]
+    return [
+        harmless(mark.series),
+        harmless(at),
+        *(figures(math.nan if one is None else one) for one in (mark.value, mark.low, mark.high)),
+    ]
 
 
 def row(cells: Sequence[str]) -> Markup:
@@ -68,10 +73,3 @@ def row(cells: Sequence[str]) -> Markup:
     first, *others = cells
     told = Markup("").join(Markup("<td>{}</td>").format(cell) for cell in others)
     return Markup('<tr><th scope="row">{}</th>{}</tr>').format(first, told)
-
-
-def number(value: float | None) -> str:
-    """Four digits; – where there is none."""
-    if value is None or math.isnan(value):
-        return "–"
-    return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}").replace("-", "−")

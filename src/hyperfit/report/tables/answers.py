@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from hyperfit.mechanism.settings import Study
 from hyperfit.metrics.estimate import Estimate
-from hyperfit.report.tables.measures import number, ratio
+from hyperfit.numbers import HUNDREDTHS, PERCENT, POINTS, RATIO, TENTHS
 
 Found = dict[str, Any]
 Word = Literal["Yes", "Partly", "No", "Not shown"]
@@ -68,7 +68,6 @@ RULES: dict[Study, str] = {
     "placement": "By the type–token ratio of the reference, if it came to its goal: Yes if its interval lies above the "
     "base model's and training all blocks gives no more; Partly if that gives more; No if it does not lie above.",
 }
-percent = number(0, 100)
 
 
 def answer(study: Study, found: Found, models: Found) -> Answer:
@@ -81,7 +80,7 @@ def answer(study: Study, found: Found, models: Found) -> Answer:
 def temperature(found: Found) -> Answer:
     """By agreement, which no temperature changes, and by what is left of the divergence at equal entropy."""
     alike, divergence = known(found["agreement"]), {name: known(one) for name, one in found["divergence"].items()}
-    told = f"the two models prefer the same token at {percent(alike.value)} % of positions"
+    told = f"the two models prefer the same token at {PERCENT.told(alike.value)} of positions"
     if undecided(alike):
         return Answer("Not shown", f"At every temperature {told}.")
     if alike.low >= ALIKE:
@@ -91,7 +90,7 @@ def temperature(found: Found) -> Answer:
     if not found["one"]["matched"]:
         return Answer("No", f"No temperature makes the base model as sure, and {told}.")
     left = divergence["one"].value / divergence["1"].value
-    told += f", and {percent(left)} % of the divergence stay at equal entropy"
+    told += f", and {PERCENT.told(left)} of the divergence stay at equal entropy"
     return Answer("Partly" if left < EXPLAINED else "No", f"At every temperature {told}.")
 
 
@@ -111,13 +110,14 @@ def bias(found: Found) -> Answer:
     alpha, best = max(tried, key=lambda one: one[1].value)
     control = known(random[alpha]["ttr"]) if alpha in random else base
     told = (
-        f"With the promoted tokens pushed up, the base model's type–token ratio is at best {ratio(best.value)}; it is "
-        f"{ratio(base.value)} without, {ratio(tuned.value)} hyperfitted"
+        f"With the promoted tokens pushed up, the base model's type–token ratio is at best {RATIO.told(best.value)}; "
+        "it is "
+        f"{RATIO.told(base.value)} without, {RATIO.told(tuned.value)} hyperfitted"
     )
     if best.low <= base.high:
         return Answer("No" if best.high < tuned.low else "Not shown", f"{told}.")
     if best.low <= control.high:
-        return Answer("No", f"{told}, and as many random tokens pushed up give {ratio(control.value)}.")
+        return Answer("No", f"{told}, and as many random tokens pushed up give {RATIO.told(control.value)}.")
     return Answer("Yes" if best.high >= tuned.low else "Partly", f"{told}.")
 
 
@@ -125,8 +125,8 @@ def ranks(found: Found) -> Answer:
     """By the choices from below rank 10 in the model's own texts."""
     deep, override = known(found["free_running"]["deep"]["10"]), known(found["free_running"]["override"])
     told = (
-        f"In its own texts {percent(override.value)} % of its choices are not the base model's first, and "
-        f"{number(1, 100)(deep.value)} % come from below rank 10."
+        f"In its own texts {PERCENT.told(override.value)} of its choices are not the base model's first, and "
+        f"{PERCENT.told(deep.value)} come from below rank 10."
     )
     if undecided(deep):
         return Answer("Not shown", told)
@@ -143,9 +143,8 @@ def geometry(found: Found) -> Answer:
     for part in ("all", "behind_context"):
         inside = [layer for layer in found[part]["layers"] if layer["point"] != "norm"]
         changes.append(known(inside[-1]["delta_dim"]))
-    show = number(1)
     told = "The participation ratio changes by {} over all positions and by {} behind the context.".format(
-        *(("+" if change.value > 0 else "") + show(change.value) for change in changes)
+        *(TENTHS.told(change.value, "+") for change in changes)
     )
     if undecided(*changes):
         return Answer("Not shown", told)
@@ -161,7 +160,9 @@ def lens(found: Found) -> Answer:
     parts, last = known(found["summary"]["parts"]), len(found["points"]) - 1
     if not parts.n:
         return Answer("Not shown", "The two models choose the same token at every position.")
-    told = f"Where their choices differ, they part for good after {number(1)(parts.value)} of {last} blocks on average."
+    told = (
+        f"Where their choices differ, they part for good after {TENTHS.told(parts.value)} of {last} blocks on average."
+    )
     if undecided(parts):
         return Answer("Not shown", told)
     if parts.low >= 0.75 * last:
@@ -182,7 +183,7 @@ def intervention(found: Found, trained: int) -> Answer:
         return Answer("Not shown", "Training changed no blocks besides the last, or the swap was not tried.")
     carried, ttr = points[0]["surviving"], known(points[0]["ttr"])
     told = (
-        f"The last {last} of the {trained} trained blocks, put on the base model, carry {percent(carried)} % of the "
+        f"The last {last} of the {trained} trained blocks, put on the base model, carry {PERCENT.told(carried)} of the "
         "gain in type–token ratio."
     )
     if carried >= MOST_OF_GAIN and ttr.low > base.high:
@@ -195,10 +196,10 @@ def intervention(found: Found, trained: int) -> Answer:
 def encouragement(found: Found) -> Answer:
     """By the human token's rank and how often it leads, before and after."""
     rank, leads = known(found["log_rank_change"]), known(found["leads_change"])
-    points = ("+" if leads.value > 0 else "") + number(1, 100)(leads.value)
     told = (
-        f"On human text, the human token's rank is {number(2)(math.exp(rank.value))} times that before (geometric "
-        f"mean), and it leads at {points} points of the positions."
+        f"On human text, the human token's rank is {HUNDREDTHS.told(math.exp(rank.value))} times that before "
+        "(geometric "
+        f"mean), and it leads at {POINTS.told(leads.value, '+')} of the positions."
     )
     if undecided(rank, leads):
         return Answer("Not shown", told)
@@ -216,7 +217,7 @@ def placement(found: Found) -> Answer:
     ttr, base = known(reference["measures"]["ttr"]), known(found["base"]["ttr"])
     told = (
         f"Trained in the last {found['late']} of {found['depth']} blocks, the model writes with a type–token ratio of "
-        f"{ratio(ttr.value)}; the base model's is {ratio(base.value)}"
+        f"{RATIO.told(ttr.value)}; the base model's is {RATIO.told(base.value)}"
     )
     if reference["train_loss"] is None or reference["train_loss"] > found["goal"]:
         return Answer("Not shown", f"{told}, but training did not come to its goal.")
@@ -228,7 +229,7 @@ def placement(found: Found) -> Answer:
     alike = [one["ttr_difference"] for one in everywhere if (one["rank"] is None) == (reference["rank"] is None)]
     if not alike or alike[0] is None or undecided(more := known(alike[0])):
         return Answer("Not shown", f"{told}; all blocks were not trained to compare.")
-    told += f", and training all blocks changes it by {ratio(more.value, '+')}."
+    told += f", and training all blocks changes it by {RATIO.told(more.value, '+')}."
     return Answer("Partly" if more.low > 0 else "Yes", told)
 
 

@@ -8,8 +8,7 @@ from typing import Any
 
 from hyperfit.mechanism.settings import Study
 from hyperfit.metrics.estimate import Estimate
-from hyperfit.report.tables.measures import number, ratio
-from hyperfit.report.tables.table import interval
+from hyperfit.numbers import UNDEFINED, Style, style_of
 
 SOURCE = (
     "Li, Ding, Garces Arias and Heumann (2026), Beyond Temperature: Hyperfitting as a Late-Stage Geometric Expansion, "
@@ -17,7 +16,7 @@ SOURCE = (
 )
 
 Row = tuple[str, str, str, tuple[str, ...]]
-"""Measure, TinyLlama, Qwen2.5, path of ours below the study."""
+"""Measure, TinyLlama, Qwen2.5 (both as the paper writes them, shares in percent), path of ours below the study."""
 
 ROWS: dict[Study, tuple[Row, ...]] = {
     "temperature": (
@@ -25,12 +24,12 @@ ROWS: dict[Study, tuple[Row, ...]] = {
         ("entropy, base", "2.083", "–", ("base_entropy",)),
         ("entropy, base at T*", ".875", "–", ("one", "entropy")),
         ("entropy, hyperfitted", ".862", "–", ("tuned_entropy",)),
-        ("top-1 agreement with the base", ".570", "–", ("agreement",)),
+        ("top-1 agreement with the base, %", "57.0", "–", ("agreement",)),
         ("TTR, base", ".400", ".315", ("diversity", "base/greedy", "ttr")),
         ("TTR, base at T*", ".397", "–", ("diversity", "base/greedy at T*", "ttr")),
         ("TTR, hyperfitted (paper: all parameters)", ".684", "–", ("diversity", "hyperfitted/greedy", "ttr")),
         *(
-            (f"words that are words, {name}", "–", "–", ("diversity", condition, "word_share"))
+            (f"words that are words, {name}, %", "–", "–", ("diversity", condition, "word_share"))
             for name, condition in (
                 ("base", "base/greedy"),
                 ("base at T*", "base/greedy at T*"),
@@ -49,7 +48,7 @@ ROWS: dict[Study, tuple[Row, ...]] = {
         ("TTR at α = .5", ".215", "–", ("curves", "promoted 500", "diversity", "0.5", "ttr")),
         *(
             (
-                f"words that are words at α = {name}",
+                f"words that are words at α = {name}, %",
                 "–",
                 "–",
                 ("curves", "promoted 500", "diversity", alpha, "word_share"),
@@ -70,9 +69,9 @@ ROWS: dict[Study, tuple[Row, ...]] = {
         ),
     ),
     "ranks": (
-        ("choices that override the base's first", ".391", "–", ("free_running", "override")),
-        ("choices from below rank 10", ".129", "–", ("free_running", "deep", "10")),
-        ("choices from below rank 200", "some", "–", ("free_running", "deep", "200")),
+        ("choices that override the base's first, %", "39.1", "–", ("free_running", "override")),
+        ("choices from below rank 10, %", "12.9", "–", ("free_running", "deep", "10")),
+        ("choices from below rank 200, %", "some", "–", ("free_running", "deep", "200")),
     ),
     "geometry": (
         ("ΔDim, last layer: here before the norm", "+80.8", "–", ("all", "last", "delta_dim")),
@@ -123,11 +122,12 @@ def comparison(study: Study, found: dict[str, Any]) -> list[tuple[str, str, str,
         ours: Any = found
         for step in path:
             ours = ours.get(step) if isinstance(ours, dict) else None
+        style, sign = style_along(path), "+" if path[-1] == "delta_dim" else "-"
         if isinstance(ours, dict):
             known = Estimate.from_dict(ours)
-            rows.append((name, tinyllama, qwen, _number(known.value), interval(known, _number)))
+            rows.append((name, tinyllama, qwen, style(known.value, sign), style.interval(known, sign)))
         else:
-            rows.append((name, tinyllama, qwen, "–" if ours is None else _number(float(ours)), ""))
+            rows.append((name, tinyllama, qwen, UNDEFINED if ours is None else style(float(ours)), ""))
     return rows
 
 
@@ -138,8 +138,8 @@ def _ends(found: dict[str, Any]) -> dict[str, Any]:
     return {"before": inside[-2], "last": inside[-1], "norm": layers.get("norm", {})}
 
 
-def _number(value: float) -> str:
-    """As the papers write it: three decimals below 10, fewer above."""
-    if abs(value) < 1:
-        return ratio(value)
-    return number(3 if abs(value) < 10 else 1 if abs(value) < 1000 else 0)(value)
+def style_along(path: tuple[str, ...]) -> Style:
+    """How the number at a path of ROWS is written: as the measure there, or the measure that holds it, is."""
+    if path[-1] in ("base_entropy", "tuned_entropy"):
+        return style_of("entropy")
+    return style_of(path[-2] if path[-2:-1] == ("deep",) else path[-1])

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hyperfit.metrics.estimate import Estimate
+from hyperfit.numbers import COUNT, PERCENT
 from hyperfit.report.tables.measures import (
     AGREEMENT,
     ALIKE,
@@ -18,7 +19,6 @@ from hyperfit.report.tables.measures import (
     TTR,
     WORDS,
     Measure,
-    signed,
 )
 from hyperfit.report.tables.published import PUBLISHED, Published
 from hyperfit.report.tables.table import Cell, Row, Sheet, cell
@@ -76,8 +76,11 @@ def blocking_lines(evaluation: Results) -> list[str]:
     for name, measures in evaluation.get("conditions", {}).items():
         blocked, changed = measures.get("blocked_steps"), measures.get("changed_choices")
         if blocked and changed and changed["value"] is not None:
-            share, choices = f"{blocked['value']:.1%} of {blocked['n']:,} steps", f"{changed['value']:.2%}"
-            lines.append(f"{name}: a token was forbidden at {share}; the choice changed at {choices}")
+            share, choices = PERCENT.told(blocked["value"]), PERCENT.told(changed["value"])
+            lines.append(
+                f"{name}: a token was forbidden at {share} of {COUNT(blocked['n'])} steps; the choice changed at "
+                f"{choices}"
+            )
     return lines
 
 
@@ -149,27 +152,26 @@ def sheet(
     difference = (evaluation or {}).get("comparisons", {}).get(COMPARED)
     if difference and any(measure.key in difference for measure in measures):
         shown = COMPARED.replace(" - ", " − ")
-        plus = tuple(Measure(one.key, one.heading, signed(one.show), one.meaning) for one in measures)
-        rows.append(Row(shown, [cell(difference, measure) for measure in plus]))
-        rows += published_rows(known, shown, plus)
+        rows.append(Row(shown, [cell(difference, measure, "+") for measure in measures]))
+        rows += published_rows(known, shown, measures, "+")
     return Sheet(name, title, rows, measures)
 
 
-def published_rows(known: Iterable[Published], name: str, measures: tuple[Measure, ...]) -> list[Row]:
-    """What the papers have for a row; one row a source."""
+def published_rows(known: Iterable[Published], name: str, measures: tuple[Measure, ...], sign: str = "-") -> list[Row]:
+    """What the papers have for a row; one row a source. sign: "+" where it holds differences."""
     return [
-        Row(name, [published_cell(one, measure) for measure in measures], one.source)
+        Row(name, [published_cell(one, measure, sign) for measure in measures], one.source)
         for one in known
         if one.row == name and any(measure.key in one.cells for measure in measures)
     ]
 
 
-def published_cell(known: Published, measure: Measure) -> Cell:
+def published_cell(known: Published, measure: Measure, sign: str = "-") -> Cell:
     """A published number, or a range of them; empty if the paper has none."""
     if measure.key not in known.cells:
         return Cell("")
     low, high = known.cells[measure.key]
     if low == high:
-        return Cell(measure.show(low), known=Estimate(low, math.nan, math.nan, 0))
+        return Cell(measure.show(low, sign), known=Estimate(low, math.nan, math.nan, 0))
     words = f"< {measure.show(high)}" if low == 0 else f"{measure.show(low)}–{measure.show(high)}"
     return Cell(words, known=Estimate(math.nan, low, high, 0))

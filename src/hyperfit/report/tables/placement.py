@@ -11,7 +11,6 @@ from hyperfit.report.tables.measures import (
     TTR,
     WORDS,
     Measure,
-    number,
 )
 from hyperfit.report.tables.papers import published_rows
 from hyperfit.report.tables.published import PUBLISHED
@@ -30,14 +29,13 @@ MEASURES: tuple[Measure, ...] = (
     PERPLEXITY,
 )
 TRAINING: tuple[Measure, ...] = (
-    Measure("rank", "rank", number(0), "Of the adapters; 1 to the model's width."),
-    Measure("parameters", "trained parameters", number(0), "Numbers that training changes."),
-    Measure("train_loss", "training loss", number(3), "Of the last epoch, nats per token; 0 or more."),
-    Measure("epochs", "epochs", number(0), "Until the loss was reached, the epochs were used up, or the time was."),
+    Measure("rank", "rank", "Of the adapters; 1 to the model's width."),
+    Measure("parameters", "trained parameters", "Numbers that training changes."),
+    Measure("train_loss", "training loss", "Of the last epoch, nats per token; 0 or more."),
+    Measure("epochs", "epochs", "Until the loss was reached, the epochs were used up, or the time was."),
     Measure(
         "seconds",
         "seconds",
-        number(0),
         "Of training on the machine at hand, filling the prefix cache included, looks between epochs not.",
     ),
 )

@@ -1,15 +1,17 @@
 """Several runs beside each other: what they are called, what differs between them, their measures in one table."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hyperfit.metrics.copying.memorisation import LONG_OVERLAP
-from hyperfit.report.tables.measures import LEXICAL, LIKENESS, LOOPS, SHARPNESS
+from hyperfit.numbers import PERCENT, PERPLEXITY, RATIO
+from hyperfit.report.tables.measures import LEXICAL, LIKENESS, LOOPS, SHARPNESS, Measure
 from hyperfit.report.tables.papers import TABLE_1, TABLE_2, present, sheet
-from hyperfit.report.tables.strip import Strip, strips_of
-from hyperfit.report.tables.summary import HUMAN, compared, decoding_of, found, rounded, short, whole
+from hyperfit.report.tables.strip import BARS, Strip, strips_of
+from hyperfit.report.tables.summary import HUMAN, compared, decoding_of, found
 from hyperfit.report.tables.table import Sheet
 
 Results = Mapping[str, Any]
@@ -30,6 +32,8 @@ class Compared:
     environment: Mapping[str, Any]
     evaluation: Results
     epochs: Sequence[Mapping[str, Any]]
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """Text by text, as hyperfit.evaluation.values reads them; empty where they were not kept."""
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:
@@ -65,16 +69,19 @@ def differences(runs: Sequence[Compared]) -> list[tuple[str, list[Any]]]:
 
 
 def same_contexts(runs: Sequence[Compared]) -> bool:
-    """Whether all were evaluated after contexts that were chosen alike."""
+    """Whether all were evaluated on the same contexts; where these were not kept, whether they were chosen alike."""
+    if all(run.values for run in runs):
+        return all(set(run.values["contexts"]) == set(runs[0].values["contexts"]) for run in runs)
     chosen = [[run.evaluation.get("settings", {}).get(name) for name in CONTEXTS] for run in runs]
     own = [run.recipe.get("data") if not run.evaluation["settings"].get("contexts") else None for run in runs]
     return all(one == chosen[0] for one in chosen) and len(set(own)) == 1
 
 
-def common(runs: Sequence[Compared]) -> list[tuple[str, str, dict[str, Any]]]:
+def common(runs: Sequence[Compared], keys: Collection[str] | None = None) -> list[tuple[str, str, dict[str, Any]]]:
     """(kind, name, measures) of all rows: the base model's, the runs' and the human one.
 
-    What is the same in all runs stands there once. Each condition has the perplexity of the model that wrote it.
+    What is the same in all runs, as far as the measures ``keys`` (None: all) go, stands there once.
+    Each condition has the perplexity of the model that wrote it.
     """
     rows: list[tuple[str, str, dict[str, Any]]] = []
     for kind in ("base", "hyperfitted", HUMAN):
@@ -82,7 +89,7 @@ def common(runs: Sequence[Compared]) -> list[tuple[str, str, dict[str, Any]]]:
         ways = list(dict.fromkeys(way for one in named.values() for way in one))
         for way in ways:
             one = [named[run.name].get(way) for run in runs]
-            if kind != "hyperfitted" and all(measures == one[0] for measures in one):
+            if kind != "hyperfitted" and all(only(measures, keys) == only(one[0], keys) for measures in one):
                 rows.append((kind, f"{kind}/{way}".rstrip("/"), one[0] or {}))
             else:
                 who = {"base": "base of ", HUMAN: "human, "}.get(kind, "")
@@ -92,6 +99,11 @@ def common(runs: Sequence[Compared]) -> list[tuple[str, str, dict[str, Any]]]:
                     if measures is not None
                 ]
     return rows
+
+
+def only(measures: Mapping[str, Any] | None, keys: Collection[str] | None) -> Mapping[str, Any]:
+    """Of the measures those of the keys."""
+    return {key: value for key, value in (measures or {}).items() if keys is None or key in keys}
 
 
 def of_kind(run: Compared, kind: str) -> dict[str, dict[str, Any]]:
@@ -109,7 +121,6 @@ def of_kind(run: Compared, kind: str) -> dict[str, dict[str, Any]]:
 
 def sheets(runs: Sequence[Compared]) -> list[Sheet]:
     """The tables of an evaluation with a row a run and condition."""
-    conditions = {name: measures for _, name, measures in common(runs)}
     models = {run.name: run.evaluation["models"]["hyperfitted"] for run in runs if run.evaluation.get("models")}
     bases = [run.evaluation.get("models", {}).get("base") for run in runs]
     if all(base == bases[0] for base in bases):
@@ -118,14 +129,20 @@ def sheets(runs: Sequence[Compared]) -> list[Sheet]:
         models = {f"base of {run.name}": base for run, base in zip(runs, bases, strict=True) if base} | models
     return present(
         [
-            sheet("diversity", "Diversity and perplexity", conditions, TABLE_1),
-            sheet("memorisation", "Memorisation of the training data", conditions, TABLE_2),
+            texts_sheet(runs, "diversity", "Diversity and perplexity", TABLE_1),
+            texts_sheet(runs, "memorisation", "Memorisation of the training data", TABLE_2),
             sheet("sharpness", "Sharpness on human text", models, SHARPNESS),
-            sheet("likeness", "Likeness to human text and coherence", conditions, LIKENESS),
-            sheet("loops", "Loops", conditions, LOOPS),
-            sheet("lexical", "Lexical diversity", conditions, LEXICAL),
+            texts_sheet(runs, "likeness", "Likeness to human text and coherence", LIKENESS),
+            texts_sheet(runs, "loops", "Loops", LOOPS),
+            texts_sheet(runs, "lexical", "Lexical diversity", LEXICAL),
         ]
     )
+
+
+def texts_sheet(runs: Sequence[Compared], name: str, title: str, measures: tuple[Measure, ...]) -> Sheet:
+    """A table of what was written."""
+    rows = common(runs, {measure.key for measure in measures})
+    return sheet(name, title, {row: of for _, row, of in rows}, measures)
 
 
 def strips_beside(runs: Sequence[Compared]) -> list[Strip]:
@@ -135,24 +152,29 @@ def strips_beside(runs: Sequence[Compared]) -> list[Strip]:
         return []
     (way,) = ways
     shown = {"base": "base", HUMAN: HUMAN}
-    rows = [row for row in common(runs) if row[0] == HUMAN or row[1].endswith(f"/{way}")]
-    return strips_of([
-        (kind, shown[kind] if name in (f"{kind}/{way}", HUMAN) else name.removesuffix(f"/{way}"), measures)
-        for kind, name, measures in rows
-    ])  # fmt: skip
+    drawn = []
+    for key in BARS:
+        rows = [row for row in common(runs, {key}) if row[0] == HUMAN or row[1].endswith(f"/{way}")]
+        drawn += strips_of([
+            (kind, shown[kind] if name in (f"{kind}/{way}", HUMAN) else name.removesuffix(f"/{way}"), only(of, {key}))
+            for kind, name, of in rows
+        ])  # fmt: skip
+    return drawn
 
 
 def in_words(run: Compared) -> str:
     """What a run gains and costs, short: of its greedy texts, or of those by the first decoding of both models."""
     measures = compared(run.evaluation).get("hyperfitted", {})
-    perplexity = found(run.evaluation.get("models", {}).get("hyperfitted", {}), "perplexity").value
+    model = run.evaluation.get("models", {}).get("hyperfitted", {})
     told = [
-        (found(measures, "loop_share").value, "{} of texts end in a loop", whole),
-        (found(measures, "ttr").value, "type–token ratio {}", short),
-        (perplexity, "perplexity on human text {}", rounded),
-        (found(measures, "long_overlap_share").value, f"{{}} of texts copy more than {LONG_OVERLAP} tokens", whole),
+        (found(measures, "loop_share"), "{} of texts end in a loop", PERCENT),
+        (found(measures, "ttr"), "type–token ratio {}", RATIO),
+        (found(model, "perplexity"), "perplexity on human text {}", PERPLEXITY),
+        (found(measures, "long_overlap_share"), f"{{}} of texts copy more than {LONG_OVERLAP} tokens", PERCENT),
     ]
-    return "; ".join(written.format(show(value)) for value, written, show in told if value == value)
+    return "; ".join(
+        words.format(style.told(known.value)) for known, words, style in told if not math.isnan(known.value)
+    )
 
 
 def by_epoch(runs: Sequence[Compared], key: str) -> list[tuple[int, list[float | None]]]:

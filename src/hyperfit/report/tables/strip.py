@@ -1,20 +1,21 @@
 """Base, hyperfitted and human texts as bars, a measure each: the first thing that a reader sees."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hyperfit.metrics.copying.memorisation import LONG_OVERLAP
 from hyperfit.metrics.estimate import Estimate
-from hyperfit.report.tables.summary import HUMAN, Results, compared, found, short, whole
+from hyperfit.numbers import style_of
+from hyperfit.report.tables.summary import HUMAN, Results, compared, found
 
-BARS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
-    ("loop_share", "Texts that end in a loop", whole),
-    ("ttr", "Type–token ratio", short),
-    ("word_share", "Words that are words", whole),
-    ("long_overlap_share", f"Texts copying over {LONG_OVERLAP} tokens", whole),
-)
-"""Measures between 0 and 1: key, title, how a value is written."""
+BARS = {
+    "loop_share": "Texts that end in a loop",
+    "ttr": "Type–token ratio",
+    "word_share": "Words that are words",
+    "long_overlap_share": f"Texts copying over {LONG_OVERLAP} tokens",
+}
+"""Measures between 0 and 1, and their titles."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,12 @@ def strips(evaluation: Results) -> list[Strip]:
 def strips_of(rows: Sequence[tuple[str, str, Results]]) -> list[Strip]:
     """A strip a measure that is defined for a model. rows: kind (base, hyperfitted or human), name and measures."""
     drawn = []
-    for key, title, show in BARS:
-        bars = [Bar(kind, name, show(known.value), known) for kind, name, of in rows for known in (found(of, key),)]
+    for key, title in BARS.items():
+        bars = [
+            Bar(kind, name, style_of(key).told(known.value), known)
+            for kind, name, of in rows
+            for known in (found(of, key),)
+        ]
         if any(not math.isnan(bar.known.value) for bar in bars if bar.kind != HUMAN):
             drawn.append(Strip(title, bars))
     return drawn

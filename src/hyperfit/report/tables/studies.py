@@ -10,13 +10,9 @@ from hyperfit.report.tables.measures import (
     LIKENESS,
     LOOPS,
     MEMORISATION,
-    PERCENT,
     SHARPNESS,
     WORDS,
     Measure,
-    number,
-    ratio,
-    signed,
 )
 from hyperfit.report.tables.placement import TRAINING
 from hyperfit.report.tables.table import Row, Sheet, cell
@@ -25,42 +21,36 @@ Found = dict[str, Any]
 """What NAME.json of a study holds."""
 
 OWN = (
-    Measure("epoch", "epoch", number(1), "After which the model was taken, mean over seeds."),
-    Measure("val_loss", "validation loss", number(3), "On held-out sequences, nats per token; 0 or more."),
-    Measure("loss", "loss", number(3), "Nats per token; 0 or more."),
-    Measure(
-        "texts_with_run", "texts, %", PERCENT, "Share of texts with a run of training data of that length or more."
-    ),
-    Measure("weight_norm", "norm of the weights", number(1), "Frobenius norm of all weights that training changed."),
-    Measure("weight_distance", "distance from the start", number(2), "Frobenius norm of what training added to them."),
-    Measure("first_window", "TTR, first", ratio, "Type-token ratio of the first 96 tokens behind the context."),
-    Measure("middle_window", "TTR, middle", ratio, "The same in the middle of the text."),
-    Measure("last_window", "TTR, last", ratio, "The same of the last 96 tokens."),
-    Measure("change", "last − first", signed(ratio), "Difference over the same texts."),
-    Measure("regret", "regret", ratio, "Type-token ratio of the best epoch that does not recite, less that reached."),
-    Measure(
-        "epochs_saved", "epochs saved, %", PERCENT, "Share of the epochs of a run that come after its end by the rule."
-    ),
-    Measure("ours", "here", number(3), "Mean over seeds; the range is that of all seeds' intervals."),
-    Measure("paper", "Li et al., TinyLlama", number(3), "As notes on the paper give it; – is a figure not known here."),
+    Measure("epoch", "epoch", "After which the model was taken, mean over seeds."),
+    Measure("val_loss", "validation loss", "On held-out sequences, nats per token; 0 or more."),
+    Measure("loss", "loss", "Nats per token; 0 or more."),
+    Measure("texts_with_run", "texts, %", "Share of texts with a run of training data of that length or more."),
+    Measure("weight_norm", "norm of the weights", "Frobenius norm of all weights that training changed."),
+    Measure("weight_distance", "distance from the start", "Frobenius norm of what training added to them."),
+    Measure("first_window", "TTR, first", "Type-token ratio of the first 96 tokens behind the context."),
+    Measure("middle_window", "TTR, middle", "The same in the middle of the text."),
+    Measure("last_window", "TTR, last", "The same of the last 96 tokens."),
+    Measure("change", "last − first", "Difference over the same texts."),
+    Measure("regret", "regret", "Type-token ratio of the best epoch that does not recite, less that reached."),
+    Measure("epochs_saved", "epochs saved, %", "Share of the epochs of a run that come after its end by the rule."),
+    Measure("ours", "here", "Mean over seeds; the range is that of all seeds' intervals."),
+    Measure("paper", "Li et al., TinyLlama", "As notes on the paper give it; – is a figure not known here."),
     Measure(
         "text_seconds",
         "seconds a text",
-        number(2),
         "To write one, of all written at once, on the machine that the answer names, beside what else it did.",
     ),
-    Measure("task_base", "base, %", PERCENT, "Score of the base model, mean over examples; 0 to 100 %."),
-    Measure("task_hyperfitted", "hyperfitted, %", PERCENT, "The same of the hyperfitted model, and over seeds."),
-    Measure("task_change", "change, points", signed(PERCENT), "Hyperfitted less base, over the same examples."),
+    Measure("task_base", "base, %", "Score of the base model, mean over examples; 0 to 100 %."),
+    Measure("task_hyperfitted", "hyperfitted, %", "The same of the hyperfitted model, and over seeds."),
+    Measure("task_change", "change, points", "Hyperfitted less base, over the same examples."),
     Measure(
         "task_chance",
         "guessing, %",
-        PERCENT,
         "What guessing gives: a choice at random or, of labels, always the commonest; 0 where text is written.",
     ),
-    Measure("loss_base", "base", number(3), "Loss of the base model: bits a byte, nats a word or an example."),
-    Measure("loss_hyperfitted", "hyperfitted", number(3), "The same of the hyperfitted model, and over seeds."),
-    Measure("loss_change", "change", signed(number(3)), "Hyperfitted less base, over the same examples."),
+    Measure("loss_base", "base", "Loss of the base model: bits a byte, nats a word or an example."),
+    Measure("loss_hyperfitted", "hyperfitted", "The same of the hyperfitted model, and over seeds."),
+    Measure("loss_change", "change", "Hyperfitted less base, over the same examples."),
 )
 EVERY = (WORDS, *DIVERSITY, *LEXICAL, *LOOPS, *MEMORISATION, *SHARPNESS, *AGREEMENT, *LIKENESS, *ALIKE, *TRAINING, *OWN)
 MEASURES: dict[str, Measure] = {one.key: one for one in reversed(EVERY)}
@@ -84,5 +74,5 @@ def study_tables(found: Found) -> list[Sheet]:
 
 
 def measure_of(key: str) -> Measure:
-    """How a number is called and written; one that is not known by its key."""
-    return MEASURES.get(key, Measure(key, key.replace("_", " "), number(3), "As the study says."))
+    """What a number is called; one that is not known by its key."""
+    return MEASURES.get(key, Measure(key, key.replace("_", " "), "As the study says."))

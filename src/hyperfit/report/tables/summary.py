@@ -6,28 +6,13 @@ from typing import Any
 
 from hyperfit.metrics.copying.memorisation import LONG_OVERLAP, PAPER_LONG_SHARE, PAPER_OVERLAP, REMEDY, copies_much
 from hyperfit.metrics.estimate import Estimate
-from hyperfit.report.tables.measures import number
+from hyperfit.numbers import PERCENT, PERPLEXITY, RATIO, TENTHS, UNDEFINED
 
 Results = Mapping[str, Any]
 
 HUMAN = "human"
 WORDS_LOST = 0.02
 """Share of words that are words by which hyperfitted texts may fall below the base model's without being told."""
-
-
-def whole(value: float) -> str:
-    """A share as 82 %; with one decimal where that would be 0 % of something."""
-    return "–" if math.isnan(value) else f"{number(1 if 0 < value < 0.005 else 0, 100)(value)} %"
-
-
-def short(value: float) -> str:
-    """A ratio as .26."""
-    return "–" if math.isnan(value) else f"{value:.2f}".replace("0.", ".", 1)
-
-
-def rounded(value: float) -> str:
-    """A perplexity as 1,060; with one decimal below 10."""
-    return number(1 if value < 9.95 else 0)(value)
 
 
 def decoding_of(evaluation: Results) -> str | None:
@@ -77,14 +62,14 @@ def gain(measures: Mapping[str, Results], decoding: str) -> str:
     texts = "greedy texts" if decoding == "greedy" else f"texts ({decoding})"
     loops = [found(one, "loop_share").value for one in measures.values()]
     if not any(map(math.isnan, loops[:2])):
-        base, hyperfitted, human = map(whole, loops)
-        of_human = f", {human} of human ones" if human != "–" else ""
+        base, hyperfitted, human = map(PERCENT.told, loops)
+        of_human = f", {human} of human ones" if human != UNDEFINED else ""
         return f"{base} of the base model's {texts} end in a loop, {hyperfitted} of the hyperfitted{of_human}."
     ttr = [found(one, "ttr").value for one in measures.values()]
     if any(map(math.isnan, ttr[:2])):
         return ""
-    base, hyperfitted, human = map(short, ttr)
-    of_human = f"; human texts have {human}" if human != "–" else ""
+    base, hyperfitted, human = map(RATIO.told, ttr)
+    of_human = f"; human texts have {human}" if human != UNDEFINED else ""
     return f"The type–token ratio of {texts} goes from {base} to {hyperfitted}{of_human}."
 
 
@@ -104,10 +89,10 @@ def price(measures: Results, models: Results) -> str:
     long = found(measures, "long_overlap_share").value
     parts = []
     if not math.isnan(before) and not math.isnan(after):
-        parts.append(f"perplexity on human text goes from {rounded(before)} to {rounded(after)}")
+        parts.append(f"perplexity on human text goes from {PERPLEXITY.told(before)} to {PERPLEXITY.told(after)}")
     if not math.isnan(long):
         of = "of texts repeat" if parts else "of the hyperfitted texts repeat"
-        parts.append(f"{whole(long)} {of} more than {LONG_OVERLAP} tokens of the training data")
+        parts.append(f"{PERCENT.told(long)} {of} more than {LONG_OVERLAP} tokens of the training data")
     return f"The price: {', and '.join(parts)}." if parts else ""
 
 
@@ -116,8 +101,8 @@ def lost_words(measures: Mapping[str, Results]) -> str:
     base, hyperfitted, human = (found(one, "word_share").value for one in measures.values())
     if not hyperfitted < base - WORDS_LOST:
         return ""
-    of_human = f" (human texts: {whole(human)})" if not math.isnan(human) else ""
-    return f"Words that are words fall from {whole(base)} to {whole(hyperfitted)}{of_human}."
+    of_human = f" (human texts: {PERCENT.told(human)})" if not math.isnan(human) else ""
+    return f"Words that are words fall from {PERCENT.told(base)} to {PERCENT.told(hyperfitted)}{of_human}."
 
 
 def remedy(measures: Results) -> str:
@@ -125,8 +110,10 @@ def remedy(measures: Results) -> str:
     overlap, long = (found(measures, key).value for key in ("longest_overlap", "long_overlap_share"))
     if not copies_much(overlap, long):
         return ""
-    here = "" if math.isnan(overlap) else f", here {overlap:.1f}"
-    paper = f"at most {whole(PAPER_LONG_SHARE)} of texts, longest runs of {PAPER_OVERLAP} tokens on average{here}"
+    here = "" if math.isnan(overlap) else f", here {TENTHS.told(overlap)}"
+    paper = (
+        f"at most {PERCENT.told(PAPER_LONG_SHARE)} of texts, longest runs of {PAPER_OVERLAP} tokens on average{here}"
+    )
     return f"That is more copying than in Carlsson et al. ({paper}): {REMEDY} would lower it."
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hyperfit.metrics.estimate import Estimate
-from hyperfit.report.tables.measures import Measure, Show
+from hyperfit.report.tables.measures import Measure
 
 UNKNOWN = Estimate(math.nan, math.nan, math.nan, 0)
 NAME_WIDTH = 20
@@ -91,26 +91,21 @@ class Sheet:
         return f"n {cell.n}" if cell.n not in (0, self.n) else ""
 
 
-def cell(measures: Mapping[str, Any], measure: Measure) -> Cell:
+def cell(measures: Mapping[str, Any], measure: Measure, sign: str = "-") -> Cell:
     """One measure of a condition or model: an estimate, a plain number, or nothing.
 
-    A ``spread``, which is none of texts, stands in round brackets.
+    A ``spread``, which is none of texts, stands in round brackets. sign: "+" for differences.
     """
     found = measures.get(measure.key)
     if not isinstance(found, Mapping):
         value = math.nan if found is None else float(found)
-        return Cell(measure.show(value), known=Estimate(value, math.nan, math.nan, 0))
+        return Cell(measure.show(value, sign), known=Estimate(value, math.nan, math.nan, 0))
     known = Estimate.from_dict({name: found[name] for name in ("value", "low", "high", "n")})
     spread = [end for end in found.get("spread", ()) if end is not None]
-    beside = "" if math.isnan(known.low) else interval(known, measure.show)
+    beside = "" if math.isnan(known.low) else measure.show.interval(known, sign)
     if len(spread) == 2:
         beside = f"({measure.show(spread[0])}–{measure.show(spread[1])})"
-    return Cell(measure.show(known.value), beside, known)
-
-
-def interval(known: Estimate, show: Show) -> str:
-    """[low, high]"""
-    return f"[{show(known.low)}, {show(known.high)}]"
+    return Cell(measure.show(known.value, sign), beside, known)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from hyperfit.console import duration
 from hyperfit.data.corpus import build_corpus
 from hyperfit.errors import UserError
 from hyperfit.models.loading import load_tokenizer
+from hyperfit.numbers import TENTHS, THOUSANDTHS
 from hyperfit.studies.grid.plan import Planned
 from hyperfit.studies.grid.store import Store, key_of, merged
 from hyperfit.studies.grid.training import Trained
@@ -57,7 +58,8 @@ def plan_lines(planned: Sequence[Planned], budget: float | None) -> list[str]:
     if left:
         disk, memory = sum(one.disk for one in left) / 1e9, max(one.memory for one in left) / 1e9
         lines.append(
-            f"about {duration(sum(one.seconds for one in left))}, {disk:.1f} GB of disk, {memory:.1f} GB of memory "
+            f"about {duration(sum(one.seconds for one in left))}, {TENTHS(disk)} GB of disk, {TENTHS(memory)} GB of "
+            "memory "
             "(rough estimates)"
         )
     if budget is not None:
@@ -84,8 +86,8 @@ def train_all(
             if not one.done:
                 rest = sum(other.seconds for other in (*waiting, *running.values())) / count
                 notify(
-                    f"{len(trained)} of {len(planned)}, {one.trial.name}: loss {found.train_loss:.3f} after "
-                    f"{found.epochs} epochs, {duration(found.seconds)}; about {duration(rest)} left"
+                    f"{len(trained)} of {len(planned)}, {one.trial.name}: loss {THOUSANDTHS.told(found.train_loss)} "
+                    f"after {found.epochs} epochs, {duration(found.seconds)}; about {duration(rest)} left"
                 )
 
     try:

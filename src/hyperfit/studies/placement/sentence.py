@@ -2,6 +2,7 @@
 
 import math
 
+from hyperfit.numbers import PERCENT, RATIO, THOUSANDTHS, style_of
 from hyperfit.studies.placement.design import Equal, Place
 from hyperfit.studies.placement.findings import Measured, Placement
 
@@ -13,9 +14,9 @@ CURVES: tuple[tuple[str, tuple[Place, ...]], ...] = (
 TIMES: tuple[Equal, ...] = ("rank", "time")
 """Without a limit of time, and at equal time."""
 BESIDE = {
-    "word_share": "words {:.1%}",
-    "longest_overlap": "longest run of training data {:.1f}",
-    "perplexity": "perplexity {:.0f}",
+    "word_share": "words",
+    "longest_overlap": "longest run of training data",
+    "perplexity": "perplexity",
 }
 """What stands beside a ratio, as variety alone is no good text: broken words and recited ones are varied, too."""
 
@@ -44,7 +45,7 @@ def sentence(found: Placement) -> str:
         if trial is not None and trial is not reference:
             parts.append(f"{words}: {told(trial)}")
     return (
-        f"Type-token ratio of {reference.measures['ttr'].n} greedy texts, {found.base['ttr'].value:.3f} before "
+        f"Type-token ratio of {reference.measures['ttr'].n} greedy texts, {RATIO.told(found.base['ttr'].value)} before "
         f"training. {'; '.join(parts)}.{reached(found)}{saving(found)}{best(found)}"
     )
 
@@ -87,7 +88,7 @@ def saving(found: Placement) -> str:
         return ""
     saved = 1 - found.trials[0].parameters / everywhere.parameters
     all_of_it = "the whole model has" if whole else "adapters in all blocks"
-    return f" The last {found.late} train {saved:.1%} fewer parameters than {all_of_it}."
+    return f" The last {found.late} train {PERCENT.told(saved)} fewer parameters than {all_of_it}."
 
 
 def best(found: Placement) -> str:
@@ -102,11 +103,9 @@ def best(found: Placement) -> str:
                 continue
             top = max(trials, key=lambda trial: trial.measures["ttr"].value)
             off = top.ttr_difference
-            apart = (
-                "" if off is None or top is found.trials[0] else f", {off.value:+.3f} [{off.low:+.3f}, {off.high:+.3f}]"
-            )
+            apart = "" if off is None or top is found.trials[0] else f", {RATIO.within(off, '+')}"
             of = "epochs" if equal == "rank" and top.rank is None else equal
-            tops.append(f"{len(top.blocks)} at equal {of} ({top.measures['ttr'].value:.3f}{apart})")
+            tops.append(f"{len(top.blocks)} at equal {of} ({RATIO.told(top.measures['ttr'].value)}{apart})")
         if tops:
             said.append(f"{words} for {', '.join(tops)}")
     return f" Of the numbers of last blocks that were tried, the ratio is highest {'; '.join(said)}."
@@ -115,11 +114,11 @@ def best(found: Placement) -> str:
 def told(trial: Measured) -> str:
     """The ratio of one trial, its difference from the reference's, what its texts are worth, and how training ended."""
     known, off = trial.measures["ttr"], trial.ttr_difference
-    apart = f", {off.value:+.3f} [{off.low:+.3f}, {off.high:+.3f}]" if off is not None and off.value != 0 else ""
+    apart = f", {RATIO.within(off, '+')}" if off is not None and off.value != 0 else ""
     beside = [
-        written.format(trial.measures[name].value)
-        for name, written in BESIDE.items()
+        f"{word} {style_of(name).told(trial.measures[name].value)}"
+        for name, word in BESIDE.items()
         if name in trial.measures and not math.isnan(trial.measures[name].value)
     ]
-    ended = ", ".join([*beside, f"loss {trial.train_loss:.3f}", f"epoch {trial.epochs}"])
-    return f"{known.value:.3f} [{known.low:.3f}, {known.high:.3f}]{apart} ({ended})"
+    ended = ", ".join([*beside, f"loss {THOUSANDTHS.told(trial.train_loss)}", f"epoch {trial.epochs}"])
+    return f"{RATIO.within(known)}{apart} ({ended})"

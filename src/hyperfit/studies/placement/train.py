@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from hyperfit.numbers import COUNT, THOUSANDTHS
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import remove
@@ -31,8 +32,8 @@ def train_trials(
     def run(trial: PlacementTrial, place: int) -> Trained[PlacementTrial]:
         trained = train_trial(trial, folder, elsewhere)
         notify(
-            f"place {place} of {len(places)}, {trial.name}: training loss {trained.train_loss:.3f} after "
-            f"{trained.epochs} epochs, {trained.seconds:.0f} s{' (trained before)' if trained.found else ''}"
+            f"place {place} of {len(places)}, {trial.name}: training loss {THOUSANDTHS.told(trained.train_loss)} after "
+            f"{trained.epochs} epochs, {COUNT(trained.seconds)} s{' (trained before)' if trained.found else ''}"
         )
         done.append(trained)
         return trained

@@ -4,6 +4,7 @@ from dataclasses import replace
 from math import isnan
 
 from hyperfit.generation.decodings import Decoding
+from hyperfit.numbers import RATIO
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.questions.early_stop import EARLY, best_epoch
 from hyperfit.studies.questions.prices import Condition, losses, named, scatters, told_fronts
@@ -83,7 +84,7 @@ def tell(results: Results) -> Findings:
     planes = scatters(results, ways)
     return Findings(
         verdict,
-        f"Hyperfitted greedy text has a type-token ratio of {ratio.value:.3f}, above {ahead} of {len(gaps)} "
+        f"Hyperfitted greedy text has a type-token ratio of {RATIO.told(ratio.value)}, above {ahead} of {len(gaps)} "
         f"alternatives. Where it loses: {losses(results, ours, others)} (intervals hold for all alternatives at once). "
         f"{told_fronts(planes, named(ours))} Nucleus sampling is tuned to people's ratio on these contexts, which "
         f"favours it: {nucleus.partition(':')[2] or 'as it is by default'}. Seconds a text are of "

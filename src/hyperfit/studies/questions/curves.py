@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hyperfit.metrics.estimate import Estimate
+from hyperfit.numbers import RATIO
 from hyperfit.studies.grid.pooled import pooled
 from hyperfit.studies.grid.results import Results
 from hyperfit.studies.settings import StudySettings
@@ -43,7 +44,7 @@ def tell(results: Results) -> Findings:
     answer: Answer = "Yes" if min(lost) > 0 else "No" if max(lost) <= 0 else "Partly"
     sentence = (
         f"The validation loss is best after epoch {spread(best_loss)}, the type-token ratio of greedy text after epoch "
-        f"{spread(best_ttr)}. Stopping at the first gives a ratio {gap.value:.3f} lower than the last epoch "
+        f"{spread(best_ttr)}. Stopping at the first gives a ratio {RATIO.told(gap.value)} lower than the last epoch "
         f"(n = {len(lost)} seeds; Carlsson et al., TinyLlama: .43 after epoch 1, where it is best, .645 at the end)."
     )
     charts = [

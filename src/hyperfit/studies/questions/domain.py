@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+from hyperfit.numbers import RATIO
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Answer, Findings, Study, Table, Trial
-from hyperfit.studies.words import answer, between
+from hyperfit.studies.words import answer
 
 MEASURES = ("ttr", "bigram_repetition", "loop_share", "word_share", "longest_overlap", "perplexity")
 
@@ -50,8 +51,8 @@ def tell(results: Results) -> Findings:
         verdict,
         f"After contexts of a kind that was not trained on, the type-token ratio rises in {len(more)} of "
         f"{len(compared)} pairs "
-        f"of data and contexts (least: {least[0]}, contexts of {least[1]}, {least[2].value:+.3f} "
-        f"{between(least[2])}; Carlsson "
+        f"of data and contexts (least: {least[0]}, contexts of {least[1]}, "
+        f"{RATIO.within(least[2], '+')}; Carlsson "
         "et al. give preference for theirs, Li et al. .67 to .69 in all domains).",
         tables,
     )

@@ -5,13 +5,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from hyperfit.metrics.estimate import LEVEL, Estimate, paired_share_difference
+from hyperfit.numbers import PERCENT, POINTS, THOUSANDTHS
 from hyperfit.studies.grid.pooled import Floats, difference, pooled, pooled_share
 from hyperfit.studies.grid.results import BASE, Results
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Answer, Findings, Row, Study, Table, Trial
 from hyperfit.studies.tasks.harness import missing
 from hyperfit.studies.tasks.scores import Scores
-from hyperfit.studies.words import answer, between
+from hyperfit.studies.words import answer
 
 LABEL = "hyperfitted"
 MARGIN = 0.02
@@ -37,9 +38,8 @@ def tell(results: Results) -> Findings:
     verdicts = {task: answer(off, -MARGIN) for task, off in changes.items()}
     kept, lost = ([task for task in above if verdicts[task] == said] for said in ("Yes", "No"))
     told = [
-        f"{task}: {estimate_of(results.scores(BASE, task)).value:.1%} to "
-        f"{estimate_of(results.scores(LABEL, task)).value:.1%}, {100 * off.value:+.1f} points "
-        f"[{100 * off.low:+.1f}, {100 * off.high:+.1f}]"
+        f"{task}: {PERCENT.told(estimate_of(results.scores(BASE, task)).value)} to "
+        f"{PERCENT.told(estimate_of(results.scores(LABEL, task)).value)}, {POINTS.within(off, '+')}"
         for task, off in changes.items()
     ]
     left = [task for task in scored if task not in above]
@@ -49,7 +49,7 @@ def tell(results: Results) -> Findings:
         )
     for task in (one for one in tasks if one not in scored):
         off = change(results, task)
-        told.append(f"{task}: the loss changes by {off.value:+.3f} {between(off, '+.3f')}")
+        told.append(f"{task}: the loss changes by {THOUSANDTHS.within(off, '+')}")
     said: Answer = (
         "Not shown" if not above else "Yes" if len(kept) == len(above) else "No" if lost and not kept else "Partly"
     )

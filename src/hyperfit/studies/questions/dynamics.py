@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hyperfit.metrics.estimate import Estimate
+from hyperfit.numbers import HUNDREDTHS, PERCENT, figures
 from hyperfit.studies.extra import Extra, Subject
 from hyperfit.studies.grid.pooled import pooled
 from hyperfit.studies.grid.results import Results
@@ -72,8 +73,8 @@ def tell(results: Results) -> Findings:
     return Findings(
         answer,
         "; ".join(told(label, runs[label], second[label], delayed[label]) for label in runs)
-        + f". A second descent undoes {FALLEN:.0%} of the rise of the validation loss; generalisation that comes late "
-        "takes it below its first best (Carlsson et al. argue that neither is at work).",
+        + f". A second descent undoes {PERCENT.told(FALLEN)} of the rise of the validation loss; "
+        "generalisation that comes late takes it below its first best (Carlsson et al. argue that neither is at work).",
         [table],
         charts,
     )
@@ -106,8 +107,9 @@ def told(label: str, runs: Sequence[Sequence[dict[str, Any]]], second: list[bool
     first = float(np.mean([at(one, best(one, "val_loss", min), "val_loss") for one in runs]))
     last = ends(runs)
     return (
-        f"{label}, {last['epoch'].value:.0f} epochs to a training loss of {last['train_loss'].value:.4f}: validation "
-        f"loss {first:.2f} at best and {last['val_loss'].value:.2f} in the end, a second descent in {sum(second)} and "
+        f"{label}, {last['epoch'].value:.0f} epochs to a training loss of {figures(last['train_loss'].value)}: "
+        f"validation loss {HUNDREDTHS.told(first)} at best and {HUNDREDTHS.told(last['val_loss'].value)} in the end, a "
+        f"second descent in {sum(second)} and "
         f"late generalisation in {sum(delayed)} of {len(second)} seeds"
     )
 

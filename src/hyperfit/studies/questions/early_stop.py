@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
+from hyperfit.numbers import PERPLEXITY, POINTS, RATIO, TENTHS
 from hyperfit.runs.directory import RunDir
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.questions.curves import best
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Findings, Study, Table, Trial
-from hyperfit.studies.words import answer, between
+from hyperfit.studies.words import answer
 
 EARLY, FULL = "stopped at the best validation loss", "to near-zero loss"
 MEASURES = (
@@ -42,14 +43,14 @@ def tell(results: Results) -> Findings:
     off, words = (results.difference(FULL, EARLY, measure) for measure in ("ttr", "word_share"))
     return Findings(
         answer(off),
-        f"From the best validation loss (epoch {results.estimate_of(EARLY, 'epochs'):.1f} on average) to "
+        f"From the best validation loss (epoch {TENTHS.told(results.estimate_of(EARLY, 'epochs'))} on average) to "
         "near-zero loss "
-        f"({results.estimate_of(FULL, 'epochs'):.1f}) the type-token ratio changes by {off.value:+.3f} "
-        f"{between(off)} and the "
-        f"share of words that are words by {100 * words.value:+.1f} points {between(words, '+.3f')}; perplexity "
+        f"({TENTHS.told(results.estimate_of(FULL, 'epochs'))}) the type-token ratio changes by "
+        f"{RATIO.within(off, '+')} and the "
+        f"share of words that are words by {POINTS.within(words, '+')}; perplexity "
         "on human text "
-        f"goes from {results.estimate(EARLY, 'perplexity').value:.0f} to "
-        f"{results.estimate(FULL, 'perplexity').value:.0f}.",
+        f"goes from {PERPLEXITY.told(results.estimate(EARLY, 'perplexity').value)} to "
+        f"{PERPLEXITY.told(results.estimate(FULL, 'perplexity').value)}.",
         [table],
     )
 

@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 from hyperfit.models.loading import load_config
+from hyperfit.numbers import COUNT, RATIO
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.placement.design import Design, PlacementTrial
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Findings, Study, Table, Trial
-from hyperfit.studies.words import answer, between
+from hyperfit.studies.words import answer
 
 MEASURES = (
     "ttr", "bigram_repetition", "word_share", "longest_overlap", "perplexity", "top1_agreement_with_base", "entropy",
@@ -55,12 +56,12 @@ def tell(results: Results) -> Findings:
         return Findings("Not shown", "Late adapters and adapters in all blocks have not both been trained.", [table])
     off = results.difference(late, ALL, "ttr")
     few = LATE.format(5)
-    five = f"; the last 5 {results.difference(few, ALL, 'ttr').value:+.3f}" if few in results.labels else ""
+    five = f"; the last 5 {RATIO.told(results.difference(few, ALL, 'ttr').value, '+')}" if few in results.labels else ""
     seconds = [results.estimate_of(label, "seconds") for label in (late, ALL)]
     return Findings(
         answer(off, least=-CLOSE),
-        f"{late}: type-token ratio {off.value:+.3f} {between(off, '+.3f')} against adapters in all blocks, in "
-        f"{seconds[0]:.0f} s for {seconds[1]:.0f} s{five} (Li et al.: the last 5 −.039 for TinyLlama, "
+        f"{late}: type-token ratio {RATIO.within(off, '+')} against adapters in all blocks, in "
+        f"{COUNT(seconds[0])} s for {COUNT(seconds[1])} s{five} (Li et al.: the last 5 −.039 for TinyLlama, "
         "+.016 for "
         "Qwen2.5).",
         [table],

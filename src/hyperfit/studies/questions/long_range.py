@@ -11,13 +11,14 @@ from hyperfit.metrics.text.diversity import TTR_WINDOW, type_token_ratio
 from hyperfit.models.devices import autocast
 from hyperfit.models.layout import positions_of
 from hyperfit.models.loading import load_config
+from hyperfit.numbers import RATIO
 from hyperfit.studies.extra import Extra, Subject
 from hyperfit.studies.grid.pooled import Floats, difference, pooled
 from hyperfit.studies.grid.results import BASE, Results
 from hyperfit.studies.questions.main import LABEL, trials
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Chart, Findings, Line, Row, Study, Table
-from hyperfit.studies.words import answer, between
+from hyperfit.studies.words import answer
 
 TOKENS = 1024
 """Of context and continuation together, where the model has so many positions."""
@@ -87,10 +88,10 @@ def tell(results: Results) -> Findings:
     return Findings(
         answer(change, least=-HELD),
         f"From the first {TTR_WINDOW} tokens to the last of {starts[-1] + TTR_WINDOW} the type-token ratio of the "
-        f"hyperfitted model goes from {first.value:.3f} to {last.value:.3f}, {change.value:+.3f} "
-        f"{between(change, '+.3f')}; the base model's from {base_first.value:.3f} to {base_last.value:.3f}, "
-        f"{base_change.value:+.3f} {between(base_change, '+.3f')}. Training saw {trained} tokens (Carlsson et al.: "
-        "every model declines, the hyperfitted one later and slower).",
+        f"hyperfitted model goes from {RATIO.told(first.value)} to {RATIO.told(last.value)}, "
+        f"{RATIO.within(change, '+')}; the base model's from {RATIO.told(base_first.value)} to "
+        f"{RATIO.told(base_last.value)}, {RATIO.within(base_change, '+')}. Training saw {trained} tokens "
+        "(Carlsson et al.: every model declines, the hyperfitted one later and slower).",
         [table],
         [chart],
     )

@@ -3,13 +3,14 @@
 import math
 
 from hyperfit.metrics.estimate import Estimate
+from hyperfit.numbers import POINTS, RATIO
 from hyperfit.studies.extra import Extra
 from hyperfit.studies.grid.measure import BLOCKED
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.questions.mechanism import ALPHAS, NAME, explained, pooled_numbers
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Findings, Passage, Row, Study, Table, Trial
-from hyperfit.studies.words import answer, between
+from hyperfit.studies.words import answer
 
 LABEL = "hyperfitted"
 DECODINGS = ("greedy", "nucleus", "min-p", "repetition-penalty", "no-repeat-ngram")
@@ -71,15 +72,15 @@ def tell(results: Results) -> Findings:
         return Findings("Not shown", "No training came to its end.", tables)
     greedy, loops = (results.difference(LABEL, BASE, measure) for measure in ("ttr", "loop_share"))
     more = {tokens: of.difference(LABEL, BASE, "ttr") for tokens, of in results.longer.items()}
-    longer = [f"at {tokens} tokens {off.value:+.3f} {between(off, '+.3f')}" for tokens, off in more.items()]
+    longer = [f"at {tokens} tokens {RATIO.within(off, '+')}" for tokens, off in more.items()]
     return Findings(
         answer(greedy),
-        f"Greedy text: type-token ratio {results.estimate(BASE, 'ttr').value:.3f} to "
-        f"{results.estimate(LABEL, 'ttr').value:.3f}, {greedy.value:+.3f} {between(greedy, '+.3f')} (Carlsson et "
-        f"al., TinyLlama, .245 to .600; human here {results.estimate(HUMAN, 'ttr').value:.3f}); loops "
-        f"{100 * loops.value:+.0f} points {between(loops, '+.2f')}. The base samples (nucleus) "
-        f"{results.estimate(BASE, 'ttr', 'nucleus').value:.3f}, and has "
-        f"{results.estimate(BASE, 'ttr', 'repetition-penalty').value:.3f} with a repetition penalty"
+        f"Greedy text: type-token ratio {RATIO.told(results.estimate(BASE, 'ttr').value)} to "
+        f"{RATIO.told(results.estimate(LABEL, 'ttr').value)}, {RATIO.within(greedy, '+')} (Carlsson et "
+        f"al., TinyLlama, .245 to .600; human here {RATIO.told(results.estimate(HUMAN, 'ttr').value)}); loops "
+        f"{POINTS.within(loops, '+')}. The base samples (nucleus) "
+        f"{RATIO.told(results.estimate(BASE, 'ttr', 'nucleus').value)}, and has "
+        f"{RATIO.told(results.estimate(BASE, 'ttr', 'repetition-penalty').value)} with a repetition penalty"
         f"{'; ' + '; '.join(longer) if longer else ''}.",
         tables,
         passages=passages(results),

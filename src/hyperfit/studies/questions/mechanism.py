@@ -10,11 +10,11 @@ from hyperfit.mechanism.pair.inputs import Models
 from hyperfit.mechanism.settings import MechanismSettings
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.metrics.text.diversity import TTR_WINDOW
+from hyperfit.numbers import PERCENT, RATIO, TENTHS
 from hyperfit.studies.extra import Extra, Subject
 from hyperfit.studies.grid.results import Results
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Answer, Findings, Row, Study, Table, Trial
-from hyperfit.studies.words import between
 
 LABEL = "hyperfitted"
 ALPHAS = (0.01, 0.1, 0.5)
@@ -140,10 +140,10 @@ def tell(results: Results) -> Findings:
     override = numbers["choices that override the base's first"]
     return Findings(
         answer,
-        f"Hyperfitted greedy text has a type-token ratio of {ours.value:.3f} {between(ours)}; the base at the "
-        f"temperature of equal entropy {cold.value:.3f} {between(cold)}, with a static bias at most {biased:.3f}. "
-        f"{override.value:.0%} of choices are not the base's first, and the dimension of the last block's output "
-        f"changes by {wider.value:+.1f} {between(wider, '+.1f')} (Li et al., TinyLlama: .684, .397, .409, 39 %, "
+        f"Hyperfitted greedy text has a type-token ratio of {RATIO.within(ours)}; the base at the "
+        f"temperature of equal entropy {RATIO.within(cold)}, with a static bias at most {RATIO.told(biased)}. "
+        f"{PERCENT.told(override.value)} of choices are not the base's first, and the dimension of the last block's "
+        f"output changes by {TENTHS.within(wider, '+')} (Li et al., TinyLlama: .684, .397, .409, 39 %, "
         "+80.8).",
         [Table("mechanism", "The mechanism, over seeds", rows, ("ours", "paper"), "seeds")],
     )

@@ -4,6 +4,7 @@ import numpy as np
 
 from hyperfit.metrics.copying.memorisation import LONG_OVERLAP, PAPER_LONG_SHARE, PAPER_OVERLAP
 from hyperfit.metrics.estimate import Estimate
+from hyperfit.numbers import PERCENT, RATIO, TENTHS
 from hyperfit.recipes.recipe import MOST_COPYING
 from hyperfit.studies.grid.measure import BLOCKED
 from hyperfit.studies.grid.pooled import pooled_share
@@ -11,7 +12,7 @@ from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.questions.main import LABEL, trials
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Chart, Findings, Line, Row, Study, Table
-from hyperfit.studies.words import answer, between
+from hyperfit.studies.words import answer
 
 MEASURES = (
     "longest_overlap", "most_overlap", "long_overlap_share", "dataset_bleu", "novel_4grams", "novel_8grams", "ttr",
@@ -56,13 +57,16 @@ def tell(results: Results) -> Findings:
     longest, before = (results.estimate(label, "longest_overlap") for label in (LABEL, BASE))
     return Findings(
         answer(room),
-        f"The longest run of training data in a greedy text goes from {before.value:.1f} to {longest.value:.1f} tokens "
-        f"{between(longest, '.1f')} (Carlsson et al. 4.0 to {PAPER_OVERLAP}; human text here "
-        f"{results.estimate(HUMAN, 'longest_overlap').value:.1f}), and {share.value:.0%} {between(share, '.2f')} of "
-        f"texts hold one of more than {LONG_OVERLAP} tokens (below {PAPER_LONG_SHARE:.0%}); with citations blocked "
-        f"{results.estimate(LABEL, 'long_overlap_share', f'greedy{BLOCKED}').value:.0%}, at a type-token ratio of "
-        f"{results.estimate(LABEL, 'ttr', f'greedy{BLOCKED}').value:.3f} instead of "
-        f"{results.estimate(LABEL, 'ttr').value:.3f}.",
+        f"The longest run of training data in a greedy text goes from {TENTHS.told(before.value)} to "
+        f"{TENTHS.told(longest.value)} tokens "
+        f"{TENTHS.interval(longest)} (Carlsson et al. 4.0 to {PAPER_OVERLAP}; human text here "
+        f"{TENTHS.told(results.estimate(HUMAN, 'longest_overlap').value)}), and {PERCENT.within(share)} of "
+        f"texts hold one of more than {LONG_OVERLAP} tokens (below {PERCENT.told(PAPER_LONG_SHARE)}); with citations "
+        "blocked "
+        f"{PERCENT.told(results.estimate(LABEL, 'long_overlap_share', f'greedy{BLOCKED}').value)}, at a type-token "
+        f"ratio of "
+        f"{RATIO.told(results.estimate(LABEL, 'ttr', f'greedy{BLOCKED}').value)} instead of "
+        f"{RATIO.told(results.estimate(LABEL, 'ttr').value)}.",
         [table],
         [chart],
     )
@@ -95,5 +99,5 @@ MEMORISATION = Study(
     decodings=decodings,
     method="The longest run of tokens of every text that stands in a training sequence, overlap of n-grams, and BLEU "
     "against the training data, also with citations blocked. Recitation: more than "
-    f"{MOST_COPYING:.0%} of texts with a run of more than {LONG_OVERLAP} tokens.",
+    f"{PERCENT.told(MOST_COPYING)} of texts with a run of more than {LONG_OVERLAP} tokens.",
 )

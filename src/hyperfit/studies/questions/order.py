@@ -6,11 +6,11 @@ from itertools import combinations
 import numpy as np
 
 from hyperfit.metrics.estimate import Estimate, estimate
+from hyperfit.numbers import PERCENT
 from hyperfit.studies.grid.measure import agreement
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Answer, Findings, Row, Study, Table, Trial
-from hyperfit.studies.words import between
 
 SAME, SWAP, ORDERS = "as it is", "one pair swapped", ("order 1", "order 2", "order 3")
 MEASURES = ("ttr", "word_share", "longest_overlap", "perplexity", "top1_agreement_with_base")
@@ -48,15 +48,11 @@ def tell(results: Results) -> Findings:
         if min(one.low for one in others) > ALIKE
         else "Partly"
     )
-    swap = (
-        f"; with one pair swapped {pairs[SAME, SWAP].value:.1%} {between(pairs[SAME, SWAP])}"
-        if (SAME, SWAP) in pairs
-        else ""
-    )
+    swap = f"; with one pair swapped {PERCENT.within(pairs[SAME, SWAP])}" if (SAME, SWAP) in pairs else ""
     return Findings(
         answer,
-        f"Two models trained on the same sequences in another order prefer the same token at {low:.1%} to "
-        f"{high:.1%} of "
+        f"Two models trained on the same sequences in another order prefer the same token at {PERCENT.told(low)} to "
+        f"{PERCENT.told(high)} of "
         f"positions of human text{swap} (Carlsson et al.: about 70 %, pairs 68 to 75 %).",
         [table, alike],
     )
@@ -79,5 +75,5 @@ ORDER = Study(
     tell=tell,
     method="One recipe and one choice of sequences, in four random orders, and in one order with two sequences "
     "of the first "
-    f"epoch exchanged; models count as different where they agree at less than {ALIKE:.0%} of positions.",
+    f"epoch exchanged; models count as different where they agree at less than {PERCENT.told(ALIKE)} of positions.",
 )

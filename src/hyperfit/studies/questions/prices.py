@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from hyperfit.numbers import style_of
 from hyperfit.studies.grid.results import HUMAN, Results
 from hyperfit.studies.pareto import dominates, on_front
 from hyperfit.studies.study import Better, Point, Scatter
@@ -20,8 +21,6 @@ class Quality:
     measure: str
     told: str
     better: Better
-    how: str
-    """How its numbers are written."""
 
     def price(self, value: float) -> float:
         """The value so that less is better."""
@@ -29,15 +28,15 @@ class Quality:
 
 
 PRICES = (
-    Quality("perplexity", "perplexity on human text", "low", ".0f"),
-    Quality("longest_overlap", "tokens in a row of training data", "low", ".1f"),
-    Quality("coherence", "coherence under the scorer", "high", ".2f"),
+    Quality("perplexity", "perplexity on human text", "low"),
+    Quality("longest_overlap", "tokens in a row of training data", "low"),
+    Quality("coherence", "coherence under the scorer", "high"),
 )
 """Against which variety is drawn."""
 QUALITIES = (
-    Quality(GAIN, "type-token ratio", "high", ".3f"),
-    Quality("word_share", "share of words that are words", "high", ".3f"),
-    Quality("self_bleu", "likeness of its texts to each other (self-BLEU)", "low", ".1f"),
+    Quality(GAIN, "type-token ratio", "high"),
+    Quality("word_share", "share of words that are words", "high"),
+    Quality("self_bleu", "likeness of its texts to each other (self-BLEU)", "low"),
     *PRICES,
 )
 SHORT = {"repetition-penalty": "penalty", "no-repeat-ngram": "no 3-gram"}
@@ -57,10 +56,11 @@ def losses(results: Results, ours: Condition, others: Sequence[Condition]) -> st
         if better:
             best = min(better, key=lambda way: one.price(results.estimate(way[0], one.measure, way[1]).value))
             mine, theirs = (results.estimate(label, one.measure, how).value for label, how in (ours, best))
+            how_written = style_of(one.measure)
             of_model = one.measure == "perplexity"
             said.append(
-                f"{one.told}, {mine:{one.how}}, to {len(better)} of {len(others)}, first of all "
-                f"{best[0] if of_model else named(best)}, {theirs:{one.how}}"
+                f"{one.told}, {how_written.told(mine)}, to {len(better)} of {len(others)}, first of all "
+                f"{best[0] if of_model else named(best)}, {how_written.told(theirs)}"
             )
     return "; ".join(said) or "in nothing that was measured"
 

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+from hyperfit.numbers import COUNT, RATIO, TENTHS
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Answer, Chart, Findings, Line, Study, Table, Trial
-from hyperfit.studies.words import answer, between
+from hyperfit.studies.words import answer
 
 COUNTS = (8, 16, 32, 64, 200, 1000, 2000)
 MEASURES = (
@@ -84,10 +85,12 @@ def told(results: Results, by_way: dict[str, list[tuple[float, str]]]) -> tuple[
     off = results.difference(fewest, most, "ttr")
     copied = results.difference(fewest, most, "longest_overlap")
     return answer(results.difference(most, fewest, "ttr")), (
-        f"At equal updates, {few:.0f} sequences give a type-token ratio {off.value:+.3f} {between(off)} against "
-        f"{many:.0f}, and a longest run of training data of {copied.value:+.1f} {between(copied, '.1f')} tokens. At "
+        f"At equal updates, {COUNT(few)} sequences give a type-token ratio {RATIO.within(off, '+')} against "
+        f"{COUNT(many)}, and a longest run of training data of {TENTHS.within(copied, '+')} tokens. At "
         "equal epochs: "
-        + ", ".join(f"{count:.0f} {results.estimate(label, 'ttr').value:.3f}" for count, label in by_way[EPOCHS])
+        + ", ".join(
+            f"{COUNT(count)} {RATIO.told(results.estimate(label, 'ttr').value)}" for count, label in by_way[EPOCHS]
+        )
         + " (Carlsson et al., equal updates: the ratio falls with fewer sequences and stays fair down to 16)."
     )
 

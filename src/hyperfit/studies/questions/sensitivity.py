@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 from hyperfit.models.loading import load_config
+from hyperfit.numbers import RATIO
 from hyperfit.recipes.defaults import filled_in
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Answer, Findings, Study, Table, Trial
-from hyperfit.studies.words import between
 
 REFERENCE = "as it is"
 MEASURES = (
@@ -66,7 +66,7 @@ def tell(results: Results) -> Findings:
     moved = {label: results.difference(label, REFERENCE, "ttr", comparisons=len(others)) for label in others}
     far = {label: off for label, off in moved.items() if off.low > 0 or off.high < 0}
     answer: Answer = "No" if not far else "Yes" if len(far) > len(others) / 2 else "Partly"
-    said = "; ".join(f"{label} {off.value:+.3f} {between(off, '+.3f')}" for label, off in far.items()) or "none"
+    said = "; ".join(f"{label} {RATIO.within(off, '+')}" for label, off in far.items()) or "none"
     return Findings(
         answer,
         f"Of {len(others)} changes by a factor of two or four, {len(far)} move the type-token ratio (intervals "

@@ -8,11 +8,11 @@ import torch
 from hyperfit.data.characters import excerpt
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.models.devices import autocast
+from hyperfit.numbers import HUNDREDTHS, PERCENT, PERPLEXITY
 from hyperfit.studies.extra import Extra, Subject
 from hyperfit.studies.grid.results import BASE, Results
 from hyperfit.studies.questions.main import LABEL, trials
 from hyperfit.studies.study import Answer, Findings, Passage, Row, Study, Table
-from hyperfit.studies.words import between
 
 MEASURES = ("entropy", "top1_mass", "top3_mass", "top5_mass", "perplexity", "top1_agreement_with_base")
 NAME = "expectations"
@@ -53,11 +53,12 @@ def tell(results: Results) -> Findings:
     )
     return Findings(
         verdict,
-        f"On human text the entropy goes from {results.estimate(BASE, 'entropy').value:.2f} to "
-        f"{results.estimate(LABEL, 'entropy').value:.2f} nats, {entropy.value:+.2f} {between(entropy, '+.2f')}, the "
-        f"probability of the likeliest token from {results.estimate(BASE, 'top1_mass').value:.0%} to "
-        f"{results.estimate(LABEL, 'top1_mass').value:.0%}, and perplexity from "
-        f"{results.estimate(BASE, 'perplexity').value:,.0f} to {results.estimate(LABEL, 'perplexity').value:,.0f} "
+        f"On human text the entropy goes from {HUNDREDTHS.told(results.estimate(BASE, 'entropy').value)} to "
+        f"{HUNDREDTHS.told(results.estimate(LABEL, 'entropy').value)} nats, {HUNDREDTHS.within(entropy, '+')}, the "
+        f"probability of the likeliest token from {PERCENT.told(results.estimate(BASE, 'top1_mass').value)} to "
+        f"{PERCENT.told(results.estimate(LABEL, 'top1_mass').value)}, and perplexity from "
+        f"{PERPLEXITY.told(results.estimate(BASE, 'perplexity').value)} to "
+        f"{PERPLEXITY.told(results.estimate(LABEL, 'perplexity').value)} "
         "(Carlsson et al.: 2.84–3.48 to 1.32–1.46 nats, 48–56 to 74 %).",
         [table],
         passages=passages(results),
@@ -71,7 +72,10 @@ def passages(results: Results) -> list[Passage]:
     return [
         Passage(
             of_base["context"],
-            {name: ", ".join(f"“{token}” {p:.0%}" for token, p in rows[place]["next"]) for name, rows in known.items()},
+            {
+                name: ", ".join(f"“{token}” {PERCENT.told(p)}" for token, p in rows[place]["next"])
+                for name, rows in known.items()
+            },
         )
         for place, of_base in enumerate(known.get(BASE, []))
     ]

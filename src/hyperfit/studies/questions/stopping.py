@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from hyperfit.metrics.estimate import Estimate
+from hyperfit.numbers import PERCENT, RATIO
 from hyperfit.studies.grid.pooled import Floats, pooled
 from hyperfit.studies.grid.results import Results
 from hyperfit.studies.questions.curves import found
 from hyperfit.studies.questions.sensitivity import rate_of
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Answer, Findings, Row, Study, Table, Trial
-from hyperfit.studies.words import between
 from hyperfit.training.stopping import AUTO, FIXED, PROPOSED, Rule, reciting, stopped_at
 
 MEASURES = ("regret", "epochs_saved", "ttr", "word_share", "long_overlap_share", "val_loss", "train_loss", "epoch")
@@ -80,10 +80,10 @@ def tell(results: Results) -> Findings:
     return Findings(
         answer,
         f"Chosen on the first seed: {best.name} ({shipped}). On {len(told)} other runs it ends "
-        f"{regrets.value:.3f} {between(regrets)} below the type-token ratio of the best epoch that does not recite, "
-        f"and {saved.value:.0%} {between(saved, '.2f')} of the epochs earlier than training to its end. The best fixed "
-        f"loss in hindsight: {fixed.name}, {regret(fixed, told).value:.3f} below and "
-        f"{epochs_saved(fixed, told).value:.0%} earlier.",
+        f"{RATIO.within(regrets)} below the type-token ratio of the best epoch that does not recite, "
+        f"and {PERCENT.within(saved)} of the epochs earlier than training to its end. The best fixed "
+        f"loss in hindsight: {fixed.name}, {RATIO.told(regret(fixed, told).value)} below and "
+        f"{PERCENT.told(epochs_saved(fixed, told).value)} earlier.",
         tables,
     )
 

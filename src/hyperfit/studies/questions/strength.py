@@ -4,6 +4,7 @@
 
 import math
 
+from hyperfit.numbers import PERCENT, PERPLEXITY
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Answer, Chart, Findings, Line, Study, Table, Trial
@@ -57,14 +58,15 @@ def tell(results: Results) -> Findings:
     defined = not math.isnan(gain[whole]) and gain[whole] > 0
     answer: Answer = "Not shown" if not defined else "Yes" if below else "No"
     told = "; ".join(
-        f"{at(one):g}: {gain[one] / gain[whole]:.0%} of the gain in type-token ratio, perplexity "
-        f"{results.estimate(one, 'perplexity').value:.0f}"
+        f"{at(one):g}: {PERCENT.told(gain[one] / gain[whole])} of the gain in type-token ratio, perplexity "
+        f"{PERPLEXITY.told(results.estimate(one, 'perplexity').value)}"
         for one in there
         if defined
     )
     return Findings(
         answer,
-        f"{told or 'There is no gain to keep'}. Of the base: {results.estimate(BASE, 'perplexity').value:.0f}.",
+        f"{told or 'There is no gain to keep'}. Of the base: "
+        f"{PERPLEXITY.told(results.estimate(BASE, 'perplexity').value)}.",
         [table],
         charts,
     )
