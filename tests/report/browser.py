@@ -48,6 +48,15 @@ OVERFLOWS = """() => [...document.querySelectorAll(".strips dt, .facts dt, .fact
     || (of.querySelector(".track") && of.querySelector(".track").clientWidth < 20))
   .map(of => of.textContent.trim().slice(0, 60))"""
 """Names and facts that reach onto what stands beside them, and bars without room."""
+CUT = """() => [...document.querySelectorAll(".values .scroll")]
+  .filter(of => of.scrollHeight > of.clientHeight + 1 && getComputedStyle(of).overflowY !== "visible")
+  .map(of => of.getAttribute("aria-label"))"""
+"""Tables of values of which only the beginning is seen."""
+CROOKED = """() => Math.max(0, ...[...document.querySelectorAll(".values tbody tr")].map(row => {
+  const tops = [...row.children].map(cell => parseFloat(getComputedStyle(cell).paddingTop));
+  return Math.max(...tops) - Math.min(...tops);
+}))"""
+"""Pixels by which the cells of a row of values stand on different heights."""
 UNPAINTED = """() => [...document.querySelectorAll("svg path, svg use, svg text")].filter(of => {
   const told = (of.getAttribute("style") || "").match(/(?:fill|stroke): *(var[^;]*)/);
   const name = told && told[1].match(/--[a-z0-9]+/);

@@ -170,7 +170,7 @@ def test_paired_differences_by_hand(two: list[RunDir]) -> None:
         save_values(
             run.path,
             ["a", "b", "c", "d"],
-            {"hyperfitted/greedy": {"loop_share": loops}, "human": {}},
+            {"hyperfitted/greedy": {"loop_share": loops, "loop_period": [math.nan] * 4}, "human": {}},
             {"hyperfitted": {"loss": loss}},
         )
     known = checked(two)

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from browser import (
+    CROOKED,
     CUES,
+    CUT,
     OVERFLOWS,
     PINNED,
     SMALLEST_TEXT,
@@ -92,9 +94,10 @@ def test_nothing_is_cut_or_too_small(browser: Any, pages: dict[str, Path], name:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_every_colour_is_one_of_the_page(browser: Any, pages: dict[str, Path], name: str) -> None:
+def test_every_colour_is_one_of_the_page_and_rows_are_straight(browser: Any, pages: dict[str, Path], name: str) -> None:
     with shown(browser, pages[name]) as window:
         assert window.evaluate(UNPAINTED) == []
+        assert window.evaluate(CROOKED) == 0
 
 
 def test_the_names_of_rows_stay_when_a_table_is_scrolled(browser: Any, pages: dict[str, Path]) -> None:
@@ -163,4 +166,8 @@ def test_a_page_can_be_printed(browser: Any, pages: dict[str, Path], name: str) 
         if name == "full":
             assert window.locator("#settings dl").first.is_visible(), "what is closed on the screen is printed"
             assert window.locator("details.example:not([open]) .text").first.is_hidden(), "but not the texts"
+        if name in ("full", "compared"):
+            assert window.locator("details.values").first.is_hidden(), "values are printed where they were opened"
+            window.evaluate("document.querySelectorAll('details.values').forEach(one => one.open = true)")
+            assert window.evaluate(CUT) == [], "and then all of them"
         assert window.pdf(format="A4").startswith(b"%PDF")

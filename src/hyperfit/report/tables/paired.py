@@ -106,8 +106,10 @@ def paired_sheets(runs: Sequence[Compared]) -> list[Sheet]:
 
 
 def paired_sheet(name: str, title: str, rows: Sequence[tuple[str, Gaps]], measures: tuple[Measure, ...]) -> Sheet:
-    """A table of the measures that some row has."""
-    shown = tuple(measure for measure in measures if any(measure.key in found for _, found in rows))
+    """A table of the measures that are defined in some row."""
+    shown = tuple(
+        measure for measure in measures if any(measure.key in found and found[measure.key].n for _, found in rows)
+    )
     return Sheet(name, title, [Row(row, [difference(found, one) for one in shown]) for row, found in rows], shown)
 
 
