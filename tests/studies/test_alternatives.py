@@ -105,12 +105,12 @@ def test_the_nucleus_closest_to_people_is_taken() -> None:
 def test_it_says_where_hyperfitting_loses() -> None:
     found = tell(known())
     assert found.answer == "Partly"
-    assert "a type-token ratio of 0.570, above 10 of 17 alternatives" in found.sentence, "4 others of base, 6 trained"
+    assert "a type-token ratio of .570, above 10 of 17 alternatives" in found.sentence, "4 others of base, 6 trained"
     # base's penalty, its nucleus of .6, own min-p and penalty, and three of unlikelihood
-    assert "type-token ratio, 0.570, to 7 of 17, first of all base, repetition-penalty, 0.800" in found.sentence
+    assert "type-token ratio, .570, to 7 of 17, first of all base, repetition-penalty, .800" in found.sentence
     assert f"perplexity on human text, 270, to 12 of 17, first of all {EARLY}, 49" in found.sentence
     assert "tokens in a row of training data, 5.2, to 14 of 17, first of all base, repetition-penalty" in found.sentence
-    assert "coherence under the scorer, -2.50, to 11 of 17, first of all base, greedy, -1.00" in found.sentence
+    assert "coherence under the scorer, −2.50, to 11 of 17, first of all base, greedy, −1.00" in found.sentence
     assert "in variety and perplexity on human text it is beaten by base, repetition-penalty; base, nucl" in (
         found.sentence
     )

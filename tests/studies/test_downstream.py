@@ -56,7 +56,7 @@ def test_kept_is_what_loses_less_than_two_points_by_its_whole_interval(right: in
     assert off.value == pytest.approx((right - 600) / 1000)
     assert {"Yes": off.low > -0.02, "No": off.high <= -0.02, "Partly": off.low <= -0.02 < off.high}[said]
     assert found.answer == said
-    assert f"60.0% to {right / 10:.1f}%" in found.sentence
+    assert f"60.0 % to {right / 10:.1f} %" in found.sentence
 
 
 def test_no_change_of_few_examples_proves_little() -> None:

@@ -38,8 +38,8 @@ def tell(results: Results) -> Findings:
     verdicts = {task: answer(off, -MARGIN) for task, off in changes.items()}
     kept, lost = ([task for task in above if verdicts[task] == said] for said in ("Yes", "No"))
     told = [
-        f"{task}: {PERCENT.told(estimate_of(results.scores(BASE, task)).value)} to "
-        f"{PERCENT.told(estimate_of(results.scores(LABEL, task)).value)}, {POINTS.within(off, '+')}"
+        f"{task}: {PERCENT(estimate_of(results.scores(BASE, task)).value)} % to "
+        f"{PERCENT(estimate_of(results.scores(LABEL, task)).value)} %, {POINTS.within(off, '+')}"
         for task, off in changes.items()
     ]
     left = [task for task in scored if task not in above]

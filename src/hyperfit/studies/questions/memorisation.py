@@ -58,8 +58,7 @@ def tell(results: Results) -> Findings:
     return Findings(
         answer(room),
         f"The longest run of training data in a greedy text goes from {TENTHS.told(before.value)} to "
-        f"{TENTHS.told(longest.value)} tokens "
-        f"{TENTHS.interval(longest)} (Carlsson et al. 4.0 to {PAPER_OVERLAP}; human text here "
+        f"{TENTHS.within(longest)} tokens (Carlsson et al. 4.0 to {PAPER_OVERLAP}; human text here "
         f"{TENTHS.told(results.estimate(HUMAN, 'longest_overlap').value)}), and {PERCENT.within(share)} of "
         f"texts hold one of more than {LONG_OVERLAP} tokens (below {PERCENT.told(PAPER_LONG_SHARE)}); with citations "
         "blocked "
