@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hyperfit.metrics.estimate import Estimate
-from hyperfit.numbers import HUNDREDTHS, PERCENT, figures
+from hyperfit.numbers import COUNT, HUNDREDTHS, PERCENT, figures
 from hyperfit.studies.extra import Extra, Subject
 from hyperfit.studies.grid.pooled import pooled
 from hyperfit.studies.grid.results import Results
@@ -107,7 +107,7 @@ def told(label: str, runs: Sequence[Sequence[dict[str, Any]]], second: list[bool
     first = float(np.mean([at(one, best(one, "val_loss", min), "val_loss") for one in runs]))
     last = ends(runs)
     return (
-        f"{label}, {last['epoch'].value:.0f} epochs to a training loss of {figures(last['train_loss'].value)}: "
+        f"{label}, {COUNT.told(last['epoch'].value)} epochs to a training loss of {figures(last['train_loss'].value)}: "
         f"validation loss {HUNDREDTHS.told(first)} at best and {HUNDREDTHS.told(last['val_loss'].value)} in the end, a "
         f"second descent in {sum(second)} and "
         f"late generalisation in {sum(delayed)} of {len(second)} seeds"
