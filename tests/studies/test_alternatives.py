@@ -107,21 +107,38 @@ def test_it_says_where_hyperfitting_loses() -> None:
     assert found.answer == "Partly"
     assert "a type-token ratio of .570, above 10 of 17 alternatives" in found.sentence, "4 others of base, 6 trained"
     # base's penalty, its nucleus of .6, own min-p and penalty, and three of unlikelihood
+<<<<<<< HEAD
     assert "type-token ratio, .570, to 7 of 17, first of all base, repetition-penalty, .800" in found.sentence
     assert f"perplexity on human text, 270, to 12 of 17, first of all {EARLY}, 49" in found.sentence
     assert "tokens in a row of training data, 5.2, to 14 of 17, first of all base, repetition-penalty" in found.sentence
     assert "coherence under the scorer, −2.50, to 11 of 17, first of all base, greedy, −1.00" in found.sentence
     assert "in variety and perplexity on human text it is beaten by base, repetition-penalty; base, nucl" in (
         found.sentence
+=======
+    assert (
+        "type-token ratio (0.570; 7 of 17 are better, the best with 0.800: base, repetition-penalty)" in found.sentence
+>>>>>>> unlikelihood
     )
+    assert f"perplexity on human text (270; 12 of 17 are better, the best with 49: {EARLY})" in found.sentence
+    assert (
+        "tokens in a row of training data (5.2; 14 of 17 are better, the best with 2.9: base, repetition-"
+        in found.sentence
+    )
+    assert (
+        "coherence under the scorer (-2.50; 11 of 17 are better, the best with -1.00: base, greedy)" in found.sentence
+    )
+    # base's penalty and nucleus, own min-p and penalty; of these only the nucleus is more coherent
+    both = "by their means: 4 in perplexity on human text, 4 in tokens in a row of training data, 1 in coherence"
+    assert both in found.sentence
+    assert "favours it (top_p=0.95)" in found.sentence
     assert "of a processor" in found.sentence
 
 
 def test_nothing_is_lost_where_nothing_is_better() -> None:
     best = model(1.0, dict.fromkeys(TRAINED, (0.95, 1.0, -0.1)))
     found = tell(known(**{HYPERFITTED: best}))
-    assert "Where it loses: in nothing that was measured" in found.sentence
-    assert "perplexity on human text nothing beats it in both" in found.sentence
+    assert "at once: in nothing that was measured" in found.sentence
+    assert "by their means: none in perplexity on human text, none in" in found.sentence
     assert "Partly" in found.answer, "its own other decodings are as varied"
 
 
@@ -137,12 +154,11 @@ def test_the_planes_hold_every_way_and_the_front_of_each() -> None:
 
     assert front("perplexity") == {*(f"{EARLY}, {way}" for way in TRAINED), "base, repetition-penalty"}
     assert front("longest_overlap") == {"base, repetition-penalty"}
-    nucleus = f"base, {NUCLEI[3]}"
     of_base = {f"base, {way}" for way in OTHERS}
     early = {f"{EARLY}, {way}" for way in TRAINED}
     unlikely = {f"{UNLIKELY}, {way}" for way in TRAINED}
     others = {f"{HYPERFITTED}, min-p", f"{HYPERFITTED}, repetition-penalty"}
-    assert front("coherence") == {*of_base, nucleus, *early, *unlikely, *others}
+    assert front("coherence") == {*of_base, "base, nucleus", *early, *unlikely, *others}
     human = next(point for point in planes["coherence"].points if point.series == "human")
     assert (human.front, human.x.value) == (False, pytest.approx(-2.9))
 

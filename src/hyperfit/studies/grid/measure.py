@@ -89,7 +89,7 @@ class Bench:
         return {
             **self.scored(ids, training),
             "together": {"text_seconds": Estimate(took, math.nan, math.nan, len(ids)).to_dict()},
-            "machine": f"{device_name(self.device)}, {torch.get_num_threads()} threads",
+            "machine": f"{device_name(self.device)}, threads: {torch.get_num_threads()}",
         }
 
     def human(self, training: list[list[int]]) -> dict[str, Any]:

@@ -34,9 +34,15 @@ PRICES = (
 )
 """Against which variety is drawn."""
 QUALITIES = (
+<<<<<<< HEAD
     Quality(GAIN, "type-token ratio", "high"),
     Quality("word_share", "share of words that are words", "high"),
     Quality("self_bleu", "likeness of its texts to each other (self-BLEU)", "low"),
+=======
+    Quality(GAIN, "type-token ratio", "high", ".3f"),
+    Quality("word_share", "share of words that are words", "high", ".3f"),
+    Quality("self_bleu", "likeness of its texts to each other, self-BLEU", "low", ".1f"),
+>>>>>>> unlikelihood
     *PRICES,
 )
 SHORT = {"repetition-penalty": "penalty", "no-repeat-ngram": "no 3-gram"}
@@ -44,8 +50,9 @@ SHORT = {"repetition-penalty": "penalty", "no-repeat-ngram": "no 3-gram"}
 
 
 def named(way: Condition) -> str:
-    """As tables call it."""
-    return ", ".join(way)
+    """As tables call it: without the parameters of the decoding, of which each name has one here."""
+    label, how = way
+    return f"{label}, {how.partition(':')[0]}"
 
 
 def losses(results: Results, ours: Condition, others: Sequence[Condition]) -> str:
@@ -59,8 +66,13 @@ def losses(results: Results, ours: Condition, others: Sequence[Condition]) -> st
             how_written = style_of(one.measure)
             of_model = one.measure == "perplexity"
             said.append(
+<<<<<<< HEAD
                 f"{one.told}, {how_written.told(mine)}, to {len(better)} of {len(others)}, first of all "
                 f"{best[0] if of_model else named(best)}, {how_written.told(theirs)}"
+=======
+                f"{one.told} ({mine:{one.how}}; {len(better)} of {len(others)} are better, the best with "
+                f"{theirs:{one.how}}: {best[0] if of_model else named(best)})"
+>>>>>>> unlikelihood
             )
     return "; ".join(said) or "in nothing that was measured"
 
@@ -105,18 +117,13 @@ def place(point: Point, price: Quality) -> tuple[float, float]:
 
 
 def told_fronts(planes: Sequence[Scatter], ours: str) -> str:
-    """For each price, which ways are at least as varied as ``ours`` at no higher price."""
+    """For each price, how many ways are better than ``ours`` in it or in variety, and as good in the other."""
     said = []
     for plane in planes:
         price = next(one for one in PRICES if one.measure == plane.x)
         mine = next((each for each in plane.points if each.name == ours), None)
-        if mine is None:
-            continue
-        ahead = [
-            each.name
-            for each in plane.points
-            if each.series != HUMAN and dominates(place(each, price), place(mine, price))
-        ]
-        beaten = f"it is beaten by {'; '.join(ahead)}" if ahead else "nothing beats it in both"
-        said.append(f"in variety and {price.told} {beaten}")
-    return f"By their means, {', '.join(said)}." if said else ""
+        if mine is not None:
+            rivals = [each for each in plane.points if each.series != HUMAN]
+            ahead = sum(dominates(place(each, price), place(mine, price)) for each in rivals)
+            said.append(f"{ahead or 'none'} in {price.told}")
+    return f"Ahead of it in variety and in a price at once, by their means: {', '.join(said)}." if said else ""
