@@ -34,15 +34,9 @@ PRICES = (
 )
 """Against which variety is drawn."""
 QUALITIES = (
-<<<<<<< HEAD
     Quality(GAIN, "type-token ratio", "high"),
     Quality("word_share", "share of words that are words", "high"),
-    Quality("self_bleu", "likeness of its texts to each other (self-BLEU)", "low"),
-=======
-    Quality(GAIN, "type-token ratio", "high", ".3f"),
-    Quality("word_share", "share of words that are words", "high", ".3f"),
-    Quality("self_bleu", "likeness of its texts to each other, self-BLEU", "low", ".1f"),
->>>>>>> unlikelihood
+    Quality("self_bleu", "likeness of its texts to each other, self-BLEU", "low"),
     *PRICES,
 )
 SHORT = {"repetition-penalty": "penalty", "no-repeat-ngram": "no 3-gram"}
@@ -66,13 +60,8 @@ def losses(results: Results, ours: Condition, others: Sequence[Condition]) -> st
             how_written = style_of(one.measure)
             of_model = one.measure == "perplexity"
             said.append(
-<<<<<<< HEAD
-                f"{one.told}, {how_written.told(mine)}, to {len(better)} of {len(others)}, first of all "
-                f"{best[0] if of_model else named(best)}, {how_written.told(theirs)}"
-=======
-                f"{one.told} ({mine:{one.how}}; {len(better)} of {len(others)} are better, the best with "
-                f"{theirs:{one.how}}: {best[0] if of_model else named(best)})"
->>>>>>> unlikelihood
+                f"{one.told} ({how_written.told(mine)}; {len(better)} of {len(others)} are better, the best with "
+                f"{how_written.told(theirs)}: {best[0] if of_model else named(best)})"
             )
     return "; ".join(said) or "in nothing that was measured"
 
