@@ -84,14 +84,9 @@ def tell(results: Results) -> Findings:
     planes = scatters(results, ways)
     return Findings(
         verdict,
-<<<<<<< HEAD
         f"Hyperfitted greedy text has a type-token ratio of {RATIO.told(ratio.value)}, above {ahead} of {len(gaps)} "
-        f"alternatives. Where it loses: {losses(results, ours, others)} (intervals hold for all alternatives at once). "
-=======
-        f"Hyperfitted greedy text has a type-token ratio of {ratio.value:.3f}, above {ahead} of {len(gaps)} "
         f"alternatives. Where it loses, by intervals that hold for all alternatives at once: "
         f"{losses(results, ours, others)}. "
->>>>>>> unlikelihood
         f"{told_fronts(planes, named(ours))} Nucleus sampling is tuned to people's ratio on these contexts, which "
         f"favours it ({nucleus.partition(':')[2] or 'as it is by default'}). Seconds a text are of "
         f"{'; '.join(results.machines) or 'no machine that is known'}.",
