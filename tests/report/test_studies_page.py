@@ -46,7 +46,10 @@ def study(name: str, answer: Any) -> dict[str, Any]:
     return {
         "study": name, "question": f"Is it so in {name}?", "source": "Carlsson et al. 2025", "method": "As told.",
         "settings": asdict(StudySettings(model=HOSTILE)), "contexts": 24,
-        "trainings": [{"label": "a", "seed": seed, "device": "a processor"} for seed in (0, 1)], **asdict(told),
+        "trainings": [
+            {"label": "a", "seed": seed, "run": f"run{seed}", "device": "a processor"} for seed in (0, 1)
+        ],
+        **asdict(told),
     }  # fmt: skip
 
 
@@ -94,8 +97,12 @@ def test_no_foreign_text_does_harm(page: Path) -> None:
 def test_a_folder_without_studies_or_with_a_damaged_one_is_told(page: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no study lies here; run one with hyperfit study"):
         write_studies_page(tmp_path)
+    for damaged in ("{", "[]", "{}"):
+        (tmp_path / "curves.json").write_text(damaged)
+        with pytest.raises(UserError, match=r"curves.json: cannot be read"):
+            write_studies_page(tmp_path)
     (tmp_path / "curves.json").write_text("{")
-    with pytest.raises(UserError, match="a study's results cannot be read"):
+    with pytest.raises(UserError, match=r"curves.json: cannot be read"):
         write_studies_page(tmp_path)
 
 

@@ -20,11 +20,11 @@ from hyperfit.training.train import train
 from small_runs import quiet, recipe_for
 
 
-def trained(tmp_path: Path, rows: list[dict[str, Any]]) -> Trained[Trial]:
+def trained(tmp_path: Path, rows: list[dict[str, Any]], seed: int = 0) -> Trained[Trial]:
     run = Logged(tmp_path)
     object.__setattr__(run, "rows", rows)
     return Trained(
-        trial=Trial("a", Recipe(model="m", data="d")), run=run, parameters=1, epochs=len(rows) - 1, reason="loss",
+        trial=Trial("a", Recipe(model="m", data="d", seed=seed)), run=run, parameters=1, epochs=len(rows) - 1, reason="loss",
         train_loss=0.05, epoch_seconds=1.0, cache_seconds=0.0,
     )  # fmt: skip
 
@@ -227,11 +227,11 @@ def test_regret_and_epochs_saved_by_hand() -> None:
 def test_a_rule_is_chosen_on_the_first_seed_and_tested_on_the_others(tmp_path: Path) -> None:
     early = stops(0.2, 0.6, 0.6, 0.6, 0.6)
     known = results({"as it is": model(0.5)})
-    known.trained["as it is"] = [trained(tmp_path, [{"epoch": 0}, *rows]) for rows in (early, early, early)]
+    known.trained["as it is"] = [trained(tmp_path, [{"epoch": 0}, *early], seed) for seed in range(3)]
     found = stopping.tell(known)
     assert found.answer == "Yes"
     assert [table.unit for table in found.tables] == ["runs", "runs"]
-    assert "On 2 other runs it ends .000" in found.sentence
+    assert "On 2 runs with other seeds it ends .000" in found.sentence
     row = next(row for row in found.tables[0].rows if row.name == variety_settled(2, 0.5).name)
     assert row.cells["epoch"].value == 4, "two looks without a record, at a loss of .2"
     assert row.cells["epochs_saved"].value == pytest.approx(0.2)

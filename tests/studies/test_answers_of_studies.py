@@ -115,10 +115,12 @@ def test_curves_say_what_early_stopping_would_have_chosen(tmp_path: Any) -> None
         train_loss=0.05, epoch_seconds=1.0, cache_seconds=0.0,
     )  # fmt: skip
     known.trained[curves.LABEL].append(one)
+    assert curves.tell(known).answer == "Not shown", "one seed has no interval"
+    known.trained[curves.LABEL] += [one, one]
     found = curves.tell(known)
     assert found.answer == "Yes"
     assert "best after epoch 1, the type-token ratio of greedy text after epoch 3" in found.sentence
-    assert "a ratio .300 lower" in found.sentence
+    assert "a ratio .300 [.300, .300] lower" in found.sentence
 
 
 def test_operations_by_hand() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats as scipy_stats
 
 from hyperfit.cli import main
 from hyperfit.errors import UserError
@@ -19,7 +20,8 @@ from hyperfit.recipes.recipe import Recipe
 from hyperfit.studies.catalogue import STUDIES
 from hyperfit.studies.grid import schedule
 from hyperfit.studies.grid.plan import Planned, Planner
-from hyperfit.studies.grid.pooled import difference, pooled, pooled_share
+from hyperfit.studies.grid.pooled import difference, over_runs, pooled, pooled_share
+from hyperfit.studies.grid.results import Model, Results
 from hyperfit.studies.grid.store import Store, digest, key_of, looked_at, merged
 from hyperfit.studies.questions import alternatives, long_range
 from hyperfit.studies.run import run_studies
@@ -73,6 +75,42 @@ def test_another_study_takes_what_is_there(world: tuple[str, str], tmp_path: Pat
     lines.clear()
     run_studies(["main"], settings_for(world, seeds=2), tmp_path, dry_run=True, notify=lines.append)
     assert lines[0] == "2 trainings, 1 of them done", "one more seed is one more training"
+
+
+def test_what_is_trained_stays_until_it_is_trained_again_with_more_looks(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, recipe = Store(tmp_path), settings_for(world).recipe
+    first = store.train(Trial("a", recipe))
+    more = Trial("a", replace(recipe, keep_every=1))
+    weights = (first.run.result / "adapter_model.safetensors").read_bytes()
+
+    def interrupted(*args: Any, **kwargs: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hyperfit.studies.grid.training.train", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            store.train(more)
+    assert store.done(recipe)
+    assert not store.done(more.recipe)
+    again = store.train(more)
+    assert store.done(more.recipe)
+    assert again.run.path == first.run.path
+    assert (again.run.result / "adapter_model.safetensors").read_bytes() == weights
+    assert list(again.run.kept) == [1]
+
+
+def test_a_folder_is_of_one_model(world: tuple[str, str], tmp_path: Path) -> None:
+    run_studies(["main"], settings_for(world, seeds=1), tmp_path / "out", notify=lambda line: None)
+    before = {path: path.read_bytes() for path in (tmp_path / "out").glob("*.json")}
+    other = replace(settings_for(world, seeds=1), model=str(save_tiny(tmp_path / "other", hidden_size=32)))
+    with pytest.raises(UserError, match=r"--output .*out: holds studies of .*, another model; name a new folder"):
+        run_studies(["main"], other, tmp_path / "out", notify=lambda line: None)
+    assert {path: path.read_bytes() for path in (tmp_path / "out").glob("*.json")} == before
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"--output .*file: .* is not a folder that can be written to"):
+        run_studies(["main"], other, tmp_path / "file", notify=lambda line: None)
 
 
 def test_a_dry_run_writes_nothing(world: tuple[str, str], tmp_path: Path) -> None:
@@ -284,6 +322,54 @@ def test_seeds_that_differ_widen_the_interval() -> None:
     assert pooled(apart).value == pytest.approx(pooled(same).value)
     assert pooled(apart).high - pooled(apart).low > 2 * (pooled(same).high - pooled(same).low)
     assert pooled(same).n == 30
+
+
+def test_intervals_cover_the_truth_with_three_seeds() -> None:
+    """Of two factors, seeds and contexts, and of a few runs: in about 95 of 100 worlds in which nothing differs."""
+    rng = np.random.default_rng(0)
+    kept = {"grid": 0, "against one row": 0, "runs": 0}
+    for _ in range(300):
+        seeds, contexts = rng.normal(0, 0.05, (3, 1)), rng.normal(0, 0.1, (1, 24))
+        grid = seeds + contexts + rng.normal(0, 0.1, (3, 24))
+        base = rng.normal(0, 0.1, (1, 24)) + contexts
+        for name, found in (
+            ("grid", pooled(grid)), ("against one row", difference(grid, base)), ("runs", over_runs(list(grid[:, 0])))
+        ):  # fmt: skip
+            truth = 0.0 if name != "runs" else float(contexts[0, 0])
+            kept[name] += found.low <= truth <= found.high
+    assert all(0.9 <= count / 300 <= 1 for count in kept.values()), kept
+
+
+def test_an_interval_of_two_factors_by_hand() -> None:
+    """Seeds' means 1 and 3, contexts' means 1.5 and 2.5: variances of the mean 1 and .25, each with one degree."""
+    found = pooled(np.array([[0.5, 1.5], [2.5, 3.5]]))
+    freedom = 1.25**2 / (1 + 0.25**2)
+    half = scipy_stats.t.ppf(0.975, freedom) * math.sqrt(1.25)
+    assert (found.low, found.high) == (pytest.approx(2 - half), pytest.approx(2 + half))
+    assert over_runs([1.0, 3.0]).high == pytest.approx(2 + scipy_stats.t.ppf(0.975, 1) * 1.0)
+    assert math.isnan(over_runs([1.0]).low)
+
+
+def test_seeds_are_paired_by_their_numbers() -> None:
+    """The first lacks seed 0, the second seed 2: only seed 1 is common, and there they are the same."""
+
+    def of(seed: int) -> Model:
+        return Model(written={"greedy": {"values": {"ttr": [0.3 * seed, 0.3 * seed + 0.1]}}}, seed=seed)
+
+    known = Results(StudySettings(model="m"), Model(), Model(), {}, {"a": [of(1), of(2)], "b": [of(0), of(1)]})
+    assert known.difference("a", "b", "ttr").value == 0
+    assert math.isnan(replace(known, models={"a": [of(2)], "b": [of(0)]}).difference("a", "b", "ttr").value)
+
+
+def test_no_hit_anywhere_does_not_show_that_nothing_changes() -> None:
+    def of(value: float) -> Model:
+        return Model(written={"greedy": {"values": {"loop_share": [value] * 4}}})
+
+    known = Results(StudySettings(model="m"), of(0.0), Model(), {}, {"a": [of(0.0)], "b": [of(1.0)]})
+    same, other = known.difference("a", "base", "loop_share"), known.difference("b", "base", "loop_share")
+    assert same.low < 0 < same.high
+    assert other.value == 1
+    assert other.low < 0.9
 
 
 def test_values_by_hand() -> None:

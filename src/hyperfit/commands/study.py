@@ -57,6 +57,7 @@ class StudyCommand(StudySettings):
         from hyperfit.report.pages.studies import write_studies_page
         from hyperfit.studies.catalogue import STUDIES
         from hyperfit.studies.run import run_studies
+        from hyperfit.training.interrupts import terminable
 
         if self.list or not self.names:
             print("\n".join(f"{one.name:14}{one.question}  ({one.source})" for one in STUDIES.values()))
@@ -65,9 +66,10 @@ class StudyCommand(StudySettings):
             raise UserError(f"--workers {self.workers}: give a whole number of 1 or more")
         settings = StudySettings(**{field.name: getattr(self, field.name) for field in fields(StudySettings)})
         folder = self.output or Path("studies") / self.model.rstrip("/").split("/")[-1].removeprefix(PREFIX)
-        found = run_studies(
-            self.names, settings, folder, budget=seconds(self.budget), dry_run=self.dry_run, workers=self.workers
-        )
+        with terminable():
+            found = run_studies(
+                self.names, settings, folder, budget=seconds(self.budget), dry_run=self.dry_run, workers=self.workers
+            )
         page = write_studies_page(folder) if found else None
         if self.json:
             print(json.dumps(found, ensure_ascii=False))

@@ -1,5 +1,6 @@
 """The verb: plan the trainings of some studies, do them, measure, and tell what they found."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from difflib import get_close_matches
@@ -13,7 +14,8 @@ from hyperfit.errors import UserError, naming
 from hyperfit.evaluation.by_model import check_scorer
 from hyperfit.generation.citations.of_run import trained_on
 from hyperfit.models.loading import load_config, load_tokenizer
-from hyperfit.runs.files import write_json
+from hyperfit.models.weights import weights_fingerprint
+from hyperfit.runs.files import check_writable, write_json
 from hyperfit.runs.json_values import json_values
 from hyperfit.studies.catalogue import STUDIES
 from hyperfit.studies.grid.measure import BLOCKED, Bench
@@ -40,6 +42,30 @@ def chosen(names: Sequence[str]) -> list[Study]:
     if problems:
         raise UserError(*problems)
     return [one for one in STUDIES.values() if "all" in names or one.name in names]
+
+
+OF = "model.json"
+"""In a folder of studies: of which model they are."""
+
+
+def of_model(model: str) -> dict[str, Any]:
+    """What studies of one folder have alike."""
+    return {"model": model, "weights": weights_fingerprint(model), "format": 1}
+
+
+def check_folder(folder: Path, model: str) -> None:
+    """Raises UserError if the folder cannot be written to, or holds studies of another model or version."""
+    check_writable(folder)
+    try:
+        there = json.loads((folder / OF).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise UserError(f"--output {folder}: {OF} cannot be read ({error}); remove it, or name a new folder") from error
+    if there != of_model(model):
+        whose = there.get("model", "?") if isinstance(there, dict) else "?"
+        other = "another model" if whose != model else "other weights of it, or of another version of hyperfit"
+        raise UserError(f"--output {folder}: holds studies of {whose}, {other}; name a new folder")
 
 
 def runnable(names: Sequence[str], settings: StudySettings, notify: Say) -> list[Study]:
@@ -79,6 +105,7 @@ def run_studies(
         load_config(settings.model)
         load_tokenizer(settings.model)
     studies = runnable(names, settings, notify)
+    check_folder(folder, settings.model)
     store = Store(folder)
     on_tasks = any(one.tasks for one in studies)
     if on_tasks:
@@ -102,6 +129,7 @@ def run_studies(
         shortest = min(one.seconds for one in planned)
         raise UserError(f"--budget: nothing fits; the shortest training is expected to take {duration(shortest)}")
     harness = load_harness(settings.tasks, settings.task_limit, folder / "tasks") if on_tasks else None
+    write_json(folder / OF, of_model(settings.model))
     trained = train_all(store, planned, budget, notify, workers or max(1, torch.cuda.device_count()))
     found: dict[str, Any] = {}
     for study in studies:
@@ -145,9 +173,8 @@ def results_of(study: Study, measurer: Measurer, trained: dict[str, Trained[Tria
                 training = trained_on(one.run, bench.tokenizer)
                 reading = reading or training
                 path = str(one.run.path)
-                models[trial.label].append(
-                    measurer.model(path, decodings, training, strength=trial.strength, extras=study.extras)
-                )
+                model = measurer.model(path, decodings, training, strength=trial.strength, extras=study.extras)
+                models[trial.label].append(replace(model, seed=seed))
     reading = reading or []
     of_base = (study.base_decodings or study.decodings)(settings)
     unblocked = [name for name in of_base if not name.endswith(BLOCKED)]

@@ -20,6 +20,10 @@ from hyperfit.studies.catalogue import STUDIES
 Found = dict[str, Any]
 
 
+PARTS = {"study", "question", "source", "method", "settings", "trainings", "answer", "sentence", "tables", "charts"}
+"""What every NAME.json holds."""
+
+
 def write_studies_page(folder: Path) -> Path:
     """Write FOLDER/studies.html and FOLDER/tables/ from the NAME.json files in the folder; the page's path.
 
@@ -39,10 +43,18 @@ def read_studies(folder: Path) -> list[Found]:
     files = [file for name in STUDIES if (file := folder / f"{name}.json").is_file()]
     if not files:
         raise UserError(f"{folder}: no study lies here; run one with hyperfit study")
+    return [read_study(file) for file in files]
+
+
+def read_study(file: Path) -> Found:
+    """What one study found. Raises UserError if the file is damaged."""
     try:
-        return [json.loads(file.read_text(encoding="utf-8")) for file in files]
-    except ValueError as error:
-        raise UserError(f"{folder}: a study's results cannot be read ({error}); run it again") from error
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(found, dict) or not found.keys() >= PARTS:
+            raise ValueError("a part is missing")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: cannot be read ({error}); remove it, and run the study again") from error
+    return found
 
 
 def page(found: list[Found]) -> str:
@@ -56,8 +68,8 @@ def page(found: list[Found]) -> str:
                 "sentence": harmless(one["sentence"]),
                 "figures": [*planes(one), *figures(one)],
                 "sheets": study_tables(one),
-                "trainings": len(one["trainings"]),
-                "seeds": len({training["seed"] for training in one["trainings"]}),
+                "trainings": counted(len({training["run"] for training in one["trainings"]}), "training"),
+                "seeds": counted(len({training["seed"] for training in one["trainings"]}), "seed"),
                 "devices": sorted({str(training["device"]) for training in one["trainings"]}),
             }
             for one in found
@@ -65,6 +77,11 @@ def page(found: list[Found]) -> str:
         isolated=lambda value: isolated(plain(value)),
         marks=MARKS,
     )
+
+
+def counted(count: int, thing: str) -> str:
+    """1 seed, 3 seeds."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def figures(found: Found) -> list[dict[str, Any]]:

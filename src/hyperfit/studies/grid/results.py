@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperfit.metrics.estimate import Estimate
+from hyperfit.metrics.estimate import LEVEL, Estimate, paired_share_difference
 from hyperfit.metrics.score import ALL_SHARES
 from hyperfit.studies.grid.measure import agreement
 from hyperfit.studies.grid.pooled import Floats, difference, pooled, pooled_share
@@ -33,6 +33,8 @@ class Model:
     """What the study alone measures, by name."""
     tasks: dict[str, dict[str, Scores]] = field(default_factory=dict)
     """Task, as it is named → what was scored on it, or on each of its parts."""
+    seed: int | None = None
+    """Of its training; None of the base model and of people."""
 
     def values(self, measure: str, decoding: str) -> Sequence[float]:
         """One value a text. Raises KeyError if it was not measured."""
@@ -68,11 +70,24 @@ class Results:
 
     def values(self, label: str, measure: str, decoding: str = "greedy") -> Floats:
         """float64[seeds, contexts]; ``label`` may be base or human, which have one seed."""
+        return self.values_of(self._of(label), measure, decoding)
+
+    def values_of(self, models: Sequence[Model], measure: str, decoding: str) -> Floats:
+        """float64[models, contexts]"""
         if measure == "top1_agreement_with_base":
-            rows = [agreement(one.predictions["choices"], self.base.predictions["choices"]) for one in self._of(label)]
+            rows = [agreement(one.predictions["choices"], self.base.predictions["choices"]) for one in models]
         else:
-            rows = [list(one.values(measure, decoding)) for one in self._of(label)]
+            rows = [list(one.values(measure, decoding)) for one in models]
         return np.array(rows, dtype=np.float64)
+
+    def paired(self, first: str, second: str) -> tuple[list[Model], list[Model]]:
+        """The models of two labels with the seeds that both have; base and human stand against every seed."""
+        one, other = self._of(first), self._of(second)
+        seeds = [{model.seed for model in models} for models in (one, other)]
+        if None in seeds[0] | seeds[1]:
+            return one, other
+        common = seeds[0] & seeds[1]
+        return [model for model in one if model.seed in common], [model for model in other if model.seed in common]
 
     def scores(self, label: str, task: str, part: str | None = None) -> Floats:
         """float64[seeds, examples] of a task, of all its parts or of one."""
@@ -124,16 +139,34 @@ class Results:
         comparisons: int = 1,
         source: str | None = None,
     ) -> Estimate:
-        """First minus second over the same contexts (of perplexity, of losses); ``comparisons`` as in ``pooled``."""
-        one, other = (self.values(label, measure, decoding) for label in (first, second))
+        """First minus second over the same contexts (of perplexity, of losses), as ``gap``."""
+        return self.gap((first, decoding), (second, decoding), measure, comparisons=comparisons, source=source)
+
+    def gap(
+        self,
+        first: tuple[str, str],
+        second: tuple[str, str],
+        measure: str,
+        *,
+        comparisons: int = 1,
+        source: str | None = None,
+    ) -> Estimate:
+        """``difference`` of two (label, decoding), over the seeds that both have.
+
+        NaN if they have none in common. Of shares that are alike in all seeds with Agresti and Min's interval, which
+        does not claim that nothing changes where no text of a few did.
+        """
+        models = self.paired(first[0], second[0])
+        if not models[0] or not models[1]:
+            return Estimate(math.nan, math.nan, math.nan, 0)
+        one, other = (
+            self.values_of(side, measure, way) for side, (_, way) in zip(models, (first, second), strict=True)
+        )
         if source is not None:
             kept = [where == source for where in self.sources]
             one, other = one[:, kept], other[:, kept]
-        return difference(one, other, comparisons)
-
-    def gap(self, first: tuple[str, str], second: tuple[str, str], measure: str, *, comparisons: int = 1) -> Estimate:
-        """``difference`` of two (label, decoding)."""
-        one, other = (self.values(label, measure, way) for label, way in (first, second))
+        if measure in ALL_SHARES and all((side == side[0]).all() for side in (one, other)):
+            return paired_share_difference(one[0].tolist(), other[0].tolist(), 1 - (1 - LEVEL) / comparisons)
         return difference(one, other, comparisons)
 
     def row(

@@ -12,8 +12,8 @@ from hyperfit.models.loading import load_config
 from hyperfit.recipes.defaults import filled_in
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import RunDir
-from hyperfit.runs.files import writing
-from hyperfit.studies.grid.training import DEFAULTS, Trained, has_ended, train_at, what_trains
+from hyperfit.runs.files import remove, writing
+from hyperfit.studies.grid.training import DEFAULTS, Trained, has_ended, train_at, trained_by, what_trains
 from hyperfit.studies.study import Trial
 
 LOOKS = ("probe_every", "greedy_every", "keep_every")
@@ -46,14 +46,31 @@ class Store:
             return False
 
     def train(self, trial: Trial) -> Trained[Trial]:
-        """The training as a run of the store: found there, gone on with, or done."""
+        """The training as a run of the store: found there, gone on with, or done.
+
+        One that has ended and was looked at too little stays until another, that is looked at as wanted, has ended.
+        """
         recipe = trial.recipe
         path = self.place(recipe)
 
         def same(there: Recipe) -> bool:
             return key_of(there) == path.name and looked_at(there, recipe)
 
-        return train_at(trial, path, same=same, cache=self.cache)
+        if self.done(recipe) or not self.ended(recipe):
+            return train_at(trial, path, same=same, cache=self.cache)
+        aside = self.folder / "again" / path.name
+        train_at(trial, aside, same=same, cache=self.cache)
+        remove(path)
+        aside.rename(path)
+        return trained_by(trial, RunDir(path), found=False)
+
+    def ended(self, recipe: Recipe) -> bool:
+        """Whether that run has ended, however it was looked at."""
+        run = RunDir(self.place(recipe))
+        try:
+            return key_of(run.recipe) == run.path.name and has_ended(run)
+        except UserError:
+            return False
 
     def runs(self) -> Iterator[RunDir]:
         """All runs that have ended."""

@@ -2,6 +2,9 @@
 
 import multiprocessing
 import os
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -46,6 +49,10 @@ def workers(count: int) -> Iterator[Executor]:
     )
     try:
         yield pool
+    except KeyboardInterrupt:
+        for child in multiprocessing.active_children():  # of SIGTERM they know nothing
+            os.kill(child.pid or 0, signal.SIGINT)
+        raise
     except BrokenProcessPool as error:
         raise UserError(
             "--workers: a process that trained was killed, perhaps as memory ran out; nothing is lost: repeat the "
@@ -56,11 +63,19 @@ def workers(count: int) -> Iterator[Executor]:
 
 
 def begin(numbers: Any, threads: int) -> None:
-    """Take a share of the machine, as the first thing in a process."""
+    """Take a share of the machine, and watch the process that asked, as the first thing in a process."""
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     torch.set_num_threads(threads)
     gpus = torch.cuda.device_count()
     if gpus > 1:
         os.environ[DEVICE] = f"cuda:{numbers.get() % gpus}"
+
+
+def end_with(parent: int) -> None:
+    """Interrupt this process, so that its training leaves a checkpoint, once the one that started it is gone."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 DEVICE = "HYPERFIT_WORKER_DEVICE"

@@ -76,7 +76,7 @@ def tell(results: Results) -> Findings:
     if HYPERFITTED not in results.labels:
         return Findings("Not shown", "No training came to its end.", tables)
     ours: Condition = (HYPERFITTED, "greedy")
-    others = [way for way in ways if way != ours]
+    others = [way for way in ways if way[0] != HYPERFITTED]
     gaps = {way: results.gap(ours, way, "ttr", comparisons=len(others)) for way in others}
     ahead = sum(answer(gap) == "Yes" for gap in gaps.values())
     ratio = results.estimate(*ours[:1], "ttr")

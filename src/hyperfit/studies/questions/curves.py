@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.numbers import RATIO
-from hyperfit.studies.grid.pooled import pooled
+from hyperfit.studies.grid.pooled import over_runs
 from hyperfit.studies.grid.results import Results
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Answer, Chart, Findings, Line, Row, Study, Table, Trial
+from hyperfit.studies.study import Chart, Findings, Line, Row, Study, Table, Trial
+from hyperfit.studies.words import answer
 
 LABEL = "to near-zero loss"
 SHOWN = {"train_loss": "training", "val_loss": "validation"}
@@ -40,11 +39,10 @@ def tell(results: Results) -> Findings:
         at(epochs, end, "ttr") - at(epochs, early, "ttr")
         for epochs, early, end in zip(runs, best_loss, [epochs[-1]["epoch"] for epochs in runs], strict=True)
     ]
-    gap = pooled(np.array([lost]))
-    answer: Answer = "Yes" if min(lost) > 0 else "No" if max(lost) <= 0 else "Partly"
+    gap = over_runs(lost)
     sentence = (
         f"The validation loss is best after epoch {spread(best_loss)}, the type-token ratio of greedy text after epoch "
-        f"{spread(best_ttr)}. Stopping at the first gives a ratio {RATIO.told(gap.value)} lower than the last epoch "
+        f"{spread(best_ttr)}. Stopping at the first gives a ratio {RATIO.within(gap)} lower than the last epoch "
         f"(n = {len(lost)} seeds; Carlsson et al., TinyLlama: .43 after epoch 1, where it is best, .645 at the end)."
     )
     charts = [
@@ -57,7 +55,7 @@ def tell(results: Results) -> Findings:
         *(Chart(f"curves-{key}", "epoch", key, [line(runs, key, "greedy text")]) for key in PROBED),
     ]
     return Findings(
-        answer,
+        answer(gap),
         sentence,
         [
             Table(
@@ -91,16 +89,16 @@ def at(epochs: Sequence[dict[str, Any]], epoch: int, key: str) -> float:
 def chosen(runs: Sequence[Sequence[dict[str, Any]]], epochs: Sequence[int]) -> dict[str, Estimate]:
     """Numbers at the epoch that was chosen in each run, means over seeds."""
     keys = ("train_loss", "val_loss", *PROBED)
-    means = {"epoch": pooled(np.array([list(map(float, epochs))]))}
+    means = {"epoch": over_runs(list(map(float, epochs)))}
     return means | {
-        key: pooled(np.array([[at(run, epoch, key) for run, epoch in zip(runs, epochs, strict=True)]])) for key in keys
+        key: over_runs([at(run, epoch, key) for run, epoch in zip(runs, epochs, strict=True)]) for key in keys
     }
 
 
 def line(runs: Sequence[Sequence[dict[str, Any]]], key: str, name: str) -> Line:
     """A number by epoch, over the seeds that reach it."""
     last = max((epochs[-1]["epoch"] for epochs in runs), default=0)
-    points = [(float(epoch), pooled(np.array([[at(run, epoch, key) for run in runs]]))) for epoch in range(last + 1)]
+    points = [(float(epoch), over_runs([at(run, epoch, key) for run in runs])) for epoch in range(last + 1)]
     return Line(name, [(epoch, value) for epoch, value in points if not math.isnan(value.value)])
 
 

@@ -33,11 +33,15 @@ def tell(results: Results) -> Findings:
         )
         for source in dict.fromkeys(results.sources)
     ]
-    compared = [
-        (label, source, results.difference(label, BASE, "ttr", comparisons=len(results.labels), source=source))
+    pairs = [
+        (label, source)
         for label in results.labels
         for source in dict.fromkeys(results.sources)
         if label != f"trained on {source}"
+    ]
+    compared = [
+        (label, source, results.difference(label, BASE, "ttr", comparisons=len(pairs), source=source))
+        for label, source in pairs
     ]
     if not compared:
         return Findings("Not shown", "No training came to its end.", tables)

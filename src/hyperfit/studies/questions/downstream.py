@@ -115,7 +115,7 @@ def change(results: Results, task: str, part: str | None = None, comparisons: in
             if one.examples != results.base.tasks[task][name].examples:
                 raise ValueError(f"{name}: the models were measured on different examples")
     tuned = results.scores(LABEL, task, part)
-    base = np.repeat(results.scores(BASE, task, part), len(tuned), axis=0)
+    base = results.scores(BASE, task, part)
     if hits(base) and hits(tuned) and (tuned == tuned[0]).all():
         level = 1 - (1 - LEVEL) / max(comparisons, 1)
         return paired_share_difference(tuned[0].tolist(), base[0].tolist(), level)

@@ -10,7 +10,7 @@ import numpy as np
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.numbers import COUNT, HUNDREDTHS, PERCENT, figures
 from hyperfit.studies.extra import Extra, Subject
-from hyperfit.studies.grid.pooled import pooled
+from hyperfit.studies.grid.pooled import over_runs
 from hyperfit.studies.grid.results import Results
 from hyperfit.studies.questions.curves import at, best, found, line
 from hyperfit.studies.settings import StudySettings
@@ -117,13 +117,13 @@ def told(label: str, runs: Sequence[Sequence[dict[str, Any]]], second: list[bool
 def ends(runs: Sequence[Sequence[dict[str, Any]]]) -> dict[str, Estimate]:
     """What the last epochs say, over seeds."""
     keys = ("epoch", "train_loss", "val_loss", "entropy", "ttr", "word_share", "longest_overlap")
-    return {key: pooled(np.array([[float(one[-1].get(key) or math.nan) for one in runs]])) for key in keys}
+    return {key: over_runs([float(one[-1].get(key) or math.nan) for one in runs]) for key in keys}
 
 
 def weights(results: Results, label: str) -> dict[str, Estimate]:
     """Norm and distance in the end, over seeds."""
     return {
-        key: points[-1][1] if (points := by_epoch(results, label, key).points) else pooled(np.array([[math.nan]]))
+        key: points[-1][1] if (points := by_epoch(results, label, key).points) else over_runs([])
         for key in ("weight_norm", "weight_distance")
     }
 
@@ -133,8 +133,7 @@ def by_epoch(results: Results, label: str, key: str) -> Line:
     measured = [one.extra[WEIGHTS] for one in results.models[label] if WEIGHTS in one.extra]
     epochs = sorted({int(epoch) for one in measured for epoch in one})
     points = [
-        (float(epoch), pooled(np.array([[one.get(str(epoch), {}).get(key, math.nan) for one in measured]])))
-        for epoch in epochs
+        (float(epoch), over_runs([one.get(str(epoch), {}).get(key, math.nan) for one in measured])) for epoch in epochs
     ]
     return Line(label, points)
 

@@ -1,13 +1,15 @@
 """Carlsson et al. (2025), figure 5: the same sequences in another order give another model."""
 
+import math
 from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 
-from hyperfit.metrics.estimate import Estimate, estimate
+from hyperfit.metrics.estimate import Estimate
 from hyperfit.numbers import PERCENT
 from hyperfit.studies.grid.measure import agreement
+from hyperfit.studies.grid.pooled import pooled
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Answer, Findings, Row, Study, Table, Trial
@@ -59,12 +61,12 @@ def tell(results: Results) -> Findings:
 
 
 def similarity(results: Results, one: str, other: str) -> Estimate:
-    """Over contexts, mean over seeds."""
+    """Over contexts and the seeds that both have."""
     rows = [
         agreement(first.predictions["choices"], second.predictions["choices"])
-        for first, second in zip(results.models[one], results.models[other], strict=False)
+        for first, second in zip(*results.paired(one, other), strict=True)
     ]
-    return estimate(np.mean(rows, axis=0))
+    return pooled(np.array(rows)) if rows else Estimate(math.nan, math.nan, math.nan, 0)
 
 
 ORDER = Study(

@@ -53,15 +53,16 @@ def losses(results: Results, ours: Condition, others: Sequence[Condition]) -> st
     """In which measures how many others are better than ``ours``, the best of them, and both numbers; else nothing."""
     said = []
     for one in QUALITIES:
-        better = [way for way in others if beats(results, one, way, ours, len(others))]
+        of_model = one.measure == "perplexity"  # one value a model, however it writes
+        rivals = list({label: (label, how) for label, how in others}.values()) if of_model else list(others)
+        better = [way for way in rivals if beats(results, one, way, ours, len(rivals))]
         if better:
             best = min(better, key=lambda way: one.price(results.estimate(way[0], one.measure, way[1]).value))
             mine, theirs = (results.estimate(label, one.measure, how).value for label, how in (ours, best))
-            how_written = style_of(one.measure)
-            of_model = one.measure == "perplexity"
+            written, what = style_of(one.measure), "models" if of_model else "ways to write"
             said.append(
-                f"{one.told} ({how_written.told(mine)}; {len(better)} of {len(others)} are better, the best with "
-                f"{how_written.told(theirs)}: {best[0] if of_model else named(best)})"
+                f"{one.told} ({written.told(mine)}; {len(better)} of {len(rivals)} {what} are better, the best with "
+                f"{written.told(theirs)}: {best[0] if of_model else named(best)})"
             )
     return "; ".join(said) or "in nothing that was measured"
 
@@ -112,7 +113,7 @@ def told_fronts(planes: Sequence[Scatter], ours: str) -> str:
         price = next(one for one in PRICES if one.measure == plane.x)
         mine = next((each for each in plane.points if each.name == ours), None)
         if mine is not None:
-            rivals = [each for each in plane.points if each.series != HUMAN]
+            rivals = [each for each in plane.points if each.series not in (HUMAN, mine.series)]
             ahead = sum(dominates(place(each, price), place(mine, price)) for each in rivals)
             said.append(f"{ahead or 'none'} in {price.told}")
     return f"Ahead of it in variety and in a price at once, by their means: {', '.join(said)}." if said else ""

@@ -8,7 +8,7 @@ import numpy as np
 
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.numbers import PERCENT, RATIO
-from hyperfit.studies.grid.pooled import Floats, pooled
+from hyperfit.studies.grid.pooled import over_runs
 from hyperfit.studies.grid.results import Results
 from hyperfit.studies.questions.curves import found
 from hyperfit.studies.questions.sensitivity import rate_of
@@ -48,13 +48,9 @@ def trials(settings: StudySettings) -> list[Trial]:
 
 def tell(results: Results) -> Findings:
     """The rule that costs least variety, and whether it finds the best epoch on runs that it was not chosen on."""
-    courses = {
-        label: [known for run in results.epochs(label) if (known := found(run, "ttr"))] for label in results.labels
-    }
-    courses = {label: runs for label, runs in courses.items() if runs}
-    if not courses:
+    chosen_on, tested_on = divided(results)
+    if not chosen_on:
         return Findings("Not shown", "No training was looked at: nothing is held out, or its texts are too short.")
-    chosen_on, tested_on = divided(courses)
     best = min(PROPOSED, key=lambda rule: merit(rule, chosen_on))
     tables = [
         Table(f"stopping-{name}", title, [row(rule, runs) for rule in rules(best)], MEASURES, "runs")
@@ -64,26 +60,21 @@ def tell(results: Results) -> Findings:
         )
         if runs
     ]
-    told = tested_on or chosen_on
-    regrets, saved = regret(best, told), epochs_saved(best, told)
-    fixed = min(FIXED, key=lambda rule: merit(rule, told))
-    answer: Answer = (
-        "Not shown"
-        if not tested_on
-        else "Yes"
-        if regrets.high <= CLOSE and saved.value > 0
-        else "Partly"
-        if regrets.value <= CLOSE
-        else "No"
-    )
     shipped = "which is --stop auto" if best.name == AUTO.name else f"--stop auto is: {AUTO.name}"
+    chosen = f"Chosen on the first seed: {best.name} ({shipped})."
+    if not tested_on:
+        return Findings("Not shown", f"{chosen} No other seed was trained to test it on.", tables)
+    regrets, saved = regret(best, tested_on), epochs_saved(best, tested_on)
+    fixed = min(FIXED, key=lambda rule: merit(rule, tested_on))
+    answer: Answer = (
+        "Yes" if regrets.high <= CLOSE and saved.value > 0 else "Partly" if regrets.value <= CLOSE else "No"
+    )
     return Findings(
         answer,
-        f"Chosen on the first seed: {best.name} ({shipped}). On {len(told)} other runs it ends "
-        f"{RATIO.within(regrets)} below the type-token ratio of the best epoch that does not recite, "
-        f"and {PERCENT.within(saved)} of the epochs earlier than training to its end. The best fixed "
-        f"loss in hindsight: {fixed.name}, {RATIO.told(regret(fixed, told).value)} below and "
-        f"{PERCENT.told(epochs_saved(fixed, told).value)} earlier.",
+        f"{chosen} On {len(tested_on)} runs with other seeds it ends {RATIO.within(regrets)} below the type-token "
+        f"ratio of the best epoch that does not recite, and {PERCENT.within(saved)} of the epochs earlier than training "
+        f"to its end. The best fixed loss in hindsight: {fixed.name}, {RATIO.told(regret(fixed, tested_on).value)} below "
+        f"and {PERCENT.told(epochs_saved(fixed, tested_on).value)} earlier.",
         tables,
     )
 
@@ -93,9 +84,18 @@ def rules(best: Rule) -> list[Rule]:
     return [best, *(rule for rule in (*PROPOSED, *FIXED) if rule.name != best.name)]
 
 
-def divided(courses: Mapping[str, Sequence[Course]]) -> tuple[list[Course], list[Course]]:
-    """The runs of the first seed, and those of all others."""
-    return [runs[0] for runs in courses.values()], [run for runs in courses.values() for run in runs[1:]]
+def divided(results: Results) -> tuple[list[Course], list[Course]]:
+    """The runs of the first seed, and those of all others, that were looked at."""
+    known = [
+        (one.trial.recipe.seed, found(one.run.events("epoch"), "ttr"))
+        for label in results.labels
+        for one in results.trained.get(label, [])
+    ]
+    first = min((seed for seed, course in known if course), default=0)
+    return (
+        [course for seed, course in known if course and seed == first],
+        [course for seed, course in known if course and seed != first],
+    )
 
 
 def ideal(course: Course) -> float:
@@ -106,12 +106,12 @@ def ideal(course: Course) -> float:
 
 def regret(rule: Rule, courses: Sequence[Course]) -> Estimate:
     """How far below the ideal the ratio of the epoch is that the rule gives."""
-    return mean([ideal(course) - course[stopped_at(rule, course)]["ttr"] for course in courses])
+    return over_runs([ideal(course) - course[stopped_at(rule, course)]["ttr"] for course in courses])
 
 
 def epochs_saved(rule: Rule, courses: Sequence[Course]) -> Estimate:
     """Share of the epochs of a run that come after the rule has ended it."""
-    return mean([1 - (stopped_at(rule, course) + 1) / len(course) for course in courses])
+    return over_runs([1 - (stopped_at(rule, course) + 1) / len(course) for course in courses])
 
 
 def merit(rule: Rule, courses: Sequence[Course]) -> float:
@@ -123,14 +123,8 @@ def row(rule: Rule, courses: Sequence[Course]) -> Row:
     """What a rule gives, on average over runs."""
     chosen = [course[stopped_at(rule, course)] for course in courses]
     keys = ("ttr", "word_share", "long_overlap_share", "val_loss", "train_loss", "epoch")
-    means = {key: mean([np.nan if one.get(key) is None else float(one[key]) for one in chosen]) for key in keys}
+    means = {key: over_runs([np.nan if one.get(key) is None else float(one[key]) for one in chosen]) for key in keys}
     return Row(rule.name, {"regret": regret(rule, courses), "epochs_saved": epochs_saved(rule, courses), **means})
-
-
-def mean(values: Sequence[float]) -> Estimate:
-    """Over runs, with its interval."""
-    rows: Floats = np.array([values], dtype=np.float64)
-    return pooled(rows)
 
 
 STOPPING = Study(
