@@ -24,8 +24,8 @@ def trained(tmp_path: Path, rows: list[dict[str, Any]], seed: int = 0) -> Traine
     run = Logged(tmp_path)
     object.__setattr__(run, "rows", rows)
     return Trained(
-        trial=Trial("a", Recipe(model="m", data="d", seed=seed)), run=run, parameters=1, epochs=len(rows) - 1, reason="loss",
-        train_loss=0.05, epoch_seconds=1.0, cache_seconds=0.0,
+        trial=Trial("a", Recipe(model="m", data="d", seed=seed)), run=run, parameters=1, epochs=len(rows) - 1,
+        reason="loss", train_loss=0.05, epoch_seconds=1.0, cache_seconds=0.0,
     )  # fmt: skip
 
 
