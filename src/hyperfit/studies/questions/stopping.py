@@ -74,7 +74,8 @@ def tell(results: Results) -> Findings:
         f"{chosen} On {len(tested_on)} runs with other seeds it ends {RATIO.within(regrets)} below the type-token "
         f"ratio of the best epoch that does not recite, and {PERCENT.within(saved)} of the epochs earlier than "
         f"training to its end. The best fixed loss in hindsight: {fixed.name}, "
-        f"{RATIO.told(regret(fixed, tested_on).value)} below and {PERCENT.told(epochs_saved(fixed, tested_on).value)} earlier.",
+        f"{RATIO.told(regret(fixed, tested_on).value)} below and "
+        f"{PERCENT.told(epochs_saved(fixed, tested_on).value)} earlier.",
         tables,
     )
 
