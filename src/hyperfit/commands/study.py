@@ -33,7 +33,8 @@ class StudyCommand(StudySettings):
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     """Folder of trainings and results. None: studies/MODEL."""
     budget: str | None = None
-    """Do what fits into this time, most informative first, and say what is left: 90m, 2h, 600s."""
+    """Begin no training that is expected to end later, most informative first, and say what is left: 90m, 2h, 600s.
+    Measuring what is trained comes on top."""
     dry_run: bool = False
     """Say what would be trained, and about what it takes; train nothing."""
     workers: int | None = None

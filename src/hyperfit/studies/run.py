@@ -117,7 +117,8 @@ def run_studies(
     planned = Planner(store, settings).plan(wanted)
     bench = bench_of(settings, [trial for trial, _ in wanted])
     scorer = scorer_of(settings, bench)
-    for line in plan_lines(planned, budget):
+    count = workers or max(1, torch.cuda.device_count())
+    for line in plan_lines(planned, budget, count):
         notify(line)
     if dry_run:
         return {}
@@ -130,7 +131,7 @@ def run_studies(
         raise UserError(f"--budget: nothing fits; the shortest training is expected to take {duration(shortest)}")
     harness = load_harness(settings.tasks, settings.task_limit, folder / "tasks") if on_tasks else None
     write_json(folder / OF, of_model(settings.model))
-    trained = train_all(store, planned, budget, notify, workers or max(1, torch.cuda.device_count()))
+    trained = train_all(store, planned, budget, notify, count)
     found: dict[str, Any] = {}
     for study in studies:
         measurer = Measurer(settings, store, bench, scorer if study.scored else None, harness if study.tasks else None)

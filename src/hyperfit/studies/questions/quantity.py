@@ -28,6 +28,11 @@ def counts(settings: StudySettings) -> list[int]:
     return [count for count in COUNTS if count < most] + [most]
 
 
+def too_few(settings: StudySettings) -> str | None:
+    """Why there is nothing to compare, if so."""
+    return None if len(counts(settings)) > 1 else f"--samples {settings.samples}: give more than {COUNTS[0]}"
+
+
 def trials(settings: StudySettings) -> list[Trial]:
     """The largest number first, then the smallest, to the middle; at equal epochs each, and at equal updates."""
     recipe, most = settings.recipe, counts(settings)[-1]
@@ -101,6 +106,7 @@ QUANTITY = Study(
     source="Carlsson et al. 2025, section 6.3",
     trials=trials,
     tell=tell,
-    method="The same recipe on 8 to 2,000 sequences, once with as many epochs and once with as many updates as the "
-    "largest number has; the stop rule is off.",
+    hinders=lambda settings: too_few(settings),
+    method="The same recipe on 8, 16, 32, ... sequences up to those of the settings (the paper has 2,000), once with "
+    "as many epochs and once with as many updates as the largest number has; the stop rule is off.",
 )
