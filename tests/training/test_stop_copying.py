@@ -58,7 +58,7 @@ def test_the_result_is_the_last_epoch_that_does_not_recite(
     assert any(
         "texts of epoch 3 recite training data (--stop-copying 0.25): the result is epoch 2" in line for line in said
     )
-    assert "began to recite training data (more than 25% of them)" in training_verdict(
+    assert "began to recite training data (more than 25 % of them)" in training_verdict(
         run.recipe, run.end, run.events("epoch")
     )
 
