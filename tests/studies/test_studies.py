@@ -1,5 +1,4 @@
-"""Whole studies on a tiny model: trained once, found again, interrupted, within a budget, and told from their "
-"numbers."""
+"""Whole studies on a tiny model: trained once, found again, interrupted, within a budget, told from their numbers."""
 
 import json
 import math
@@ -18,7 +17,7 @@ from hyperfit.errors import UserError
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.studies.catalogue import STUDIES
-from hyperfit.studies.grid import schedule
+from hyperfit.studies.grid import schedule, workers
 from hyperfit.studies.grid.plan import Planned, Planner
 from hyperfit.studies.grid.pooled import difference, over_runs, pooled, pooled_share
 from hyperfit.studies.grid.results import Model, Results
@@ -234,6 +233,11 @@ def test_a_killed_process_is_told_and_nothing_is_lost(
     with pytest.raises(UserError, match=r"--workers: a process that trained was killed.*nothing is lost"):
         schedule.train_all(store, planned, None, lambda line: None, 2)
     assert store.done(recipes[0])
+
+
+def test_a_process_ends_with_the_one_that_started_it() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        workers.end_with(-1)  # no process has that for its parent
 
 
 def killed(store: Store, trial: Trial) -> None:

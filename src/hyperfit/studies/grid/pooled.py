@@ -19,7 +19,7 @@ def pooled(values: Floats, transform: Callable[[float], float] = float, level: f
     Seeds and contexts are two crossed random factors. The variance of the mean is taken as that of the seeds' means
     over their number plus that of the contexts' means over theirs, and Student's interval with Satterthwaite's degrees
     of freedom (1946, Biometrics Bulletin 2, 110-114) around it. Their interaction counts twice, so that the interval
-    is rather too wide; a bootstrap, which knows three seeds only by their spread, covers the truth in 72 of 100 cases.
+    is rather too wide; a bootstrap, which draws the same three seeds again, is much too narrow.
     One seed: percentile bootstrap over contexts alone, as ``hyperfit.metrics.estimate``. NaN values are left out.
     ``transform`` must be increasing.
     """

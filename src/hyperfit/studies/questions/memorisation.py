@@ -63,7 +63,7 @@ def tell(results: Results) -> Findings:
         f"texts hold one of more than {LONG_OVERLAP} tokens (below {PERCENT.told(PAPER_LONG_SHARE)}); with citations "
         "blocked "
         f"{PERCENT.told(results.estimate(LABEL, 'long_overlap_share', f'greedy{BLOCKED}').value)}, at a type-token "
-        f"ratio of "
+        "ratio of "
         f"{RATIO.told(results.estimate(LABEL, 'ttr', f'greedy{BLOCKED}').value)} instead of "
         f"{RATIO.told(results.estimate(LABEL, 'ttr').value)}.",
         [table],
