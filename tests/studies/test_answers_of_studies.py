@@ -14,6 +14,7 @@ from hyperfit.studies.grid.training import Trained
 from hyperfit.studies.questions import curves, domain, early_stop, order, quantity, sensitivity, strength
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Trial
+from hyperfit.studies.words import any_of, both, each
 
 NOISE = np.array([-0.02, -0.01, 0.0, 0.01, 0.02, 0.0, -0.01, 0.01])
 SOURCES = ["a", "a", "a", "a", "b", "b", "b", "b"]
@@ -134,3 +135,32 @@ def test_operations_by_hand() -> None:
     assert size.operations(full) == 80 * (6 * 6 * 1000 + 6 * 500)
     assert size.trained(full) == 7000
     assert size.trained(whole) == 2000
+
+
+@pytest.mark.parametrize(
+    ("parts", "conjunction", "disjunction", "case_by_case"),
+    [
+        (("Yes", "Yes"), "Yes", "Yes", "Yes"),
+        (("Yes", "No"), "No", "Yes", "Partly"),
+        (("No", "No"), "No", "No", "No"),
+        (("Yes", "Partly"), "Partly", "Yes", "Partly"),
+        (("No", "Partly"), "No", "Partly", "Partly"),
+        (("Not shown", "Not shown"), "Not shown", "Not shown", "Not shown"),
+        (("Yes", "Not shown"), "Partly", "Yes", "Partly"),
+    ],
+)
+def test_answers_of_several_parts(parts: Any, conjunction: str, disjunction: str, case_by_case: str) -> None:
+    assert (both(*parts), any_of(parts), each(parts)) == (conjunction, disjunction, case_by_case)
+
+
+def test_what_is_too_wide_to_say_is_no_answer() -> None:
+    wide = model(0.5)
+    wide.written["greedy"]["values"]["ttr"] = [0.1, 0.9, 0.1, 0.9, 0.1, 0.9, 0.1, 0.9]
+    found = sensitivity.tell(results({"as it is": model(0.5), "rank 8": wide, "rank 4": model(0.5)}))
+    assert found.answer == "Partly"
+    assert (
+        "0 move the type-token ratio: none. 1 keep it within .050, and of 1 the interval is too wide" in found.sentence
+    )
+    assert domain.tell(results({"trained on a": wide})).answer == "Partly", ".1 and .9 against .2"
+    wide.predictions["loss"] = model(0.5, loss=2.2).predictions["loss"]
+    assert strength.tell(results({"strength 1": model(0.6), "strength 0.5": wide})).answer == "Partly", "cheap enough"

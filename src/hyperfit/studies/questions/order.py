@@ -54,8 +54,7 @@ def tell(results: Results) -> Findings:
     return Findings(
         answer,
         f"Two models trained on the same sequences in another order prefer the same token at {PERCENT.told(low)} to "
-        f"{PERCENT.told(high)} of "
-        f"positions of human text{swap} (Carlsson et al.: about 70 %, pairs 68 to 75 %).",
+        f"{PERCENT.told(high)} of positions of human text{swap} (Carlsson et al.: about 70 %, pairs 68 to 75 %).",
         [table, alike],
     )
 
@@ -76,6 +75,6 @@ ORDER = Study(
     trials=trials,
     tell=tell,
     method="One recipe and one choice of sequences, in four random orders, and in one order with two sequences "
-    "of the first "
-    f"epoch exchanged; models count as different where they agree at less than {PERCENT.told(ALIKE)} of positions.",
+    f"of the first epoch exchanged; models count as different where they agree at less than {PERCENT.told(ALIKE)} of "
+    "positions.",
 )
