@@ -63,8 +63,15 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_answers_come_first_and_every_value_can_be_read(page: Path) -> None:
     html = page.read_text()
-    assert html.index("Is it so in curves?</a> <b>Yes</b>") < html.index("Is it so in quantity?</a> <b>Partly</b>")
-    assert html.index("<b>Partly</b>") < html.index("<strong>Yes.</strong> What curves found.")
+    first, second = (
+        html.index(f"{question}</a></h2>\n      <p><b>{answer}.</b> What {name} found.</p>")
+        for question, answer, name in (
+            ("Is it so in curves?", "Yes", "curves"),
+            ("Is it so in quantity?", "Partly", "quantity"),
+        )
+    )
+    assert first < html.index('id="small-curves-') < second < html.index('id="small-quantity-')
+    assert second < html.index("<strong>Yes.</strong> What curves found.")
     assert '<th scope="row">equal updates</th><td>64</td><td>0.52</td><td>0.5</td><td>0.54</td>' in html
     assert "2 trainings, 2 seeds, 24 contexts" in html
     assert "n = 24 contexts" in html

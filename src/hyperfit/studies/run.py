@@ -26,6 +26,7 @@ from hyperfit.studies.grid.schedule import Say, plan_lines, possible, seeded, tr
 from hyperfit.studies.grid.scored import Scorer
 from hyperfit.studies.grid.store import Store, key_of, plain
 from hyperfit.studies.grid.training import Trained, trained_by
+from hyperfit.studies.ranges import within_ranges
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Findings, Study, Trial
 from hyperfit.studies.tasks.named import check_names, load_harness
@@ -136,7 +137,7 @@ def run_studies(
     for study in studies:
         measurer = Measurer(settings, store, bench, scorer if study.scored else None, harness if study.tasks else None)
         results = with_longer(study, measurer, trained)
-        told = study.tell(results)
+        told = within_ranges(study.tell(results))
         found[study.name] = as_json(study, settings, results, told)
         write_json(folder / f"{study.name}.json", found[study.name])
         notify(f"{study.name}: {told.answer}. {told.sentence}")

@@ -9,7 +9,7 @@ from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.questions.early_stop import EARLY, best_epoch
 from hyperfit.studies.questions.prices import Condition, losses, named, scatters, told_fronts
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Findings, Row, Study, Table, Trial
+from hyperfit.studies.study import Findings, Headline, Row, Study, Table, Trial
 from hyperfit.studies.words import answer, each
 
 HYPERFITTED = "hyperfitted"
@@ -91,6 +91,7 @@ def tell(results: Results) -> Findings:
         f"{'; '.join(results.machines) or 'no machine that is known'}.",
         tables,
         scatters=planes,
+        headline=Headline("alternatives", "ttr", (*map(named, ways), HUMAN)),
     )
 
 

@@ -14,7 +14,7 @@ from hyperfit.numbers import PERCENT, RATIO, TENTHS
 from hyperfit.studies.extra import Extra, Subject
 from hyperfit.studies.grid.results import Results
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Answer, Findings, Row, Study, Table, Trial
+from hyperfit.studies.study import Answer, Findings, Headline, Row, Study, Table, Trial
 from hyperfit.studies.words import answer, each
 
 LABEL = "hyperfitted"
@@ -145,6 +145,7 @@ def tell(results: Results) -> Findings:
         f"output changes by {TENTHS.within(wider, '+')} (Li et al., TinyLlama: .684, .397, .409, 39 %, "
         "+80.8).",
         [Table("mechanism", "The mechanism, over seeds", rows, ("ours", "paper"), "seeds")],
+        headline=Headline("mechanism", "ours", tuple(name for name in numbers if name.startswith("TTR"))),
     )
 
 

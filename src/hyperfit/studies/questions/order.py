@@ -12,7 +12,7 @@ from hyperfit.studies.grid.measure import agreement
 from hyperfit.studies.grid.pooled import pooled
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Answer, Findings, Row, Study, Table, Trial
+from hyperfit.studies.study import Answer, Findings, Headline, Row, Study, Table, Trial
 
 SAME, SWAP, ORDERS = "as it is", "one pair swapped", ("order 1", "order 2", "order 3")
 MEASURES = ("ttr", "word_share", "longest_overlap", "perplexity", "top1_agreement_with_base")
@@ -56,6 +56,7 @@ def tell(results: Results) -> Findings:
         f"Two models trained on the same sequences in another order prefer the same token at {PERCENT.told(low)} to "
         f"{PERCENT.told(high)} of positions of human text{swap} (Carlsson et al.: about 70 %, pairs 68 to 75 %).",
         [table, alike],
+        headline=Headline("order-similarity", "top1_agreement", tuple(row.name for row in rows)),
     )
 
 

@@ -50,18 +50,27 @@ def tell(results: Results) -> Findings:
     gain = {one: results.difference(one, BASE, "ttr").value for one in there}
     below = [one for one in there if at(one) < 1]
     defined = gain[whole] > 0
-    told = "; ".join(
-        f"{at(one):g}: {PERCENT.told(gain[one] / gain[whole])} of the gain in type-token ratio, perplexity "
-        f"{PERPLEXITY.told(results.estimate(one, 'perplexity').value)}"
-        for one in there
-        if defined
-    )
     return Findings(
         any_of(worth(results, one, comparisons=len(below)) for one in below) if defined else "Not shown",
-        f"{told or 'There is no gain to keep'}. Of the base: "
-        f"{PERPLEXITY.told(results.estimate(BASE, 'perplexity').value)}.",
+        told(results, gain, whole) if defined else "There is no gain to keep.",
         [table],
         charts,
+    )
+
+
+def told(results: Results, gain: dict[str, float], whole: str) -> str:
+    """What the strength below 1 that keeps most leaves of gain and price; then all of them."""
+    loss = {one: results.difference(one, BASE, "perplexity").value for one in gain}
+    below = max((one for one in gain if at(one) < 1), key=lambda one: gain[one], default=whole)
+    every = "; ".join(
+        f"{at(one):g}: {PERCENT.told(gain[one] / gain[whole])}, "
+        f"{PERPLEXITY.told(results.estimate(one, 'perplexity').value)}"
+        for one in gain
+    )
+    return (
+        f"Strength {at(below):g} keeps {PERCENT.told(gain[below] / gain[whole])} of the gain in type-token ratio, at "
+        f"{PERCENT.told(loss[below] / loss[whole])} of the rise of the loss on human text. Of the gain, and perplexity "
+        f"on human text: {every}; of the base {PERPLEXITY.told(results.estimate(BASE, 'perplexity').value)}."
     )
 
 
