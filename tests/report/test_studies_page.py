@@ -12,6 +12,8 @@ from browser import SMALLEST_TEXT, STICKS_OUT, UNPAINTED, WIDTHS, chromium, faul
 
 from hyperfit.errors import UserError
 from hyperfit.metrics.estimate import Estimate
+from hyperfit.report.look import CONDITIONS, SERIES
+from hyperfit.report.pages.overview import looks_of
 from hyperfit.report.pages.studies import write_studies_page
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Chart, Findings, Line, Passage, Point, Row, Scatter, Table
@@ -132,3 +134,10 @@ def test_axe_finds_nothing(browser: Any, page: Path, dark: bool) -> None:
     with shown(browser, page, dark=dark) as window:
         assert window.evaluate(UNPAINTED) == []
         assert faults(window) == []
+
+
+def test_a_condition_looks_the_same_in_every_chart() -> None:
+    base, tuned, blocked, people = looks_of(["base, greedy", "hyperfitted, greedy", "hyperfitted, blocked", "human"])
+    assert (base, tuned, people) == (CONDITIONS["base"], CONDITIONS["hyperfitted"], CONDITIONS["human"])
+    assert blocked == SERIES[0]
+    assert looks_of(["equal epochs", "equal updates"]) == [CONDITIONS["hyperfitted"], SERIES[0]]

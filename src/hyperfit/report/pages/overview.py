@@ -1,6 +1,7 @@
 """What a reader of the studies sees first: a sentence and a small figure for each question."""
 
 import re
+from collections.abc import Sequence
 from textwrap import fill
 from typing import Any
 
@@ -62,7 +63,7 @@ def small_bars(found: Found, headline: Found) -> Markup:
     if not rows:
         return Markup("")
     measure = measure_of(headline["measure"])
-    names = [fill(harmless(row["name"]), LETTERS) for row in rows]
+    names = [fill(harmless(row["name"]), LETTERS, break_on_hyphens=False) for row in rows]
     with style(IN_PAGE):
         (panel,) = panels(1, 1, IN_PAGE)
         panel.describe(measure.heading, "condition", names=names, lying=True)
@@ -81,16 +82,20 @@ def curves(panel: Panel, chart: Found) -> None:
     panel.describe(measure.heading, chart["x"])
     if chart["log"]:
         panel.axes.set_xscale("log", base=2)
-    for number, line in enumerate(chart["lines"]):
+    looks = looks_of([line["name"] for line in chart["lines"]])
+    for line, look in zip(chart["lines"], looks, strict=True):
         places, known = [place for place, _ in line["points"]], [one for _, one in line["points"]]
-        panel.curve(line["name"], places, known, look_of_line(line["name"], number), factor=measure.show.factor)
+        panel.curve(line["name"], places, known, look, factor=measure.show.factor)
 
 
-def look_of_line(name: str, number: int) -> Look:
-    """What is trained is the hyperfitted model; other lines are series."""
-    if number == 0 or name in CONDITIONS:
-        return CONDITIONS.get(name, CONDITIONS["hyperfitted"])
-    return SERIES[(number - 1) % len(SERIES)]
+def looks_of(names: Sequence[str]) -> list[Look]:
+    """The first line of each condition looks like it everywhere; further ones of it are series."""
+    found: list[Look] = []
+    for name in names:
+        own = look_of_name(name)
+        further = sum(one in SERIES for one in found)
+        found.append(SERIES[further % len(SERIES)] if own in found else own)
+    return found
 
 
 def look_of_name(name: str) -> Look:

@@ -91,7 +91,9 @@ def tell(results: Results) -> Findings:
         f"{'; '.join(results.machines) or 'no machine that is known'}.",
         tables,
         scatters=planes,
-        headline=Headline("alternatives", "ttr", (*map(named, ways), HUMAN)),
+        headline=Headline(
+            "alternatives", "ttr", (*(named(way) for way in ways if way[0] == BASE or way[1] == "greedy"), HUMAN)
+        ),
     )
 
 
