@@ -68,7 +68,8 @@ class Work:
         """What is done, of how much, and how long the rest will take, judged by what is done."""
         share = (self.done + self.part) / self.total if self.total else 1.0
         left = f", about {duration((now - self.started) * (1 / share - 1))} left" if 0 < share < 1 else ""
-        return f"{': '.join([*WITHIN, self.what])}: {COUNT(self.done)} of {COUNT(self.total)} ({PERCENT.told(min(share, 1))}{left})"
+        whole = ": ".join([*WITHIN, self.what])
+        return f"{whole}: {COUNT(self.done)} of {COUNT(self.total)} ({PERCENT.told(min(share, 1))}{left})"
 
 
 RUNNING: list[Work] = []
