@@ -1,0 +1,83 @@
+"""All conditions on one scale, from comparisons of two at a time."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import choix
+import numpy as np
+from scipy.sparse.csgraph import connected_components
+
+from hyperfit.metrics.estimate import Estimate
+from hyperfit.prefer.judgement import HUMAN, Judgement
+from hyperfit.prefer.statistics.clusters import Floats, plain_interval, spread
+
+RESAMPLES = 200
+"""Of each way of resampling: every one fits the model anew."""
+PRIOR = 0.01
+"""Added to the rate of each win, so that a condition that has never won has a finite strength."""
+
+
+@dataclass(frozen=True)
+class Strength:
+    """One condition in the model of Bradley and Terry; n counts its judgements."""
+
+    log_odds: Estimate
+    """Of winning against the reference; 0 for the reference itself."""
+    wins: Estimate
+    """The probability of winning against the reference that this says: 0 to 1."""
+
+
+def strengths(judgements: Sequence[Judgement], *, resamples: int = RESAMPLES) -> tuple[str, dict[str, Strength]]:
+    """(reference, condition → strength), the strongest first.
+
+    P(i wins against j) = 1 / (1 + exp(s_j − s_i)) (Bradley and Terry, 1952, Biometrika 39, 324–345), fitted by maximum
+    likelihood (choix), a tie as half a win of both; intervals over annotators and contexts. The reference is human, or
+    the first condition. Empty with fewer than two conditions, and where comparisons do not link them all.
+    """
+    names = list(dict.fromkeys(name for one in judgements for name in (one.first, one.second)))
+    reference = HUMAN if HUMAN in names else (names or [""])[0]
+    features = wins_of(judgements, names)
+    count = len(names)
+    if count < 2 or connected_components(features.sum(axis=0).reshape(count, count), directed=False)[0] > 1:
+        return reference, {}
+    base = names.index(reference)
+
+    def fitted(sums: Floats) -> Floats:
+        return np.stack([strength_of(row.reshape(count, count), base) for row in sums])
+
+    found = spread(judgements, features, fitted, resamples=resamples)
+    known = {}
+    for place, name in enumerate(names):
+        n = sum(name in (one.first, one.second) for one in judgements)
+        value, variance, degrees = (float(part[place]) for part in (found.value, found.variance, found.degrees))
+        exact = Estimate(0.0, 0.0, 0.0, n)
+        log_odds = exact if name == reference else plain_interval(value, variance, degrees, n)
+        known[name] = Strength(log_odds, Estimate(*map(chance, (log_odds.value, log_odds.low, log_odds.high)), n))
+    return reference, dict(sorted(known.items(), key=lambda one: -one[1].log_odds.value))
+
+
+def wins_of(judgements: Sequence[Judgement], names: Sequence[str]) -> Floats:
+    """float[judgements, names · names]: who won (row) against whom (column), half for both in a tie."""
+    places = {name: place for place, name in enumerate(names)}
+    wins = np.zeros((len(judgements), len(names), len(names)))
+    for row, one in enumerate(judgements):
+        first, second = places[one.first], places[one.second]
+        share = {"first": 1.0, "equal": 0.5, "second": 0.0}[one.choice]
+        wins[row, first, second] += share
+        wins[row, second, first] += 1 - share
+    return wins.reshape(len(judgements), -1)
+
+
+def strength_of(wins: Floats, base: int) -> Floats:
+    """float[conditions]: log-odds against the condition ``base``; NaN where the fit does not converge."""
+    try:
+        fitted = choix.ilsr_pairwise_dense(wins, alpha=PRIOR)
+    except RuntimeError:
+        return np.full(len(wins), np.nan)
+    return np.asarray(fitted - fitted[base], dtype=np.float64)
+
+
+def chance(log_odds: float) -> float:
+    """The probability that log-odds stand for."""
+    return 0.0 if log_odds < -700 else 1 / (1 + math.exp(-log_odds))
