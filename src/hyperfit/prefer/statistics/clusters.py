@@ -3,10 +3,11 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from hyperfit.metrics.estimate import LEVEL, RESAMPLES, Estimate
 from hyperfit.prefer.judgement import Judgement
@@ -83,7 +84,8 @@ def resampled_variance(
     """
     if clusters is None:
         count = len(features)
-        sums, many = np.unique(features, axis=0, return_counts=True)
+        sums, kinds = np.unique(features, axis=0, return_counts=True)
+        many = kinds.astype(np.float64)
     else:
         _, codes = np.unique(np.asarray(clusters), return_inverse=True)
         count = int(codes.max(initial=-1)) + 1
@@ -101,7 +103,8 @@ def resampled_variance(
 
 def quantile(degrees: float) -> float:
     """Of Student's t, for an interval that covers as LEVEL says."""
-    return float(stats.t.ppf((1 + LEVEL) / 2, degrees))
+    at = (1 + LEVEL) / 2
+    return NormalDist().inv_cdf(at) if math.isinf(degrees) else float(stdtrit(degrees, at))
 
 
 def share_interval(share: float, variance: float, degrees: float, judgements: int, contexts: int) -> Estimate:

@@ -2,8 +2,10 @@
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
-from scipy import stats
+from scipy.special import stdtr
+from scipy.stats import binomtest
 
 from hyperfit.metrics.estimate import LEVEL
 from hyperfit.prefer.statistics.shares import Shares
@@ -34,13 +36,13 @@ def significance(found: Shares) -> Significance:
     """
     n = found.preferred.n
     won, lost = round(found.preferred.value * n), round(found.other_preferred.value * n)
-    binomial = float(stats.binomtest(won, won + lost).pvalue) if won + lost else math.nan
+    binomial = float(binomtest(won, won + lost).pvalue) if won + lost else math.nan
     difference = found.difference.value
     if not difference:
         return Significance(binomial, 1.0, None, None)
     if not found.variance > 0:
         return Significance(binomial, binomial, n, 0)
-    p = 2 * float(stats.t.sf(abs(difference) / math.sqrt(found.variance), found.degrees))
-    sure = float(stats.norm.ppf((1 + LEVEL) / 2) + stats.norm.ppf(POWER))
+    p = 2 * float(stdtr(found.degrees, -abs(difference) / math.sqrt(found.variance)))
+    sure = NormalDist().inv_cdf((1 + LEVEL) / 2) + NormalDist().inv_cdf(POWER)
     needed = math.ceil(sure**2 * n * found.variance / difference**2)
     return Significance(binomial, p, needed, max(0, needed - n))

@@ -53,7 +53,9 @@ def strengths(judgements: Sequence[Judgement], *, resamples: int = RESAMPLES) ->
         value, variance, degrees = (float(part[place]) for part in (found.value, found.variance, found.degrees))
         exact = Estimate(0.0, 0.0, 0.0, n)
         log_odds = exact if name == reference else plain_interval(value, variance, degrees, n)
-        known[name] = Strength(log_odds, Estimate(*map(chance, (log_odds.value, log_odds.low, log_odds.high)), n))
+        known[name] = Strength(
+            log_odds, Estimate(chance(log_odds.value), chance(log_odds.low), chance(log_odds.high), n)
+        )
     return reference, dict(sorted(known.items(), key=lambda one: -one[1].log_odds.value))
 
 
