@@ -16,6 +16,7 @@ from hyperfit.commands.demo import Demo
 from hyperfit.commands.evaluate import Evaluate
 from hyperfit.commands.generate import Generate
 from hyperfit.commands.help import command_help, overview
+from hyperfit.commands.judge import Judge
 from hyperfit.commands.line import HELP, check_command, check_line
 from hyperfit.commands.mechanism import Mechanism
 from hyperfit.commands.positional import positional_first
@@ -34,11 +35,12 @@ COMMANDS = {
     "report": Report,
     "mechanism": Mechanism,
     "study": StudyCommand,
+    "judge": Judge,
 }
 CACHE = {"list": CacheList, "clear": CacheClear}
 """What stands behind hyperfit cache."""
 ABOUT = "Make a language model that loops under greedy decoding one that writes, and study why that works."
-Command = Demo | Train | Evaluate | Generate | Report | Mechanism | StudyCommand | CacheList | CacheClear
+Command = Demo | Train | Evaluate | Generate | Report | Mechanism | StudyCommand | Judge | CacheList | CacheClear
 
 
 def parse(arguments: list[str]) -> Command:
