@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from hyperfit.metrics.estimate import Estimate
-from hyperfit.numbers import COUNT, HUNDREDTHS, PERCENT, POINTS, RATIO
+from hyperfit.numbers import COUNT, HUNDREDTHS, PERCENT, POINTS, RATIO, Style
 from hyperfit.prefer.statistics.annotators import Reliability
 from hyperfit.prefer.statistics.score import PairScore, Scores
 from hyperfit.prefer.statistics.shares import Pair, Shares
@@ -98,18 +98,20 @@ def cell_of(known: Estimate, measure: Measure) -> Cell:
 
 def sentences(scores: Scores) -> Iterator[str]:
     """What the tables do not hold: how much was judged, tests, power, comparisons, agreement."""
+    annotators = f"{COUNT(scores.annotators)} annotators" if scores.annotators > 1 else "one annotator"
     yield (
         f"{COUNT(scores.judgements)} judgements of {COUNT(scores.items)} pairs of texts after "
-        f"{COUNT(scores.contexts)} contexts by {COUNT(scores.annotators)} annotators. Intervals are over annotators "
-        "and contexts."
+        f"{COUNT(scores.contexts)} contexts by {annotators}. Intervals are over annotators and contexts."
     )
     for pair, one in scores.pairs.items():
         yield tested(pair, one)
     for (one_name, other), found in scores.compared.items():
-        yield f"{one_name} − {other}, preferred or equal to human text: {POINTS.within(found, '+')}."
+        yield f"{one_name} − {other}, preferred or equal to human text: {known(POINTS, found, '+')}."
+    if math.isnan(scores.alpha.value):
+        return
     yield (
-        f"Agreement beyond chance: Fleiss' κ {HUNDREDTHS.within(scores.kappa)}, Krippendorff's α "
-        f"{HUNDREDTHS.within(scores.alpha)}; {PERCENT.within(scores.all_annotators.with_majority)} of judgements are "
+        f"Agreement beyond chance: Fleiss' κ {known(HUNDREDTHS, scores.kappa)}, Krippendorff's α "
+        f"{known(HUNDREDTHS, scores.alpha)}; {known(PERCENT, scores.all_annotators.with_majority)} of judgements are "
         "those of most others."
     )
 
@@ -118,8 +120,8 @@ def tested(pair: Pair, one: PairScore) -> str:
     """Whether a difference is shown, and what would show it."""
     found, tests = one.shares, one.significance
     line = (
-        f"{name_of(pair)}: {POINTS.within(found.difference, '+')}, p = {probability(tests.p)} "
-        f"(binomial, as if judgements were independent: {probability(tests.p_binomial)}"
+        f"{name_of(pair)}: {known(POINTS, found.difference, '+')}, p {probability(tests.p)} "
+        f"(binomial, as if judgements were independent: p {probability(tests.p_binomial)}"
     )
     effect = "" if math.isnan(found.design_effect) else f"; design effect {HUNDREDTHS(found.design_effect)}"
     if tests.needed is None:
@@ -134,5 +136,10 @@ def tested(pair: Pair, one: PairScore) -> str:
 
 
 def probability(p: float) -> str:
-    """A p value: three decimals, or < .001."""
-    return f"< {RATIO(0.001)}" if p < 0.001 else RATIO(p)
+    """A p value: = three decimals, or < .001."""
+    return f"< {RATIO(0.001)}" if p < 0.001 else f"= {RATIO(p)}"
+
+
+def known(style: Style, found: Estimate, sign: str = "-") -> str:
+    """A value for a sentence, with its interval if it has one."""
+    return style.told(found.value, sign) if math.isnan(found.low) else style.within(found, sign)

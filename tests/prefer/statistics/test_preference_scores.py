@@ -82,14 +82,27 @@ def test_strengths_of_three_conditions_are_the_maximum_of_the_likelihood() -> No
         assert found[name].log_odds.low < found[name].log_odds.value < found[name].log_odds.high < 0
 
 
-def test_who_never_wins_has_a_finite_strength() -> None:
-    _, found = strengths([judgement("a", context, "second") for context in range(20)])
-    assert -12 < found["hyperfitted/greedy"].log_odds.value < -4
+def test_who_never_wins_has_no_finite_strength() -> None:
+    rows = [judgement("a", context, "second") for context in range(20)]
+    assert math.isnan(strengths(rows)[1]["hyperfitted/greedy"].log_odds.value)
+    rows += [
+        judgement("a", context, "first" if context % 3 else "second", item=f"b {context}", first="base/greedy")
+        for context in range(20)
+    ]
+    _, found = strengths(rows)
+    assert list(found) == ["base/greedy", "human", "hyperfitted/greedy"]
+    assert found["base/greedy"].log_odds.value == pytest.approx(math.log(13 / 7), abs=0.02)
+    assert math.isnan(found["hyperfitted/greedy"].wins.value)
+    assert found["hyperfitted/greedy"].wins.n == 20
 
 
 def test_conditions_without_a_link_have_no_strengths() -> None:
-    rows = [judgement("a", 1, "first", first="x", second="y"), judgement("a", 2, "first", first="z", second="w")]
-    assert strengths(rows)[1] == {}
+    rows = [judgement("a", 1, "equal", first="x", second="y"), judgement("a", 2, "equal", first="z", second="w")]
+    reference, found = strengths(rows)
+    known = {name: one.log_odds.value for name, one in found.items()}
+    assert (reference, known["x"], known["y"]) == ("x", 0, pytest.approx(0))
+    assert math.isnan(known["z"])
+    assert math.isnan(known["w"])
 
 
 def test_strengths_cover_what_is_true() -> None:

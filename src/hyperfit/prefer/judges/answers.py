@@ -66,7 +66,7 @@ def objects(content: str) -> Iterator[Mapping[str, Any]]:
         else:
             found.append(value)
         place = content.find("{", end)
-    return reversed(found)
+    yield from reversed(found)
 
 
 def chosen(found: Mapping[str, Any], dimensions: Sequence[Dimension], *, swapped: bool) -> dict[str, Choice] | None:

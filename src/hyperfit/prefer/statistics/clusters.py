@@ -124,6 +124,6 @@ def share_interval(share: float, variance: float, degrees: float, judgements: in
 
 
 def plain_interval(value: float, variance: float, degrees: float, judgements: int) -> Estimate:
-    """A value with Student's interval. n is the number of judgements."""
-    half = quantile(degrees) * math.sqrt(variance) if variance >= 0 else math.nan
+    """A value with Student's interval; without one where nothing varies. n is the number of judgements."""
+    half = quantile(degrees) * math.sqrt(variance) if variance > 0 else math.nan
     return Estimate(value, value - half, value + half, judgements)

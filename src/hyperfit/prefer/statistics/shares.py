@@ -104,12 +104,15 @@ def shares(judgements: Sequence[Judgement], *, resamples: int = RESAMPLES) -> Sh
         for value, variance, degrees in numbers[:4]
     )
     value, variance, degrees = map(float, numbers[4])
+    difference = Estimate(value, preferred.low - other.high, preferred.high - other.low, len(judgements))
+    if variance > 0:  # else all agree, and what is left is how sure that is of a share
+        difference = plain_interval(value, variance, degrees, len(judgements))
     return Shares(
         preferred,
         equal,
         other,
         either,
-        plain_interval(value, variance, degrees, len(judgements)),
+        replace(difference, low=max(-1.0, difference.low), high=min(1.0, difference.high)),
         annotators,
         contexts,
         float(found.design_effect[4]),

@@ -15,7 +15,7 @@ from hyperfit.prefer.statistics.clusters import Floats, plain_interval, spread
 RESAMPLES = 200
 """Of each way of resampling: every one fits the model anew."""
 PRIOR = 0.01
-"""Added to the rate of each win, so that a condition that has never won has a finite strength."""
+"""Added to the rate of each win, so that a condition that never wins in a resample has a finite strength there."""
 
 
 @dataclass(frozen=True)
@@ -33,21 +33,22 @@ def strengths(judgements: Sequence[Judgement], *, resamples: int = RESAMPLES) ->
 
     P(i wins against j) = 1 / (1 + exp(s_j − s_i)) (Bradley and Terry, 1952, Biometrika 39, 324–345), fitted by maximum
     likelihood (choix), a tie as half a win of both; intervals over annotators and contexts. The reference is human, or
-    the first condition. Empty with fewer than two conditions, and where comparisons do not link them all.
+    the first condition. A condition that wins or loses all comparisons that link it with the reference, or that none
+    links, has no finite strength: NaN. Empty without judgements.
     """
-    names = list(dict.fromkeys(name for one in judgements for name in (one.first, one.second)))
-    reference = HUMAN if HUMAN in names else (names or [""])[0]
-    features = wins_of(judgements, names)
-    count = len(names)
-    if count < 2 or connected_components(features.sum(axis=0).reshape(count, count), directed=False)[0] > 1:
-        return reference, {}
-    base = names.index(reference)
+    every = list(dict.fromkeys(name for one in judgements for name in (one.first, one.second)))
+    reference = HUMAN if HUMAN in every else (every or [""])[0]
+    names = linked(judgements, every, reference)
+    inside = [one for one in judgements if one.first in names and one.second in names]
+    if not inside:
+        return reference, {name: unknown(name, judgements) for name in every}
+    features, count, base = wins_of(inside, names), len(names), names.index(reference)
 
     def fitted(sums: Floats) -> Floats:
         return np.stack([strength_of(row.reshape(count, count), base) for row in sums])
 
-    found = spread(judgements, features, fitted, resamples=resamples)
-    known = {}
+    found = spread(inside, features, fitted, resamples=resamples)
+    known = {name: unknown(name, judgements) for name in every if name not in names}
     for place, name in enumerate(names):
         n = sum(name in (one.first, one.second) for one in judgements)
         value, variance, degrees = (float(part[place]) for part in (found.value, found.variance, found.degrees))
@@ -56,7 +57,27 @@ def strengths(judgements: Sequence[Judgement], *, resamples: int = RESAMPLES) ->
         known[name] = Strength(
             log_odds, Estimate(chance(log_odds.value), chance(log_odds.low), chance(log_odds.high), n)
         )
-    return reference, dict(sorted(known.items(), key=lambda one: -one[1].log_odds.value))
+    return reference, dict(sorted(known.items(), key=lambda one: order(one[1].log_odds.value)))
+
+
+def linked(judgements: Sequence[Judgement], names: Sequence[str], reference: str) -> list[str]:
+    """The conditions that both win and lose against the reference, directly or by way of others, and itself."""
+    if not names:
+        return []
+    wins = wins_of(judgements, names).sum(axis=0).reshape(len(names), len(names))
+    _, groups = connected_components(wins, directed=True, connection="strong")
+    return [name for name, group in zip(names, groups, strict=True) if group == groups[names.index(reference)]]
+
+
+def unknown(name: str, judgements: Sequence[Judgement]) -> Strength:
+    """Of a condition without a finite strength."""
+    nothing = Estimate(math.nan, math.nan, math.nan, sum(name in (one.first, one.second) for one in judgements))
+    return Strength(nothing, nothing)
+
+
+def order(log_odds: float) -> float:
+    """Strongest first, and last what is not known."""
+    return math.inf if math.isnan(log_odds) else -log_odds
 
 
 def wins_of(judgements: Sequence[Judgement], names: Sequence[str]) -> Floats:
