@@ -148,6 +148,6 @@ def test_conditions_are_compared_by_what_they_do_against_human_text() -> None:
             item = f"base {context}"
             rows.append(judgement(judge, context, choice, item=item, first="base/greedy"))  # type: ignore[arg-type]
     ((pair, found),) = opponents_compared(rows).items()
-    assert pair == ("base/greedy", "hyperfitted/greedy")
-    assert found.value == pytest.approx(-1 / 4)
-    assert found.low < -1 / 4 < found.high < 0
+    assert pair == ("hyperfitted/greedy", "base/greedy")
+    assert found.value == pytest.approx(1 / 4)
+    assert 0 < found.low < 1 / 4 < found.high

@@ -14,8 +14,6 @@ from hyperfit.prefer.judges.endpoint import Exchange
 from hyperfit.prefer.judges.prompt import Messages
 from hyperfit.runs.files import disk_full
 
-SUFFIX = ".exchanges.jsonl"
-
 
 @dataclass(frozen=True)
 class Kept:

@@ -14,9 +14,10 @@ from hyperfit.prefer.judgement import Judgement
 from hyperfit.prefer.judges.asking import ask_all, questions_of
 from hyperfit.prefer.judges.costs import Costs, estimated, priced, told
 from hyperfit.prefer.judges.endpoint import Endpoint, key_from
-from hyperfit.prefer.judges.exchanges import SUFFIX, ExchangeLog, usage_of
+from hyperfit.prefer.judges.exchanges import ExchangeLog, usage_of
 from hyperfit.prefer.judges.orders import Flips, flips, in_both_orders
 from hyperfit.prefer.judges.settings import JudgeSettings
+from hyperfit.prefer.reading.files import EXCHANGES
 from hyperfit.runs.files import writing
 from hyperfit.runs.json_values import json_values
 
@@ -115,7 +116,7 @@ def dry_run(runs: Sequence[Path], settings: JudgeSettings, output: Path) -> str:
 
 def exchanges_of(output: Path) -> Path:
     """Where the exchanges behind a file of judgements are kept."""
-    return output.with_name(output.name.removesuffix(".jsonl") + SUFFIX)
+    return output.with_name(output.name.removesuffix(".jsonl") + EXCHANGES)
 
 
 def spent(log: ExchangeLog, settings: JudgeSettings) -> Costs:

@@ -12,6 +12,8 @@ from hyperfit.prefer.reading.lines import MODELS, read_jsonl
 from hyperfit.prefer.reading.spreadsheets import SPREADSHEETS, read_spreadsheet
 
 LINES = (".jsonl",)
+EXCHANGES = ".exchanges.jsonl"
+"""How the names of files end that hold what was sent to a model and came back, not what it judged."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def files_of(path: Path, problems: list[str]) -> list[Path]:
     if path.is_dir():
         files = [file for file in sorted(path.iterdir()) if file.is_file() and not file.name.startswith((".", "~$"))]
         for kinds in (LINES, SPREADSHEETS):
-            of_kind = [file for file in files if file.suffix.lower() in kinds]
+            of_kind = [file for file in files if file.suffix.lower() in kinds and not file.name.endswith(EXCHANGES)]
             if of_kind:
                 return of_kind
         problems.append(f"{path}: holds no judgements; give a folder or file of {wanted}")

@@ -30,6 +30,8 @@ COLUMNS = {
 """What a column holds → the headings it may have, without case, spaces and marks."""
 ANNOTATOR = re.compile(r"(annotator|judge|rater|annotation)\d+")
 """The heading of the column of one annotator's answers."""
+QUESTION = "question_"
+"""How the heading of a further question begins, in what hyperfit prefer export writes."""
 ANSWERS: dict[str, Choice] = {
     **dict.fromkeys(("a", "1", "first", "left"), "first"),
     **dict.fromkeys(("b", "2", "second", "right"), "second"),
@@ -52,6 +54,8 @@ class Layout:
     """What → its column."""
     annotators: Mapping[str, int]
     """Annotator → the column of the answers, where each has one."""
+    questions: Mapping[str, int]
+    """Further question → the column of its answers."""
 
 
 def read_spreadsheet(path: Path) -> list[tuple[Judgement, str]]:
@@ -67,8 +71,9 @@ def read_spreadsheet(path: Path) -> list[tuple[Judgement, str]]:
     found, problems = list[tuple[Judgement, str]](), Problems(path, "row")
     for number, row in rows[1:]:
         values = {what: row[place].strip() for what, place in layout.places.items() if place < len(row)}
+        asked = {name: row[place].strip() for name, place in layout.questions.items() if place < len(row)}
         for annotator, written in answers_of(layout, row, values):
-            told, plain = understood(values, annotator, written)
+            told, plain = understood(values, annotator, written, asked)
             problems.add(number, told)
             if not told:
                 found.append((judgement_of(plain), ""))
@@ -138,7 +143,12 @@ def layout_of(path: Path, headings: Sequence[str]) -> Layout:
         problems.append(f"{path}: has both a column of answers and columns of annotators; keep one way")
     if problems:
         raise UserError(*problems)
-    return Layout(places, annotators)
+    questions = {
+        heading.strip()[len(QUESTION) :]: place
+        for place, heading in enumerate(headings)
+        if heading.strip().startswith(QUESTION) and not annotators
+    }
+    return Layout(places, annotators, questions)
 
 
 def answers_of(layout: Layout, row: Sequence[str], values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -151,7 +161,9 @@ def answers_of(layout: Layout, row: Sequence[str], values: Mapping[str, str]) ->
         yield values.get("annotator", ""), values["answer"]
 
 
-def understood(values: Mapping[str, str], annotator: str, answer: str) -> tuple[dict[str, str], dict[str, Any]]:
+def understood(
+    values: Mapping[str, str], annotator: str, answer: str, asked: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, Any]]:
     """(what is wrong by kind, the fields of the judgement)."""
     first, second = values.get("first", ""), values.get("second", "") or HUMAN
     told = {}
@@ -163,6 +175,10 @@ def understood(values: Mapping[str, str], annotator: str, answer: str) -> tuple[
     choice, expected = (chosen(text, first, second) for text in (answer, values.get("expected", "")))
     if choice is None:
         told["answer"] = f"{annotator} answered {answer!r}; write A, B or equal, or clear the cell"
+    questions = {name: chosen(text, first, second) for name, text in asked.items() if text}
+    for name, one in questions.items():
+        if one is None:
+            told[name] = f"{QUESTION}{name} is {asked[name]!r}; write A, B or equal, or clear the cell"
     numbers: dict[str, float | None] = {}
     for name in ("tokens", "seconds"):
         try:
@@ -181,6 +197,7 @@ def understood(values: Mapping[str, str], annotator: str, answer: str) -> tuple[
         "first": first,
         "second": second,
         "choice": choice,
+        "questions": questions,
         "expected": expected,
         "purpose": purpose,
         "swapped": values.get("swapped", "").lower() in ("true", "1", "yes"),

@@ -124,13 +124,15 @@ def shares(judgements: Sequence[Judgement], *, resamples: int = RESAMPLES) -> Sh
 def opponents_compared(judgements: Sequence[Judgement], *, resamples: int = RESAMPLES) -> dict[Pair, Estimate]:
     """(condition, other condition) → how much oftener the first is preferred or equal to the same opponent, human.
 
-    Over the same annotators and contexts, which the interval takes into account. Empty unless several conditions were
+    Of two the base model's is the other one. Annotators and contexts may be the same for both, which the interval takes
+    into account. Empty unless several conditions were
     compared with the human texts.
     """
     conditions = [first for first, second in by_pair(judgements) if second == HUMAN]
     compared: dict[Pair, Estimate] = {}
-    for place, one in enumerate(conditions):
-        for other in conditions[:place]:
+    for place, later in enumerate(conditions):
+        for earlier in conditions[:place]:
+            one, other = (earlier, later) if later.startswith("base/") else (later, earlier)
             rows = [row for row in judgements if row.second == HUMAN and row.first in (one, other)]
             compared[one, other] = difference_of(rows, one, resamples)
     return compared
