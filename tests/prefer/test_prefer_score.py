@@ -45,8 +45,8 @@ def test_tables_and_sentences(
         "Fleiss' κ 1.00",
         "hyperfitted/greedy − base/greedy",
         "hyperfitted/greedy against human",
-        "preferred or equal, %",
-        "with the majority, %",
+        "Preference ",
+        "Annotators ",
         "Strength (Bradley–Terry), human = 0",
         "judgements",
     ):
