@@ -89,7 +89,7 @@ async def ask(question: Question, settings: JudgeSettings, endpoint: Endpoint, l
         answer = answers[-1]
         if answer.choices:
             return
-        if answer.problem == "broken" and answer.content:
+        if answer.problem in ("broken", "cut off") and answer.content:
             chat = [
                 *question.chat,
                 {"role": "assistant", "content": answer.content},
