@@ -11,6 +11,7 @@ from tyro.conf import Positional, arg
 from hyperfit.commands.output import Json
 from hyperfit.commands.prefer_score import show
 from hyperfit.errors import UserError
+from hyperfit.prefer.judges.dimensions import ALL, Dimension
 from hyperfit.prefer.judges.settings import JudgeSettings
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ class Judge(JudgeSettings):
 
     run_folders: Annotated[Positional[tuple[Path, ...]], arg(name="run", metavar="[RUN ...]")] = ()
     """Evaluated runs, whose samples are judged."""
+    dimensions: Annotated[tuple[Dimension, ...], arg(metavar="[NAME ...]")] = ALL
+    """What is asked: overall always, and fluency, coherence, factuality, informativeness, interestingness,
+    story_development."""
     people: tuple[Path, ...] = ()
     """Judgements of people on the same pairs (hyperfit prefer export): how far the model agrees with them."""
     dry_run: bool = False
@@ -51,6 +55,9 @@ class Judge(JudgeSettings):
         """Judge, write, and print the scores."""
         settings = JudgeSettings(**{field.name: getattr(self, field.name) for field in fields(JudgeSettings)})
         output = self.checked_output()
+        from hyperfit.prefer.installed import check_scoring
+
+        check_scoring("hyperfit judge")
         if self.dry_run:
             from hyperfit.prefer.judges.judge import dry_run
 
@@ -106,7 +113,7 @@ class Judge(JudgeSettings):
 
         judged = judge_by_likelihood(self.run_folders, settings)
         write_lines(output, judged.lines())
-        told = {"pairs": len(judged.pairs), "leanings": judged.leanings.to_dict()}
+        told = {"asked": len(judged.pairs), "leanings": judged.leanings.to_dict()}
         note = "This is how likely the model finds each text, token for token: not which one reads better."
         self.tell(judged.judgements, output, people, told, [note, *judged.leanings.sentences()])
 

@@ -35,6 +35,9 @@ class PreferScore:
 
     def run(self) -> None:
         """Score, print, and join the run."""
+        from hyperfit.prefer.installed import check_scoring
+
+        check_scoring("hyperfit prefer score")
         from hyperfit.prefer.reading.files import read_judgements
         from hyperfit.prefer.statistics.between import agreement_with_people
         from hyperfit.prefer.statistics.score import score

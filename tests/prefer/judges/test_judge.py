@@ -246,6 +246,12 @@ def test_the_command_whole(run: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "the answer changes with the order on 0" in shown
     assert "Chooses what most people chose on 67" in shown
     assert "goes with length" in shown
+    with serving(fair) as server:
+        main([*flags, "--json"])
+        assert server.requests == [], "all is answered already"
+    plain = json.loads(capsys.readouterr().out)
+    assert plain["pairs"][0]["shares"]["preferred"]["value"] == pytest.approx(4 / 6)
+    assert (plain["asked"], plain["unanswered"], plain["agreement_with_people"]["with_majority"]["n"]) == (6, 0, 6)
     lines = (run / "judgements" / "org-m-p1.jsonl").read_text().splitlines()
     assert json.loads(lines[0])["kind"] == "model"
     assert set(json.loads(lines[0])["orders"]) == {"first_shown_first", "second_shown_first"}
@@ -260,7 +266,8 @@ def test_mistakes_are_told_at_once(run: Path, capsys: pytest.CaptureFixture[str]
         assert ended.value.code == 2
         return capsys.readouterr().err
 
-    said_first = fails(run, "--model", "", "--concurrency", 0, "--timeout", 0, "--price-read", 1)
+    assert "--model is missing" in fails(run)
+    said_first = fails(run, "--model", " ", "--concurrency", 0, "--timeout", 0, "--price-read", 1)
     for part in ("--model is missing", "--concurrency 0", "--timeout 0", "--price-read, --price-written"):
         assert part in said_first
     assert "either a RUN, or texts" in fails("--model", "m")

@@ -1,4 +1,4 @@
-"""The protocol against a real server, ``transformers serve`` with a tiny random model. Skipped without what it needs."""
+"""The protocol against a real server: ``transformers serve`` with a tiny random model. Skipped where it can not run."""
 
 import json
 import os

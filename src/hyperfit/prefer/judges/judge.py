@@ -44,7 +44,7 @@ class Judged:
         return dict(
             json_values(
                 {
-                    "pairs": len(self.pairs),
+                    "asked": len(self.pairs),
                     "unanswered": self.unanswered,
                     "flips": {name: asdict(one) for name, one in self.flips.items()},
                     "costs": asdict(self.costs),

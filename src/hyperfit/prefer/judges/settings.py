@@ -23,7 +23,7 @@ class JudgeSettings:
     """Most contexts, as many of each domain as there are of the others."""
     seed: int = 0
     """Of the choice of contexts; a study of the same seed, design and conditions has the same pairs."""
-    model: str = ""
+    model: str
     """The judge: its name at the endpoint; without one a model folder, hub id, builtin:smollm2 or builtin:tiny."""
     endpoint: str | None = None
     """Address of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1. None: the model judges here, by its
