@@ -31,9 +31,7 @@ class Place:
     password_file: Path | None = None
 
 
-def serve_study(
-    runs: Sequence[Path], settings: StudySettings, place: Place, tell: Callable[[str], None]
-) -> None:
+def serve_study(runs: Sequence[Path], settings: StudySettings, place: Place, tell: Callable[[str], None]) -> None:
     """Serve until Ctrl-C or SIGTERM. tell: takes lines for the owner. Raises UserError with every problem."""
     problems: list[str] = []
     password = ""

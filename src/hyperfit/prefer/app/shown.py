@@ -62,9 +62,7 @@ def waiting_already(session: Session, annotator: Annotator, settings: StudySetti
     assignment = session.scalar(
         sa.select(Assignment)
         .outerjoin(Answer, Answer.assignment_id == Assignment.id)
-        .where(
-            Assignment.annotator_id == annotator.id, Answer.assignment_id.is_(None), Assignment.released.is_(False)
-        )
+        .where(Assignment.annotator_id == annotator.id, Answer.assignment_id.is_(None), Assignment.released.is_(False))
         .order_by(Assignment.position)
     )
     return None if assignment is None else shown(session, annotator, settings, assignment)

@@ -36,7 +36,9 @@ class Site:
     url: str
     """Where annotators reach it."""
     tokens: FormTokens
-    files: Files = field(default_factory=lambda: Files(sorted(path for path in PAGES.iterdir() if path.suffix in KINDS)))
+    files: Files = field(
+        default_factory=lambda: Files(sorted(path for path in PAGES.iterdir() if path.suffix in KINDS))
+    )
     templates: jinja2.Environment = field(default_factory=lambda: page_templates(PAGES))
     limits: Limits = field(default_factory=Limits)
 

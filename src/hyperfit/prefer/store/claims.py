@@ -67,10 +67,10 @@ def new_assignment(session: Session, annotator: Annotator, settings: StudySettin
         return assigned(session, annotator, item, purpose, position, side)
     if found is None:
         return None
-    conditions = Counter(row.Assignment.swapped for row in own if (row.first, row.second) == (found.first, found.second))
-    side = swapped(
-        (conditions[False], conditions[True]), (found.taken - found.swapped, found.swapped), draw
+    conditions = Counter(
+        row.Assignment.swapped for row in own if (row.first, row.second) == (found.first, found.second)
     )
+    side = swapped((conditions[False], conditions[True]), (found.taken - found.swapped, found.swapped), draw)
     take(found, side, 1)
     return assigned(session, annotator, found, "study", position, side)
 
@@ -79,16 +79,19 @@ def study_item(
     session: Session,
     annotator: Annotator,
     settings: StudySettings,
-    own: list[sa.Row[tuple[Assignment, str, str, str]]],
+    own: list[sa.Row[Assignment, str, str, str]],
     draw: random.Random,
 ) -> Item | None:
     """One of the study's items for the annotator; claims that have waited too long are released if there is none."""
     for _ in range(2):
-        candidates = [Candidate(row.id, row.context_id, (row.first, row.second), row.taken) for row in session.execute(
-            sa.select(Item.id, Item.context_id, Item.first, Item.second, Item.taken).where(
-                *available(annotator, settings)
+        candidates = [
+            Candidate(row.id, row.context_id, (row.first, row.second), row.taken)
+            for row in session.execute(
+                sa.select(Item.id, Item.context_id, Item.first, Item.second, Item.taken).where(
+                    *available(annotator, settings)
+                )
             )
-        )]
+        ]
         if candidates:
             contexts = Counter(row.context_id for row in own)
             conditions = Counter((row.first, row.second) for row in own)
@@ -100,9 +103,7 @@ def study_item(
 
 def available(annotator: Annotator, settings: StudySettings) -> tuple[sa.ColumnElement[bool], ...]:
     """What is true of the items that the annotator may still be given."""
-    given = sa.select(Assignment.item_id).where(
-        Assignment.annotator_id == annotator.id, Assignment.purpose == "study"
-    )
+    given = sa.select(Assignment.item_id).where(Assignment.annotator_id == annotator.id, Assignment.purpose == "study")
     return Item.purpose == "study", Item.taken < settings.annotators, Item.id.not_in(given)
 
 
@@ -132,9 +133,7 @@ def extra_item(
     return None
 
 
-def assigned(
-    session: Session, annotator: Annotator, item: Item, purpose: str, position: int, side: bool
-) -> Assignment:
+def assigned(session: Session, annotator: Annotator, item: Item, purpose: str, position: int, side: bool) -> Assignment:
     """A new assignment."""
     new = Assignment(
         annotator_id=annotator.id,

@@ -139,7 +139,7 @@ def plain(runs: Sequence[Path | str], settings: StudySettings) -> dict[str, Any]
 
 def settings_of(values: dict[str, Any]) -> tuple[StudySettings, tuple[str, ...]]:
     """(settings, runs) as they were stored."""
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     runs = given.pop("runs")
     given["texts"] = None if given["texts"] is None else Path(given["texts"])
     return StudySettings(**given), runs

@@ -63,9 +63,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_assignments"),
         sa.ForeignKeyConstraint(["annotator_id"], ["annotators.id"], name="fk_assignments_annotator_id_annotators"),
         sa.ForeignKeyConstraint(["item_id"], ["items.id"], name="fk_assignments_item_id_items"),
-        sa.UniqueConstraint(
-            "annotator_id", "item_id", "purpose", name="uq_assignments_annotator_id_item_id_purpose"
-        ),
+        sa.UniqueConstraint("annotator_id", "item_id", "purpose", name="uq_assignments_annotator_id_item_id_purpose"),
         sa.UniqueConstraint("annotator_id", "position", name="uq_assignments_annotator_id_position"),
         sqlite_autoincrement=True,
     )
