@@ -49,6 +49,8 @@ class Server:
         """End it at once, in the middle of whatever it does."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
 
 def start(arguments: list[str], environment: Mapping[str, str] = os.environ) -> Server:

@@ -52,7 +52,9 @@ def postgresql() -> Iterator[str]:
         try:
             yield f"postgresql://owner@/postgres?host={folder}"
         finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], capture_output=True, cwd=folder, env=environment, **who)
+            subprocess.run(
+                [*control, "-m", "immediate", "stop"], capture_output=True, cwd=folder, env=environment, **who
+            )
     except subprocess.CalledProcessError as error:
         pytest.skip(f"PostgreSQL cannot be started here: {error.stderr.decode(errors='replace')[-300:]}")
     finally:

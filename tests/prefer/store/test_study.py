@@ -78,9 +78,7 @@ def test_migrations_make_the_tables_that_the_code_has(tmp_path: Path, url: str |
 def test_annotators_at_once_judge_every_pair_as_often_as_it_is_wanted(tmp_path: Path, url: str | None) -> None:
     study = study_of(tmp_path, url, StudySettings(gold=2, repeats=2))
     people = invite(study, 8)
-    threads = [
-        threading.Thread(target=judge_all, args=(study, person, random.Random(person.id))) for person in people
-    ]
+    threads = [threading.Thread(target=judge_all, args=(study, person, random.Random(person.id))) for person in people]
     for thread in threads:
         thread.start()
     for thread in threads:
