@@ -11,8 +11,8 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-
 from databases import postgresql
+
 from hyperfit.errors import UserError
 from hyperfit.prefer.items.pairs import Pair, pairs_of
 from hyperfit.prefer.settings import StudySettings
@@ -130,10 +130,11 @@ def test_an_answer_is_stored_once_and_changes_are_kept(tmp_path: Path, url: str 
     row = {"revision": 0, "choice": "first", "questions": {}, "comment": "", "answered_at": 0.0}
     with pytest.raises(sa.exc.IntegrityError), study.database.writing() as session:
         session.add(Answer(assignment_id=key, **row))
+    with study.database.reading() as session:
+        item = session.get_one(Assignment, key).item_id
+    values = {"purpose": "study", "position": 99, "swapped": False, "shown_at": 0.0, "released": False}
     with pytest.raises(sa.exc.IntegrityError), study.database.writing() as session:
-        again = session.get_one(Assignment, key)
-        values = {"purpose": "study", "swapped": False, "shown_at": 0.0, "released": False}
-        session.add(Assignment(annotator_id=1, item_id=again.item_id, position=99, **values))
+        session.add(Assignment(annotator_id=1, item_id=item, **values))
     study.database.close()
 
 
