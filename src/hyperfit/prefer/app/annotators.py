@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
@@ -141,7 +142,7 @@ class AnnotatorPages:
         """To the pair that waits."""
         return RedirectResponse(f"/a/{annotator.token}", 303)
 
-    def common(self, annotator: Annotator) -> dict[str, str]:
+    def common(self, annotator: Annotator) -> dict[str, Any]:
         """What every page needs."""
         return {"home": f"/a/{annotator.token}", "proof": self.site.tokens.issue(annotator.token)}
 
@@ -166,7 +167,7 @@ def answer_from(form: Mapping[str, str], questions: tuple[str, ...]) -> tuple[in
 
 def side_from(value: str) -> Side:
     """A side as the form names it. Raises ValueError for others."""
-    return SIDES[SIDES.index(value)]  # type: ignore[arg-type]
+    return SIDES[SIDES.index(value)]
 
 
 def seconds_from(value: str) -> float | None:

@@ -2,8 +2,8 @@
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp
 
 from hyperfit.prefer.app import annotators, owner
 from hyperfit.prefer.app.site import Site
@@ -21,15 +21,14 @@ MESSAGES = {
 }
 
 
-def application(site: Site, hosts: tuple[str, ...] | None) -> FastAPI:
+def application(site: Site, hosts: tuple[str, ...] | None) -> ASGIApp:
     """All pages. hosts: names by which the server may be asked; None for any."""
     app = FastAPI(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        middleware=[Middleware(SecureHeaders), Middleware(Guard, hosts=hosts)],
-        exception_handlers={HTTPException: lambda _, error: refusal(site, error)},
     )
+    app.add_exception_handler(HTTPException, lambda _, error: refusal(site, error))
     app.add_route("/files/{name}", site.files.answer)
     app.include_router(annotators.routes(site))
     app.include_router(owner.routes(site))
@@ -42,7 +41,7 @@ def application(site: Site, hosts: tuple[str, ...] | None) -> FastAPI:
     def robots() -> Response:
         return PlainTextResponse("User-agent: *\nDisallow: /\n")
 
-    return app
+    return SecureHeaders(Guard(app, hosts))
 
 
 def refusal(site: Site, error: Exception) -> Response:

@@ -24,7 +24,7 @@ def argilla_records(study: OpenStudy) -> list[dict[str, Any]]:
 
 def argilla_record(item: Item, told: list[Judgement]) -> dict[str, Any]:
     """One pair."""
-    count = Counter(one.choice for one in told)
+    count = Counter[str](one.choice for one in told)
     record: dict[str, Any] = {
         "id": item.id,
         "fields": {"context": item.context, "first_text": item.first_text, "second_text": item.second_text},

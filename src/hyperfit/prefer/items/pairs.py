@@ -147,7 +147,8 @@ def gold(texts: Texts, kept: set[str], settings: StudySettings) -> list[Pair]:
     originals.sort(key=lambda text: digest(storable(text.context)) in kept)
     if len(originals) < settings.gold:
         raise UserError(
-            f"--gold {settings.gold}: only {len(originals)} original texts have {LEAST_WORDS} different words; give fewer"
+            f"--gold {settings.gold}: only {len(originals)} original texts have {LEAST_WORDS} different words; give "
+            "fewer"
         )
     found = []
     for text in originals[: settings.gold]:

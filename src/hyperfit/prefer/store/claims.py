@@ -79,7 +79,7 @@ def study_item(
     session: Session,
     annotator: Annotator,
     settings: StudySettings,
-    own: list[sa.Row[tuple[Assignment, str, str, str]]],
+    own: list[sa.Row[Assignment, str, str, str]],
     draw: random.Random,
 ) -> Item | None:
     """One of the study's items for the annotator; claims that have waited too long are released if there is none."""

@@ -73,6 +73,7 @@ def connect(url: str) -> Database:
             "postgresql://USER@HOST/NAME, and install its driver"
         ) from error
     except sa.exc.DBAPIError as error:
+        engine.dispose()
         raise UserError(f"--database {shown(url)}: cannot be reached ({str(error.orig).strip()})") from error
     return Database(engine)
 

@@ -11,7 +11,7 @@ from hyperfit.prefer.judgement import Judgement
 from hyperfit.prefer.store.study import OpenStudy
 from hyperfit.prefer.store.tables import Answer, Assignment, Item
 
-Row = sa.Row[tuple[Answer, Assignment, Item]]
+Row = sa.Row[Answer, Assignment, Item]
 
 
 def judgements(study: OpenStudy) -> list[Judgement]:
@@ -50,7 +50,7 @@ def answered(study: OpenStudy) -> list[Row]:
 
 def judgement(row: Row) -> Judgement:
     """One answer."""
-    answer, assignment, item = row
+    answer, assignment, item = row.Answer, row.Assignment, row.Item
     return Judgement(
         judge=str(assignment.annotator_id),
         item=item.id,
@@ -59,12 +59,12 @@ def judgement(row: Row) -> Judgement:
         tokens=item.tokens,
         first=item.first,
         second=item.second,
-        choice=answer.choice,  # type: ignore[arg-type]
+        choice=answer.choice,
         seconds=answer.seconds,
         swapped=assignment.swapped,
-        purpose=assignment.purpose,  # type: ignore[arg-type]
-        expected=item.expected,  # type: ignore[arg-type]
-        questions=dict(answer.questions),  # type: ignore[arg-type]
+        purpose=assignment.purpose,
+        expected=item.expected,
+        questions=dict(answer.questions),
         comment=answer.comment,
     )
 

@@ -77,14 +77,16 @@ def overview(study: OpenStudy) -> Overview:
     with study.database.reading() as session:
         people = session.scalars(sa.select(Annotator).order_by(Annotator.id)).all()
         items = session.scalar(sa.select(sa.func.count()).where(Item.purpose == "study")) or 0
-        seen = dict(
-            session.execute(
-                sa.select(Assignment.annotator_id, sa.func.max(Assignment.shown_at)).group_by(Assignment.annotator_id)
-            ).tuples()
-        )
+        last = {
+            row.annotator_id: row.at
+            for row in session.execute(
+                sa.select(Assignment.annotator_id, sa.func.max(Assignment.shown_at).label("at")).group_by(
+                    Assignment.annotator_id
+                )
+            )
+        }
         session.expunge_all()
     words = {row.Item.id: len(row.Item.first_text.split()) + len(row.Item.second_text.split()) for row in rows}
-    last = dict(seen)
     for row in rows:
         last[row.Assignment.annotator_id] = max(last[row.Assignment.annotator_id], row.Answer.answered_at)
     told = [judgement(row) for row in rows]

@@ -36,13 +36,17 @@ def open_study(folder: Path, url: str | None = None) -> OpenStudy:
     if url is None and not Path(sa.make_url(database_url(folder, None)).database or "").is_file():
         raise UserError(f"--study {folder}: holds no study; hyperfit prefer serve RUN --study {folder} makes one")
     database = connect(database_url(folder, url))
-    if is_empty(database):
-        raise UserError(f"{place(folder, url)}: holds no study; hyperfit prefer serve RUN makes one")
-    migrate(database)
-    with database.reading() as session:
-        study = session.scalar(sa.select(Study))
-    if study is None:
-        raise UserError(f"{place(folder, url)}: holds no study; hyperfit prefer serve RUN makes one")
+    try:
+        if is_empty(database):
+            raise UserError(f"{place(folder, url)}: holds no study; hyperfit prefer serve RUN makes one")
+        migrate(database)
+        with database.reading() as session:
+            study = session.scalar(sa.select(Study))
+        if study is None:
+            raise UserError(f"{place(folder, url)}: holds no study; hyperfit prefer serve RUN makes one")
+    except BaseException:
+        database.close()
+        raise
     return OpenStudy(database, *settings_of(study.settings), study.secret)
 
 
@@ -67,20 +71,23 @@ def make_study(
     if url is None:
         folder.mkdir(parents=True, exist_ok=True)
     database = connect(database_url(folder, url))
-    migrate(database)
-    with database.writing() as session:
-        if session.scalar(sa.select(Study)) is None:
-            session.add(
-                Study(
-                    id=1,
-                    settings=plain(runs, settings),
-                    fingerprint=fingerprint(pairs),
-                    secret=secrets.token_urlsafe(32),
-                    created_at=time.time(),
+    try:
+        migrate(database)
+        with database.writing() as session:
+            if session.scalar(sa.select(Study)) is None:
+                session.add(
+                    Study(
+                        id=1,
+                        settings=plain(runs, settings),
+                        fingerprint=fingerprint(pairs),
+                        secret=secrets.token_urlsafe(32),
+                        created_at=time.time(),
+                    )
                 )
-            )
-            for number, pair in enumerate(pairs, start=1):
-                session.add(Item(number=number, taken=0, swapped=0, **asdict(pair)))
+                for number, pair in enumerate(pairs, start=1):
+                    session.add(Item(number=number, taken=0, swapped=0, **asdict(pair)))
+    finally:
+        database.close()
     return open_study(folder, url)
 
 
@@ -139,7 +146,7 @@ def plain(runs: Sequence[Path | str], settings: StudySettings) -> dict[str, Any]
 
 def settings_of(values: dict[str, Any]) -> tuple[StudySettings, tuple[str, ...]]:
     """(settings, runs) as they were stored."""
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     runs = given.pop("runs")
     given["texts"] = None if given["texts"] is None else Path(given["texts"])
     return StudySettings(**given), runs

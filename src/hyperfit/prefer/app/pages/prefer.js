@@ -55,7 +55,7 @@
     if (reached) {
       place.max = reached.max;
       place.value = reached.value;
-      document.querySelector("nav .absent, nav [data-key=u]").className = next.querySelector("nav [data-key=u]").className;
+      document.querySelector("nav [data-key=u]").className = next.querySelector("nav [data-key=u]").className;
     } else {
       document.querySelector(".place progress").value = place.max;
       document.querySelector(".top nav").classList.add("absent");
@@ -64,7 +64,7 @@
     scrollTo(0, 0);
     main.querySelector("h1").focus({ preventScroll: true });
     say(main.dataset.status || "");
-    if (main.dataset.place) setTimeout(() => { if (!busy && form() === main.querySelector("#judge")) say(main.dataset.place); }, 1500);
+    if (main.dataset.place) setTimeout(() => { if (!busy && main.isConnected) say(main.dataset.place); }, 1500);
     begin();
   }
 
