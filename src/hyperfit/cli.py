@@ -16,9 +16,12 @@ from hyperfit.commands.demo import Demo
 from hyperfit.commands.evaluate import Evaluate
 from hyperfit.commands.generate import Generate
 from hyperfit.commands.help import command_help, overview
+from hyperfit.commands.judge import Judge
 from hyperfit.commands.line import HELP, check_command, check_line
 from hyperfit.commands.mechanism import Mechanism
 from hyperfit.commands.positional import positional_first
+from hyperfit.commands.prefer import Prefer, PreferExport, PreferInvite, PreferServe
+from hyperfit.commands.prefer_score import PreferScore
 from hyperfit.commands.report import Report
 from hyperfit.commands.study import StudyCommand
 from hyperfit.commands.train import Train
@@ -34,11 +37,30 @@ COMMANDS = {
     "report": Report,
     "mechanism": Mechanism,
     "study": StudyCommand,
+    "judge": Judge,
 }
-CACHE = {"list": CacheList, "clear": CacheClear}
-"""What stands behind hyperfit cache."""
+FAMILIES: dict[str, tuple[type, dict[str, type]]] = {
+    "prefer": (Prefer, {"serve": PreferServe, "invite": PreferInvite, "export": PreferExport, "score": PreferScore}),
+    "cache": (Cache, {"list": CacheList, "clear": CacheClear}),
+}
+"""Word before several commands → (what they are for, the commands)."""
 ABOUT = "Make a language model that loops under greedy decoding one that writes, and study why that works."
-Command = Demo | Train | Evaluate | Generate | Report | Mechanism | StudyCommand | CacheList | CacheClear
+Command = (
+    Demo
+    | Train
+    | Evaluate
+    | Generate
+    | Report
+    | Mechanism
+    | StudyCommand
+    | Judge
+    | PreferServe
+    | PreferInvite
+    | PreferExport
+    | PreferScore
+    | CacheList
+    | CacheClear
+)
 
 
 def parse(arguments: list[str]) -> Command:
@@ -48,7 +70,8 @@ def parse(arguments: list[str]) -> Command:
     value could be the command's RUN or MODEL.
     """
     name, rest = chosen(arguments)
-    command = {**COMMANDS, **{f"cache {what}": one for what, one in CACHE.items()}}[name]
+    members = {f"{family} {what}": one for family, (_, of) in FAMILIES.items() for what, one in of.items()}
+    command = {**COMMANDS, **members}[name]
     defaults = train_defaults(rest) if command is Train else None
     if any(flag in rest for flag in HELP):
         show(command_help(name, command, defaults))
@@ -65,15 +88,21 @@ def parse(arguments: list[str]) -> Command:
 
 def chosen(arguments: list[str]) -> tuple[str, list[str]]:
     """(name of the command, what follows it). Without a command, or with --help in its place, all are told."""
-    for of, commands, about in (("hyperfit", {**COMMANDS, "cache": Cache}, ABOUT), ("hyperfit cache", CACHE, "")):
-        name = "".join(arguments[:1])
-        if not name or name in HELP:
-            show(overview(commands, of, about), 0 if name else 2)
-        check_command(name, commands, of)
-        arguments = arguments[1:]
-        if name != "cache":
-            break
-    return name if of == "hyperfit" else f"cache {name}", arguments
+    families = {family: about for family, (about, _) in FAMILIES.items()}
+    name = chosen_of({**COMMANDS, **families}, arguments, "hyperfit", ABOUT)
+    if name not in FAMILIES:
+        return name, arguments[1:]
+    what = chosen_of(FAMILIES[name][1], arguments[1:], f"hyperfit {name}", "")
+    return f"{name} {what}", arguments[2:]
+
+
+def chosen_of(commands: dict[str, type], arguments: list[str], of: str, about: str) -> str:
+    """The first argument, if it is one of the commands. Without one, or with --help in its place, all are told."""
+    name = "".join(arguments[:1])
+    if not name or name in HELP:
+        show(overview(commands, of, about), 0 if name else 2)
+    check_command(name, commands, of)
+    return name
 
 
 def show(text: str, status: int = 0) -> NoReturn:

@@ -145,6 +145,9 @@ STYLES: dict[str, Style] = {
     **dict.fromkeys(("first_window", "middle_window", "last_window", "change", "regret"), RATIO),
     **dict.fromkeys(("epochs_saved", "texts_with_run", "task_base", "task_hyperfitted", "task_change"), PERCENT),
     **dict.fromkeys(("task_chance",), PERCENT),
+    **dict.fromkeys(("preference", "judge_preference", "preferred_or_equal", "preferred", "equal"), PERCENT),
+    **dict.fromkeys(("other_preferred", "wins", "with_majority", "gold", "repeat", "left"), PERCENT),
+    **dict.fromkeys(("log_odds",), HUNDREDTHS),
     **dict.fromkeys(("weight_norm", "weight_distance", "text_seconds"), HUNDREDTHS),
     "perplexity": PERPLEXITY,
 }

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import UNPAINTED, WIDTHS, chromium, faults, shown
 from test_mechanism_page import hostile
 
+from browser import UNPAINTED, WIDTHS, chromium, faults, shown
 from hyperfit.report.pages.mechanism import page
 from small_mechanism import mechanism
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_runs import LOOP, about, curve, make_run, with_copies, write_samples, write_values
+
 from browser import (
     CROOKED,
     CUES,
@@ -20,8 +22,6 @@ from browser import (
     faults,
     shown,
 )
-from made_runs import LOOP, about, curve, make_run, with_copies, write_samples, write_values
-
 from hyperfit.report.pages.compare import write_comparison
 from hyperfit.report.pages.run import write_report
 from hyperfit.runs.files import write_json

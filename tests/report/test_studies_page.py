@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import SMALLEST_TEXT, STICKS_OUT, UNPAINTED, WIDTHS, chromium, faults, shown
 
+from browser import SMALLEST_TEXT, STICKS_OUT, UNPAINTED, WIDTHS, chromium, faults, shown
 from hyperfit.errors import UserError
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.report.look import CONDITIONS, SERIES

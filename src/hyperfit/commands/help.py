@@ -13,7 +13,7 @@ from typing import Any, get_origin
 import docstring_parser
 
 from hyperfit.commands.line import choices, kinds
-from hyperfit.commands.positional import POSITIONAL, described, positional_of
+from hyperfit.commands.positional import POSITIONAL, described, long_flag, positional_of
 
 WIDEST, FLAGS = 100, 24
 """Columns of the help at most, and those before a flag's explanation."""
@@ -97,7 +97,7 @@ def spelled(field: str, kind: Any, extras: tuple[Any, ...]) -> str:
     if POSITIONAL in extras:
         return str(metavar)
     names = [alias for extra in extras for alias in getattr(extra, "aliases", None) or ()]
-    flags = ", ".join([*names, f"--{field.replace('_', '-')}"])
+    flags = ", ".join([*names, long_flag(field, extras)])
     return flags if kind is bool else f"{flags} {metavar or takes(kind)}"
 
 

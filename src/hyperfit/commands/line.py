@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from hyperfit.commands.positional import FLAG, POSITIONAL, Flag, described, flags_of, positional_of, reads_as
+from hyperfit.commands.positional import FLAG, POSITIONAL, Flag, described, flags_of, long_flag, positional_of, reads_as
 from hyperfit.errors import UserError
 
 HELP = ("-h", "--help")
@@ -124,7 +124,7 @@ def missing(command: type, named: set[str], alone: bool) -> Iterator[str]:
     """The positional and the flags that have to be given and are not."""
     required = {field.name for field in fields(command) if field.default is MISSING}
     for name, _, extras in described(command):
-        flag = f"--{name.replace('_', '-')}"
+        flag = long_flag(name, extras)
         if name in required and POSITIONAL in extras and not alone:
             yield str(positional_of(command))
         elif name in required and POSITIONAL not in extras and flag not in named:

@@ -119,8 +119,14 @@ def flags_of(command: type) -> dict[str, Flag]:
             lists = [get_args(option)[0] for option in options if get_origin(option) is tuple]
             flag = Flag("several", lists[0]) if lists else Flag("none" if kind is bool else "one", kind)
             aliases = [alias for extra in extras for alias in getattr(extra, "aliases", None) or ()]
-            found |= dict.fromkeys([f"--{name.replace('_', '-')}", *aliases], flag)
+            found |= dict.fromkeys([long_flag(name, extras), *aliases], flag)
     return found
+
+
+def long_flag(field: str, extras: tuple[Any, ...]) -> str:
+    """A field's flag: its name, or the one that is given with its type."""
+    name = next((str(extra.name) for extra in extras if getattr(extra, "name", None)), field)
+    return f"--{name.replace('_', '-')}"
 
 
 def described(command: type) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:

@@ -25,6 +25,8 @@ class Line:
     """What a human wrote after the same context."""
     condition: str
     """MODEL/DECODING, or what of the two the line names; else "texts"."""
+    source: str = ""
+    """Where its context is from, if the line tells."""
 
 
 def read_lines(path: Path) -> list[Line]:
@@ -76,7 +78,14 @@ def read_row(written: str) -> tuple[dict[str, Any], dict[str, str]]:
 def line_of(row: dict[str, Any]) -> Line:
     """The text that a good line holds."""
     condition = "/".join(row[name] for name in ("model", "decoding") if row.get(name))
-    return Line(row.get("context") or "", row["continuation"], row.get("reference"), condition or "texts")
+    source = row.get("source")
+    return Line(
+        row.get("context") or "",
+        row["continuation"],
+        row.get("reference"),
+        condition or "texts",
+        source if isinstance(source, str) else "",
+    )
 
 
 def by_condition(lines: Sequence[Line]) -> dict[str, list[tuple[str, str]]]:

@@ -30,6 +30,12 @@ PERPLEXITY_RATIO = Measure(
     "perplexity, times",
     "Perplexity of the one model / that of the other on the same texts; above 0, and 1 where they are equal.",
 )
+PREFERENCE = Measure(
+    "preference",
+    "preferred or equal, %",
+    "Share of people's judgements that prefer the continuation to the human one, or find both equally good; 0 to "
+    "100 %. n counts judgements.",
+)
 TTR = Measure(
     "ttr",
     "TTR",
@@ -127,6 +133,12 @@ MEMORISATION = (
     ),
 )
 LIKENESS = (
+    Measure(
+        "judge_preference",
+        "judged by a model, %",
+        "Share of a model's judgements that prefer the continuation to the human one, or find both equally good; 0 to "
+        "100 %.",
+    ),
     Measure(
         "mauve",
         "MAUVE",

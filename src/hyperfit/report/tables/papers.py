@@ -15,6 +15,7 @@ from hyperfit.report.tables.measures import (
     LOOPS,
     MEMORISATION,
     PERPLEXITY,
+    PREFERENCE,
     SHARPNESS,
     TTR,
     WORDS,
@@ -25,6 +26,7 @@ from hyperfit.report.tables.table import Cell, Row, Sheet, cell
 
 BY_KEY = {one.key: one for one in (*DIVERSITY, *LOOPS, *LIKENESS, *MEMORISATION)}
 TABLE_1 = (
+    PREFERENCE,
     TTR,
     WORDS,
     PERPLEXITY,
@@ -38,7 +40,7 @@ Results = Mapping[str, Any]
 
 
 def paper_tables(evaluation: Results) -> list[Sheet]:
-    """Tables 1 (without preference), 2 and 3 of Carlsson et al. (2025), as far as the evaluation goes.
+    """Tables 1, 2 and 3 of Carlsson et al. (2025), as far as the evaluation goes: preference only if people judged.
 
     evaluation: what hyperfit.evaluate returns and evaluation.json holds. A measure that it does not have
     has no column, and a table without a column is left out; what is undefined prints as "–". Below a row
@@ -49,11 +51,17 @@ def paper_tables(evaluation: Results) -> list[Sheet]:
     beside = evaluation if counted_by(evaluation) is None else None
     return present(
         [
-            sheet("table1", "Table 1. Diversity and perplexity", conditions, TABLE_1, beside),
+            sheet("table1", title_1(conditions), conditions, TABLE_1, beside),
             sheet("table2", "Table 2. Memorisation of the training data", conditions, TABLE_2, beside),
             sheet("table3", "Table 3. Sharpness on human text", models, SHARPNESS, {}),
         ]
     )
+
+
+def title_1(conditions: Results) -> str:
+    """What the first table is called: as it holds preference or not."""
+    judged = any(PREFERENCE.key in measures for measures in conditions.values())
+    return f"Table 1. {'Preference, diversity' if judged else 'Diversity'} and perplexity"
 
 
 def counted_by(evaluation: Results) -> str | None:

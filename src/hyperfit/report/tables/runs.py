@@ -8,7 +8,7 @@ from typing import Any
 
 from hyperfit.metrics.copying.memorisation import LONG_OVERLAP
 from hyperfit.numbers import PERCENT, PERPLEXITY, RATIO
-from hyperfit.report.tables.measures import LEXICAL, LIKENESS, LOOPS, SHARPNESS, Measure
+from hyperfit.report.tables.measures import LEXICAL, LIKENESS, LOOPS, PREFERENCE, SHARPNESS, Measure
 from hyperfit.report.tables.papers import TABLE_1, TABLE_2, present, sheet
 from hyperfit.report.tables.strip import BARS, Strip, strips_of
 from hyperfit.report.tables.summary import HUMAN, compared, decoding_of, found
@@ -129,7 +129,7 @@ def sheets(runs: Sequence[Compared]) -> list[Sheet]:
         models = {f"base of {run.name}": base for run, base in zip(runs, bases, strict=True) if base} | models
     return present(
         [
-            texts_sheet(runs, "diversity", "Diversity and perplexity", TABLE_1),
+            texts_sheet(runs, "diversity", title_1(runs), TABLE_1),
             texts_sheet(runs, "memorisation", "Memorisation of the training data", TABLE_2),
             sheet("sharpness", "Sharpness on human text", models, SHARPNESS),
             texts_sheet(runs, "likeness", "Likeness to human text and coherence", LIKENESS),
@@ -137,6 +137,12 @@ def sheets(runs: Sequence[Compared]) -> list[Sheet]:
             texts_sheet(runs, "lexical", "Lexical diversity", LEXICAL),
         ]
     )
+
+
+def title_1(runs: Sequence[Compared]) -> str:
+    """What the first table is called: as it holds preference or not."""
+    judged = any(PREFERENCE.key in of for run in runs for of in run.evaluation.get("conditions", {}).values())
+    return "Preference, diversity and perplexity" if judged else "Diversity and perplexity"
 
 
 def texts_sheet(runs: Sequence[Compared], name: str, title: str, measures: tuple[Measure, ...]) -> Sheet:

@@ -1,0 +1,1 @@
+"""People and models judge which of two texts reads better."""

@@ -1,0 +1,1 @@
+"""The web app: the annotators' pages and the owner's."""

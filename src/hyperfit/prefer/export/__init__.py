@@ -1,0 +1,1 @@
+"""A study's answers as files for others to read."""

@@ -1,0 +1,1 @@
+"""The pairs of texts that a study asks about."""

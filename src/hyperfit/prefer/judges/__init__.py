@@ -1,0 +1,1 @@
+"""Models as judges: at an endpoint, and by log-likelihood."""

@@ -1,0 +1,1 @@
+"""Judgements from files: what the app and the judges write, and spreadsheets."""

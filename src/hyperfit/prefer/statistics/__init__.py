@@ -1,0 +1,1 @@
+"""What judgements say of conditions, and how sure that is."""

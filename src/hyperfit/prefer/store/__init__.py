@@ -1,0 +1,1 @@
+"""The study's database: its items, annotators, assignments and answers."""
