@@ -129,7 +129,7 @@ MISTAKES = [
     ("tran m", ["tran: hyperfit has no such command (did you mean train?)", "demo, train, evaluate"]),
     ("prefer srve", ["srve: hyperfit prefer has no such command (did you mean serve?)"]),
     ("prefer invite", ["N is missing"]),
-    ("prefer invite many", ["many"]),
+    ("prefer invite many", ["N many: give a whole number"]),
     ("cache lst", ["lst: hyperfit cache has no such command (did you mean list?)"]),
     ("runs/mine", ["runs/mine: hyperfit has no such command; there are demo, train"]),
     ("train m --datta d", ["--datta: hyperfit train has no such flag (did you mean --data?)"]),
