@@ -108,7 +108,9 @@ def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--annotators", type=int, default=200, help="at once")
-    parser.add_argument("--think", type=float, default=5.0, help="seconds, on average, before each answer")
+    parser.add_argument(
+        "--think", type=float, default=10.0, help="mean seconds before each answer: readers take longer"
+    )
     parser.add_argument("--seconds", type=float, default=60.0, help="how long, without --kills")
     parser.add_argument("--contexts", type=int, default=1000, help="of the study, each with two pairs")
     parser.add_argument("--kills", type=int, default=0, help="of the server")

@@ -24,7 +24,8 @@ from tiny_models import save_tiny, tiny_tokenizer
 
 FLAGS = Path(__file__).parent / "flags.txt"
 COMMANDS = (
-    *("demo", "train", "evaluate", "generate", "report", "mechanism", "study", "judge", "prefer score"),
+    *("demo", "train", "evaluate", "generate", "report", "mechanism", "study", "judge"),
+    *("prefer serve", "prefer invite", "prefer score", "prefer export"),
     *("cache list", "cache clear"),
 )
 QUICK = [
@@ -111,12 +112,15 @@ def test_the_overview_has_every_command_with_one_sentence(capsys: pytest.Capture
         main(["--help"])
     assert ended.value.code == 0
     told = capsys.readouterr().out
-    for name in (*CLI, "cache"):
+    for name in (*CLI, "prefer", "cache"):
         assert re.search(rf"^  {name} +\w", told, re.MULTILINE)
 
 
 MISTAKES = [
     ("tran m", ["tran: hyperfit has no such command (did you mean train?)", "demo, train, evaluate"]),
+    ("prefer srve", ["srve: hyperfit prefer has no such command (did you mean serve?)"]),
+    ("prefer invite", ["N is missing"]),
+    ("prefer invite many", ["N many: give a whole number"]),
     ("cache lst", ["lst: hyperfit cache has no such command (did you mean list?)"]),
     ("runs/mine", ["runs/mine: hyperfit has no such command; there are demo, train"]),
     ("train m --datta d", ["--datta: hyperfit train has no such flag (did you mean --data?)"]),

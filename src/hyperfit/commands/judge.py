@@ -55,9 +55,9 @@ class Judge(JudgeSettings):
         """Judge, write, and print the scores."""
         settings = JudgeSettings(**{field.name: getattr(self, field.name) for field in fields(JudgeSettings)})
         output = self.checked_output()
-        from hyperfit.prefer.installed import check_scoring
+        from hyperfit.web.installed import SCORING, check_installed
 
-        check_scoring("hyperfit judge")
+        check_installed("hyperfit judge", SCORING)
         if self.dry_run:
             from hyperfit.prefer.judges.judge import dry_run
 

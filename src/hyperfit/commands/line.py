@@ -43,6 +43,8 @@ def check_line(name: str, command: type, arguments: list[str], others: Mapping[s
         problems = [f"{' '.join(alone)}: hyperfit {name} takes one {wanted}; put what holds spaces in quotes"]
     if not problems and alone and positional_of(command) is None:
         problems = [f"{' '.join(alone)}: hyperfit {name} takes only flags (hyperfit {name} --help)"]
+    if not problems and alone and not many:
+        problems = positional_problems(command, alone[0])
     if not problems:
         named = {one.name.replace("_", "-") for one in given}
         problems = [f"{what} is missing; see hyperfit {name} --help" for what in missing(command, named, bool(alone))]
@@ -88,6 +90,13 @@ def flag_problems(one: Given, name: str, flags: Mapping[str, Flag], others: Mapp
         for value in one.values:
             if not any(reads_as(value, kind) for kind in kinds(one.flag.kind)):
                 yield f"{one.name} {value}: {wanted(one.flag.kind)}{perhaps(value, choices(one.flag.kind))}"
+
+
+def positional_problems(command: type, value: str) -> list[str]:
+    """What is wrong with the positional's value: that it is not of its type."""
+    (kind,) = (kind for _, kind, extras in described(command) if POSITIONAL in extras)
+    right = any(reads_as(value, one) for one in kinds(kind))
+    return [] if right else [f"{positional_of(command)} {value}: {wanted(kind)}"]
 
 
 def perhaps(typed: str, known: Iterable[str]) -> str:

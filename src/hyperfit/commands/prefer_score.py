@@ -35,9 +35,9 @@ class PreferScore:
 
     def run(self) -> None:
         """Score, print, and join the run."""
-        from hyperfit.prefer.installed import check_scoring
+        from hyperfit.web.installed import SCORING, check_installed
 
-        check_scoring("hyperfit prefer score")
+        check_installed("hyperfit prefer score", SCORING)
         from hyperfit.prefer.reading.files import read_judgements
         from hyperfit.prefer.statistics.between import agreement_with_people
         from hyperfit.prefer.statistics.score import score

@@ -43,7 +43,11 @@ def serve_study(runs: Sequence[Path], settings: StudySettings, place: Place, tel
     if problems:
         raise UserError(*problems)
     study = study_for(runs, settings, place)
-    listening = bound(place.host, place.port)
+    try:
+        listening = bound(place.host, place.port)
+    except UserError:
+        study.database.close()
+        raise
     key = password or secrets.token_urlsafe(24)
     site = site_of(study, place.url or address_of(listening), key)
     app = application(site, names_of(place.host, place.url))

@@ -40,6 +40,7 @@ def check_url(url: str, flag: str) -> str:
 
 def bound(host: str, port: int) -> socket.socket:
     """A socket that listens; port 0: any that is free. Raises UserError where there is none to be had."""
+    listening = None
     try:
         (family, _, _, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         listening = socket.socket(family, socket.SOCK_STREAM)
@@ -47,6 +48,8 @@ def bound(host: str, port: int) -> socket.socket:
         listening.bind(address)
         listening.listen(2048)
     except (OSError, OverflowError) as error:
+        if listening is not None:
+            listening.close()
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"--host {host} --port {port}: cannot be bound ({reason}); name others") from error
     return listening

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from hyperfit.prefer.judgement import Choice
 from hyperfit.prefer.settings import StudySettings
-from hyperfit.prefer.store.claims import available, take
+from hyperfit.prefer.store.candidates import count_available
+from hyperfit.prefer.store.claims import take
 from hyperfit.prefer.store.tables import Annotator, Answer, Assignment, Item, Superseded
 
 Side = Literal["left", "right", "equal"]
@@ -131,7 +132,7 @@ def progress(session: Session, annotator: Annotator, settings: StudySettings) ->
     ).all()
     given = {purpose: count for purpose, count, _ in rows}
     own = given.get("study", 0)
-    free = session.scalar(sa.select(sa.func.count()).select_from(Item).where(*available(annotator, settings))) or 0
+    free = count_available(session, annotator, settings)
     left = max(0, free if settings.per_annotator is None else min(free, settings.per_annotator - own))
     extras = settings.gold + min(settings.repeats, own + left) if own + left else 0
     done = sum(answered for _, _, answered in rows)

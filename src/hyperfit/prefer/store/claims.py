@@ -7,8 +7,9 @@ from collections import Counter
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from hyperfit.prefer.assignment import Candidate, due, next_item, swapped
+from hyperfit.prefer.assignment import due, next_item, swapped
 from hyperfit.prefer.settings import StudySettings
+from hyperfit.prefer.store.candidates import Had, candidates, had_by
 from hyperfit.prefer.store.tables import Annotator, Answer, Assignment, Item
 
 CLAIM = 2 * 3600.0
@@ -47,68 +48,42 @@ def reclaimed(session: Session, waiting: Assignment, settings: StudySettings) ->
 
 def new_assignment(session: Session, annotator: Annotator, settings: StudySettings) -> Assignment | None:
     """The next item: gold or a repetition where one is due, else one of the study's own."""
-    mine = list(
-        session.execute(
-            sa.select(Assignment, Item.context_id, Item.first, Item.second)
-            .join(Item)
-            .where(Assignment.annotator_id == annotator.id)
-            .order_by(Assignment.position)
-        )
-    )
-    own = [row for row in mine if row.Assignment.purpose == "study"]
-    position = max((row.Assignment.position for row in mine), default=0) + 1
+    mine = had_by(session, annotator)
+    own = [row for row in mine if row.purpose == "study"]
+    position = max((row.position for row in mine), default=0) + 1
     draw = random.Random(f"{settings.seed} {annotator.id} {position}")
     found = None
     if (settings.per_annotator or len(own) + 1) > len(own):
         found = study_item(session, annotator, settings, own, draw)
-    extra = extra_item(session, annotator, settings, [row.Assignment for row in mine], at_end=found is None)
+    extra = extra_item(session, annotator, settings, mine, at_end=found is None)
     if extra is not None:
         item, purpose, side = extra
         return assigned(session, annotator, item, purpose, position, side)
     if found is None:
         return None
-    conditions = Counter(
-        row.Assignment.swapped for row in own if (row.first, row.second) == (found.first, found.second)
-    )
+    conditions = Counter(row.swapped for row in own if (row.first, row.second) == (found.first, found.second))
     side = swapped((conditions[False], conditions[True]), (found.taken - found.swapped, found.swapped), draw)
     take(found, side, 1)
     return assigned(session, annotator, found, "study", position, side)
 
 
 def study_item(
-    session: Session,
-    annotator: Annotator,
-    settings: StudySettings,
-    own: list[sa.Row[Assignment, str, str, str]],
-    draw: random.Random,
+    session: Session, annotator: Annotator, settings: StudySettings, own: list[Had], draw: random.Random
 ) -> Item | None:
     """One of the study's items for the annotator; claims that have waited too long are released if there is none."""
     for _ in range(2):
-        candidates = [
-            Candidate(row.id, row.context_id, (row.first, row.second), row.taken)
-            for row in session.execute(
-                sa.select(Item.id, Item.context_id, Item.first, Item.second, Item.taken).where(
-                    *available(annotator, settings)
-                )
-            )
-        ]
-        if candidates:
+        found = candidates(session, annotator, settings, draw)
+        if found:
             contexts = Counter(row.context_id for row in own)
             conditions = Counter((row.first, row.second) for row in own)
-            return session.get_one(Item, next_item(candidates, contexts, conditions, draw).id)
+            return session.get_one(Item, next_item(found, contexts, conditions, draw).id)
         if not release(session, time.time() - CLAIM):
             break
     return None
 
 
-def available(annotator: Annotator, settings: StudySettings) -> tuple[sa.ColumnElement[bool], ...]:
-    """What is true of the items that the annotator may still be given."""
-    given = sa.select(Assignment.item_id).where(Assignment.annotator_id == annotator.id, Assignment.purpose == "study")
-    return Item.purpose == "study", Item.taken < settings.annotators, Item.id.not_in(given)
-
-
 def extra_item(
-    session: Session, annotator: Annotator, settings: StudySettings, mine: list[Assignment], *, at_end: bool
+    session: Session, annotator: Annotator, settings: StudySettings, mine: list[Had], *, at_end: bool
 ) -> tuple[Item, str, bool] | None:
     """(item, gold or repeat, side) where one is due; at the end all that are left are."""
     count = Counter(one.purpose for one in mine)

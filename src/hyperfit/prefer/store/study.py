@@ -1,5 +1,6 @@
 """Make a study, or go on with one; invite annotators."""
 
+import random
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -84,7 +85,8 @@ def make_study(
                         created_at=time.time(),
                     )
                 )
-                for number, pair in enumerate(pairs, start=1):
+                drawn = random.Random(f"numbers {settings.seed}").sample(pairs, len(pairs))
+                for number, pair in enumerate(drawn, start=1):
                     session.add(Item(number=number, taken=0, swapped=0, **asdict(pair)))
     finally:
         database.close()

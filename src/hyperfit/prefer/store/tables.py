@@ -38,10 +38,11 @@ class Item(Table):
     """A pair of texts."""
 
     __tablename__ = "items"
-    __table_args__ = (Index(None, "purpose", "taken"),)
+    __table_args__ = (Index(None, "purpose", "taken", "number"),)
 
     id: Mapped[str] = mapped_column(String(16), primary_key=True)
     number: Mapped[int] = mapped_column(Integer, unique=True)
+    """From 1, in a drawn order."""
     purpose: Mapped[str] = mapped_column(String(8))
     """study or gold"""
     context_id: Mapped[str] = mapped_column(String(16))

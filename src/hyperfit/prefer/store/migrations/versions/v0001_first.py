@@ -40,7 +40,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_items"),
         sa.UniqueConstraint("number", name="uq_items_number"),
     )
-    op.create_index("ix_items_purpose_items_taken", "items", ["purpose", "taken"])
+    op.create_index("ix_items_purpose_items_taken_items_number", "items", ["purpose", "taken", "number"])
     op.create_table(
         "annotators",
         sa.Column("id", sa.Integer, nullable=False, autoincrement=False),
