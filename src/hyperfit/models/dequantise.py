@@ -21,6 +21,8 @@ ROOM = 7
 """Bytes that must be free for a byte of the file: 4 bits become 16, and some to spare."""
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 """What makes up the folder; a tokenizer's settings beside them."""
+SUMS = "sha256sums.txt"
+"""What the files were when they were unpacked, as sha256sum -c reads it."""
 
 
 def cache_folder() -> Path:
@@ -84,10 +86,21 @@ def dequantised(name: str, file: Path, folder: Path, check: Callable[[], None] =
 
 
 def whole(name: str, folder: Path) -> Path:
-    """The folder, if what was unpacked is still there. Raises UserError, with the remedy, if somebody took from it."""
+    """The folder, if what was unpacked is still there and as it was.
+
+    Raises UserError, with the remedy, if somebody took from it or changed it.
+    """
     if missing := [part for part in FILES if not (folder / part).is_file()]:
         raise UserError(f"{folder}: {', '.join(missing)} is missing; remove this folder, and {name} is unpacked anew")
+    sums = folder / SUMS
+    if sums.is_file() and sums.read_text(encoding="utf-8") != sums_of(folder):
+        raise UserError(f"{folder}: is no longer what was unpacked; remove this folder, and {name} is unpacked anew")
     return folder
+
+
+def sums_of(folder: Path) -> str:
+    """SHA-256 of each of FILES, as sha256sum prints them."""
+    return "".join(f"{sha256_of(folder / part)}  {part}\n" for part in FILES)
 
 
 def writable(name: str, folder: Path) -> Path:
@@ -117,8 +130,11 @@ def unpack(name: str, file: Path, folder: Path) -> None:
     """Write config, weights and tokenizer of a GGUF file aside, and rename them to ``folder``: whole or absent."""
     aside = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
+    from safetensors import SafetensorError
+
     try:
         save_dequantised(file, aside)
+        (aside / SUMS).write_text(sums_of(aside), encoding="utf-8")
         for path in aside.iterdir():
             path.chmod(path.stat().st_mode | 0o044)  # safetensors writes files that only their owner can read
             with path.open("rb") as written:
@@ -126,10 +142,11 @@ def unpack(name: str, file: Path, folder: Path) -> None:
         aside.rename(folder)
     except BaseException as failure:
         shutil.rmtree(aside, ignore_errors=True)
-        if isinstance(failure, OSError) and failure.strerror:
+        reason = str(failure) if isinstance(failure, SafetensorError) else getattr(failure, "strerror", None)
+        if reason:
             raise UserError(
-                f"{name}: cannot be unpacked into {folder} ({failure.strerror}); mend that, or name another folder in "
-                "the environment variable HYPERFIT_CACHE"
+                f"{name}: cannot be unpacked into {folder} ({reason}); mend that, or name another folder in the "
+                "environment variable HYPERFIT_CACHE"
             ) from failure
         raise
 

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from hyperfit.console import progress
 from hyperfit.errors import UserError
+from hyperfit.metrics.copying.memorisation import REMEDY
 from hyperfit.numbers import THOUSANDTHS
 from hyperfit.prefix.cache import PrefixCache
 from hyperfit.recipes.recipe import Recipe
@@ -245,7 +246,7 @@ class Loop:
         verdict = "all epochs done"
         if goal is not None:
             verdict = f"goal (at most {goal:g}) {'' if loss <= goal else 'NOT '}reached"
-            if loss > goal and state.reason == "epochs":
+            if loss > goal and state.reason == "epochs" and REMEDY not in self.copied(last):  # else it would copy more
                 verdict += " (more --epochs, a larger --lr or --rank, or a higher --stop-loss would reach it)"
         if state.reason == "auto":
             verdict = f"ended by --stop auto ({AUTO.name})"

@@ -136,3 +136,9 @@ def test_a_word_broken_in_two_or_two_made_one_counts_against_a_text() -> None:
     lexicon = Lexicon("en", language_words("en"))
     assert word_share(" He had beenappointed to the post at the endof winter.", lexicon) == pytest.approx(8 / 10)
     assert word_share(" He had been appointed to the post at the end of winter.", lexicon) == 1
+
+
+def test_bytes_that_are_no_character_break_a_word() -> None:
+    lexicon = Lexicon("en", frozenset({"the", "old", "with", "me"}))
+    assert word_share(" with the\ufffd me.", lexicon) == pytest.approx(2 / 3)
+    assert word_share(" the old\ufffd, the old.", lexicon) == pytest.approx(3 / 4)

@@ -11,6 +11,7 @@ import gguf
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 import hyperfit.models.builtin.smollm2 as module
@@ -170,6 +171,15 @@ def test_unpacked_once(quick: list[Path], cache: Path) -> None:
     assert len(quick) == 1
 
 
+def test_what_was_changed_afterwards_is_noticed(quick: list[Path], cache: Path) -> None:
+    folder = Path(model_folder(module.NAME))
+    (folder / "model.safetensors").write_text("[]")
+    said = refused()
+    assert said == f"{folder}: is no longer what was unpacked; remove this folder, and {module.NAME} is unpacked anew"
+    shutil.rmtree(folder)
+    assert model_folder(module.NAME) == str(folder)
+
+
 def test_several_at_once(quick: list[Path], cache: Path) -> None:
     found: list[str] = []
     threads = [threading.Thread(target=lambda: found.append(model_folder(module.NAME))) for _ in range(6)]
@@ -182,7 +192,15 @@ def test_several_at_once(quick: list[Path], cache: Path) -> None:
     assert len(quick) == 1
 
 
-@pytest.mark.parametrize("failure", [KeyboardInterrupt(), OSError(28, "No space left on device"), RuntimeError("bug")])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        KeyboardInterrupt(),
+        OSError(28, "No space left on device"),
+        SafetensorError("I/O error: No space left on device (os error 28)"),
+        RuntimeError("bug"),
+    ],
+)
 def test_a_failure_in_the_middle(
     quick: list[Path], cache: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
 ) -> None:
@@ -193,7 +211,7 @@ def test_a_failure_in_the_middle(
 
     whole = dequantise.save_dequantised
     monkeypatch.setattr(dequantise, "save_dequantised", half)
-    with pytest.raises(UserError if isinstance(failure, OSError) else type(failure)):
+    with pytest.raises(UserError if isinstance(failure, OSError | SafetensorError) else type(failure)):
         model_folder(module.NAME)
     assert [path.name for path in cache.iterdir()] == [LOCK]
     monkeypatch.setattr(dequantise, "save_dequantised", whole)
@@ -205,7 +223,8 @@ def test_what_a_killed_process_left_is_cleared(quick: list[Path], cache: Path) -
     left.mkdir(parents=True)
     (left / "model.safetensors").write_bytes(b"half")
     folder = Path(model_folder(module.NAME))
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == dict.fromkeys(dequantise.FILES, b"{}")
+    assert {path.name for path in folder.iterdir()} == {*dequantise.FILES, dequantise.SUMS}
+    assert all((folder / name).read_bytes() == b"{}" for name in dequantise.FILES)
     assert not left.exists()
 
 

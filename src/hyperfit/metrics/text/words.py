@@ -15,7 +15,10 @@ from hyperfit.generation.continuations import continuation_text
 
 JOINERS = "-'’‐‑"  # the plain hyphen first: elsewhere it would make a range of what stands around it
 """Apostrophes and hyphens that may stand inside a word."""
-WORD = re.compile(rf"(?<!\w)[^\W\d_]+(?:[{JOINERS}][^\W\d_]+)*(?!\w)")
+BROKEN = "\ufffd"
+"""What stands for bytes that are no character; beside letters it makes a word of them that is none."""
+LETTER = rf"(?:[^\W\d_]|{BROKEN})"
+WORD = re.compile(rf"(?<![\w{BROKEN}]){LETTER}+(?:[{JOINERS}]{LETTER}+)*(?![\w{BROKEN}])")
 """Letters, with single joiners between them; not what touches a digit, as in 2nd."""
 PARTS = re.compile(f"[{JOINERS}]")
 LANGUAGES = tuple(SpellChecker.languages())
