@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from hyperfit import console
-from hyperfit.console import News, duration, partly, progress, say
+from hyperfit.console import News, duration, partly, progress, say, within
 from hyperfit.generation.continuations import continue_contexts
 from tiny_models import tiny_model, tiny_tokenizer
 
@@ -39,6 +39,19 @@ def test_lines_come_now_and_then_with_what_is_done_and_what_is_left(
     assert capsys.readouterr().err.splitlines() == [
         "texts: 12 of 40 (30 %, about 49 s left)",
         "texts: 24 of 40 (60 %, about 28 s left)",
+    ]
+
+
+def test_lines_begin_with_what_the_work_is_a_part_of(clock: Hand, capsys: pytest.CaptureFixture[str]) -> None:
+    with within("first training"), progress("updates", 4) as advance:
+        clock.now += 21
+        advance(1)
+    with progress("texts", 4) as advance:
+        clock.now += 21
+        advance(1)
+    assert [line.partition(" (")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "first training: updates: 1 of 4",
+        "texts: 1 of 4",
     ]
 
 

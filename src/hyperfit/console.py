@@ -68,11 +68,26 @@ class Work:
         """What is done, of how much, and how long the rest will take, judged by what is done."""
         share = (self.done + self.part) / self.total if self.total else 1.0
         left = f", about {duration((now - self.started) * (1 / share - 1))} left" if 0 < share < 1 else ""
-        return f"{self.what}: {COUNT(self.done)} of {COUNT(self.total)} ({PERCENT.told(min(share, 1))}{left})"
+        whole = ": ".join([*WITHIN, self.what])
+        return f"{whole}: {COUNT(self.done)} of {COUNT(self.total)} ({PERCENT.told(min(share, 1))}{left})"
 
 
 RUNNING: list[Work] = []
 """The work under way; the last is inside those before it."""
+
+
+WITHIN: list[str] = []
+"""What the work under way is a part of, the whole first: lines begin with it."""
+
+
+@contextmanager
+def within(name: str) -> Iterator[None]:
+    """Say that work inside of the block is a part of ``name``."""
+    WITHIN.append(name)
+    try:
+        yield
+    finally:
+        WITHIN.pop()
 
 
 def partly(texts: float) -> None:
@@ -92,7 +107,7 @@ def progress(what: str, total: int, *, each: int = 1, quiet: bool = False) -> It
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
+        task = bar.add_task(": ".join([*WITHIN, what]), total=total)
 
         def show(work: Work) -> None:
             if not bar.disable:

@@ -27,7 +27,7 @@ from tiny_models import random_ids, tiny_tokenizer
 
 LATE = 2
 LENGTH = 16
-"""Batches then hold multiples of 32 tokens; with others a gate of one number a token rounds by place (docs/models.md)."""
+"""Makes batches of multiples of 32 tokens: in others a gate of one number a token rounds by place (docs/models.md)."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ import pytest
 from browser import SMALLEST_TEXT, STICKS_OUT, UNPAINTED, WIDTHS, chromium, faults, shown
 from hyperfit.errors import UserError
 from hyperfit.metrics.estimate import Estimate
+from hyperfit.report.look import CONDITIONS, SERIES
+from hyperfit.report.pages.overview import looks_of
 from hyperfit.report.pages.studies import write_studies_page
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Chart, Findings, Line, Passage, Point, Row, Scatter, Table
@@ -63,8 +65,15 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_answers_come_first_and_every_value_can_be_read(page: Path) -> None:
     html = page.read_text()
-    assert html.index("Is it so in curves?</a> <b>Yes</b>") < html.index("Is it so in quantity?</a> <b>Partly</b>")
-    assert html.index("<b>Partly</b>") < html.index("<strong>Yes.</strong> What curves found.")
+    first, second = (
+        html.index(f"{question}</a></h2>\n      <p><b>{answer}.</b> What {name} found.</p>")
+        for question, answer, name in (
+            ("Is it so in curves?", "Yes", "curves"),
+            ("Is it so in quantity?", "Partly", "quantity"),
+        )
+    )
+    assert first < html.index('id="small-curves-') < second < html.index('id="small-quantity-')
+    assert second < html.index("<strong>Yes.</strong> What curves found.")
     assert '<th scope="row">equal updates</th><td>64</td><td>0.52</td><td>0.5</td><td>0.54</td>' in html
     assert "2 trainings, 2 seeds, 24 contexts" in html
     assert "n = 24 contexts" in html
@@ -125,3 +134,10 @@ def test_axe_finds_nothing(browser: Any, page: Path, dark: bool) -> None:
     with shown(browser, page, dark=dark) as window:
         assert window.evaluate(UNPAINTED) == []
         assert faults(window) == []
+
+
+def test_a_condition_looks_the_same_in_every_chart() -> None:
+    base, tuned, blocked, people = looks_of(["base, greedy", "hyperfitted, greedy", "hyperfitted, blocked", "human"])
+    assert (base, tuned, people) == (CONDITIONS["base"], CONDITIONS["hyperfitted"], CONDITIONS["human"])
+    assert blocked == SERIES[0]
+    assert looks_of(["equal epochs", "equal updates"]) == [CONDITIONS["hyperfitted"], SERIES[0]]

@@ -5,15 +5,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hyperfit.metrics.estimate import Estimate
 from hyperfit.numbers import RATIO
 from hyperfit.recipes.recipe import Recipe
+from hyperfit.report.pages.overview import first_sentence
 from hyperfit.runs.directory import RunDir
 from hyperfit.studies.grid.plan import Size
 from hyperfit.studies.grid.results import Model, Results
 from hyperfit.studies.grid.training import Trained
 from hyperfit.studies.questions import curves, domain, early_stop, order, quantity, sensitivity, strength
+from hyperfit.studies.ranges import within_ranges
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Trial
+from hyperfit.studies.study import Chart, Findings, Line, Row, Table, Trial
+from hyperfit.studies.words import any_of, both, each
 
 NOISE = np.array([-0.02, -0.01, 0.0, 0.01, 0.02, 0.0, -0.01, 0.01])
 SOURCES = ["a", "a", "a", "a", "b", "b", "b", "b"]
@@ -73,7 +77,8 @@ def test_quantity_is_judged_at_equal_updates(few: float, many: float, said: str)
 def test_strength_keeps_nine_tenths_at_half_of_the_price(kept: float, loss: float, said: str) -> None:
     found = strength.tell(results({"strength 1": model(0.6, loss=3.0), "strength 0.5": model(kept, loss=loss)}))
     assert found.answer == said, "gain .4, price 1 nat: .36 and .5 would do"
-    assert f"0.5: {(kept - 0.2) / 0.4:.0%} of the gain".replace("%", " %") in found.sentence
+    assert f"Strength 0.5 keeps {round(100 * (kept - 0.2) / 0.4)} % of the gain" in found.sentence
+    assert f"at {round(100 * (loss - 2))} % of the rise of the loss" in found.sentence
 
 
 def test_the_order_matters_where_two_models_agree_at_less_than_nine_tenths() -> None:
@@ -134,3 +139,56 @@ def test_operations_by_hand() -> None:
     assert size.operations(full) == 80 * (6 * 6 * 1000 + 6 * 500)
     assert size.trained(full) == 7000
     assert size.trained(whole) == 2000
+
+
+@pytest.mark.parametrize(
+    ("parts", "conjunction", "disjunction", "case_by_case"),
+    [
+        (("Yes", "Yes"), "Yes", "Yes", "Yes"),
+        (("Yes", "No"), "No", "Yes", "Partly"),
+        (("No", "No"), "No", "No", "No"),
+        (("Yes", "Partly"), "Partly", "Yes", "Partly"),
+        (("No", "Partly"), "No", "Partly", "Partly"),
+        (("Not shown", "Not shown"), "Not shown", "Not shown", "Not shown"),
+        (("Yes", "Not shown"), "Partly", "Yes", "Partly"),
+    ],
+)
+def test_answers_of_several_parts(parts: Any, conjunction: str, disjunction: str, case_by_case: str) -> None:
+    assert (both(*parts), any_of(parts), each(parts)) == (conjunction, disjunction, case_by_case)
+
+
+def test_what_is_too_wide_to_say_is_no_answer() -> None:
+    wide = model(0.5)
+    wide.written["greedy"]["values"]["ttr"] = [0.1, 0.9, 0.1, 0.9, 0.1, 0.9, 0.1, 0.9]
+    found = sensitivity.tell(results({"as it is": model(0.5), "rank 8": wide, "rank 4": model(0.5)}))
+    assert found.answer == "Partly"
+    assert (
+        "0 move the type-token ratio: none. 1 keep it within .050, and of 1 the interval is too wide" in found.sentence
+    )
+    assert domain.tell(results({"trained on a": wide})).answer == "Partly", ".1 and .9 against .2"
+    wide.predictions["loss"] = model(0.5, loss=2.2).predictions["loss"]
+    assert strength.tell(results({"strength 1": model(0.6), "strength 0.5": wide})).answer == "Partly", "cheap enough"
+
+
+def test_intervals_end_where_a_measure_does() -> None:
+    wide, loss = Estimate(0.98, 0.9, 1.06, 3), Estimate(0.1, -0.2, 0.4, 3)
+    told = Findings(
+        "Yes",
+        "So.",
+        [Table("t", "T", [Row("a", {"word_share": wide, "train_loss": loss, "change": wide})], ())],
+        [Chart("c", "epoch", "word_share", [Line("a", [(1.0, wide)])])],
+    )  # fmt: skip
+    found = within_ranges(told)
+    cells = found.tables[0].rows[0].cells
+    assert (cells["word_share"].low, cells["word_share"].high) == (0.9, 1.0)
+    assert (cells["train_loss"].low, cells["train_loss"].high) == (0.0, 0.4)
+    assert cells["change"] == wide, "a difference has no range"
+    assert found.charts[0].lines[0].points[0][1].high == 1.0
+
+
+def test_first_sentences_do_not_end_behind_et_al() -> None:
+    assert (
+        first_sentence("It rises (Carlsson et al. Two too). Then .5 to 1. More.")
+        == "It rises (Carlsson et al. Two too)."
+    )
+    assert first_sentence("One alone") == "One alone."

@@ -413,14 +413,16 @@ def test_the_command_lists_runs_and_writes_a_page(
     world: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["study", "--list"])
-    listed = capsys.readouterr().out
-    assert all(name in listed and study.question in listed for name, study in STUDIES.items())
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    listed = " ".join(" ".join(lines).split())
+    assert all(f"{name} {study.question} ({study.source})" in listed for name, study in STUDIES.items())
     model, texts = world
     flags = ["--model", model, "--data", texts, "--samples", "8", "--length", "24", "--contexts", texts]
     flags += ["--most-contexts", "4", "--context", "6", "--total", "24", "--seeds", "1", "-o", str(tmp_path / "out")]
     main(["study", "main", "strength", *flags])
     said = capsys.readouterr()
-    assert "main: Does hyperfitting make greedy text more varied?" in said.out
+    assert "main          Does hyperfitting make greedy text more varied?\n              " in said.out
     page = (tmp_path / "out" / "studies.html").read_text()
     assert all(STUDIES[name].question in page for name in ("main", "strength"))
     assert "<script" not in page

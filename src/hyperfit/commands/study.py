@@ -8,11 +8,14 @@ from typing import Annotated, ClassVar
 
 from tyro.conf import Positional, arg
 
+from hyperfit.commands.help import columns, filled
 from hyperfit.commands.output import Json
 from hyperfit.data.builtin import PREFIX
 from hyperfit.errors import UserError
 from hyperfit.studies.settings import StudySettings
 
+NAME = 14
+"""Letters of the column of names."""
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -61,7 +64,8 @@ class StudyCommand(StudySettings):
         from hyperfit.training.interrupts import terminable
 
         if self.list or not self.names:
-            print("\n".join(f"{one.name:14}{one.question}  ({one.source})" for one in STUDIES.values()))
+            for one in STUDIES.values():
+                print(beside(one.name, f"{one.question}\n({one.source})"))
             return
         if self.workers is not None and self.workers < 1:
             raise UserError(f"--workers {self.workers}: give a whole number of 1 or more")
@@ -76,9 +80,15 @@ class StudyCommand(StudySettings):
             print(json.dumps(found, ensure_ascii=False))
             return
         for one in found.values():
-            print(f"{one['study']}: {one['question']} {one['answer']}. {one['sentence']}\n")
+            print(beside(one["study"], f"{one['question']}\n{one['answer']}. {one['sentence']}"))
         if page:
             print(f"Page: {page}; tables as CSV and LaTeX: {folder / 'tables'}")
+
+
+def beside(name: str, told: str) -> str:
+    """A study's name, and what is told of it beside it, wrapped as help texts are."""
+    lines = [line for part in told.splitlines() for line in filled(part, columns(), " " * NAME)]
+    return "\n".join([f"{name:{NAME}}{lines[0].lstrip()}", *lines[1:]])
 
 
 def seconds(budget: str | None) -> float | None:

@@ -1,6 +1,6 @@
 """What an evaluation comes to on this machine: device, texts to continue, and all that can be wrong, said at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,7 @@ from hyperfit.errors import UserError, collecting, naming
 from hyperfit.evaluation.by_model import check_featuriser, check_scorer
 from hyperfit.evaluation.contexts import Texts, human_texts
 from hyperfit.evaluation.settings import EvaluationSettings
-from hyperfit.generation.citations.blocking import CitationBlocker
-from hyperfit.generation.citations.of_run import corpus_of, run_citations
-from hyperfit.generation.citations.word_starts import word_starts
+from hyperfit.generation.citations.of_run import MakeBlocker, blocker_of_run, corpus_of
 from hyperfit.metrics.by_model.mauve import mauve_text
 from hyperfit.models.devices import pick_device, pick_precision
 from hyperfit.models.layout import positions_of
@@ -40,7 +38,7 @@ class CheckedEvaluation:
     """The sequences the run was trained on."""
     names: Sequence[str]
     """The documents that these are of: file and row."""
-    blocker: Callable[[], CitationBlocker] | None
+    blocker: MakeBlocker | None
     """Makes what forbids citations of them, its counts at 0; None where nothing is written so."""
 
 
@@ -77,7 +75,11 @@ def check_evaluation(run: RunDir, settings: EvaluationSettings, output: Path) ->
             with naming(base):
                 check_embedded(run.recipe.model, tokenizer, texts.ids.tolist())
         with collecting(problems):
-            blocker = blockers(run, settings, tokenizer, training, output) if settings.decodings_blocked else None
+            blocker = (
+                blocker_of_run(run, settings, tokenizer, lambda: training, keep=output)
+                if settings.decodings_blocked
+                else None
+            )
     if settings.mauve is not None:
         with collecting(problems):
             mauve_text()
@@ -91,21 +93,3 @@ def check_evaluation(run: RunDir, settings: EvaluationSettings, output: Path) ->
         raise UserError(*problems)
     precision = pick_precision(settings.precision, device, evaluating=True)
     return CheckedEvaluation(settings, device, precision, tokenizer, texts, training, corpus.names, blocker)
-
-
-def blockers(
-    run: RunDir,
-    settings: EvaluationSettings,
-    tokenizer: PreTrainedTokenizerBase,
-    training: Sequence[Sequence[int]],
-    output: Path,
-) -> Callable[[], CitationBlocker]:
-    """A maker of citation blockers as the settings say."""
-    index = run_citations(run, settings.citation_tokens, lambda: training, keep=output)
-    starts = word_starts(tokenizer) if settings.citation_whole_words else None
-    return lambda: CitationBlocker(
-        index,
-        count_context=not settings.citation_generated_only,
-        pad_token_id=0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
-        word_starts=starts,
-    )

@@ -104,7 +104,7 @@ class Written:
 
 def write(reader: Reader, checked: CheckedEvaluation, condition: Condition, place: str) -> Written:
     """The condition's continuations of all contexts, and how the model predicted them. place: of it, for people."""
-    blocker = checked.blocker() if condition.blocked and checked.blocker else None
+    blocker = checked.blocker(None) if condition.blocked and checked.blocker else None
     settings = checked.settings
     contexts, new_tokens = checked.texts.contexts, checked.texts.new_tokens
     reread = condition.decoding.name in SEARCHES

@@ -1,6 +1,5 @@
 """Prompts in, continuations out, with any model that hyperfit can load."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,7 @@ from hyperfit.console import progress, say
 from hyperfit.data.sources import read_prompts
 from hyperfit.data.special_tokens import token_ids
 from hyperfit.errors import UserError, collecting, naming
-from hyperfit.generation.citations.blocking import CitationBlocker
-from hyperfit.generation.citations.of_run import run_citations, trained_on
-from hyperfit.generation.citations.word_starts import word_starts
+from hyperfit.generation.citations.of_run import MakeBlocker, blocker_of_run, trained_on
 from hyperfit.generation.continuations import ONE_AT_A_TIME, continuation_text, continue_contexts
 from hyperfit.generation.decodings import parse_decoding
 from hyperfit.generation.settings import GenerationSettings, citation_settings
@@ -39,7 +36,7 @@ class CheckedPrompts:
     prompts: list[str]
     contexts: list[list[int]]
     """Their token ids."""
-    blocker: Callable[[list[int]], CitationBlocker] | None
+    blocker: MakeBlocker | None
     """Makes what forbids citations of the training data, of the tokens that end a text; None: none are forbidden."""
 
 
@@ -92,7 +89,7 @@ def check_prompts(settings: GenerationSettings) -> CheckedPrompts:
     """Device, prompts, their tokens, and what blocks citations. Raises UserError with every problem there is."""
     problems: list[str] = []
     device, prompts = torch.device("cpu"), list(settings.prompt)
-    blocker: Callable[[list[int]], CitationBlocker] | None = None
+    blocker: MakeBlocker | None = None
     with collecting(problems):
         device = pick_device(settings.device)
     with collecting(problems):
@@ -138,9 +135,7 @@ def check_prompts(settings: GenerationSettings) -> CheckedPrompts:
     )
 
 
-def blocker_of(
-    settings: GenerationSettings, tokenizer: PreTrainedTokenizerBase
-) -> Callable[[list[int]], CitationBlocker]:
+def blocker_of(settings: GenerationSettings, tokenizer: PreTrainedTokenizerBase) -> MakeBlocker:
     """A maker of what forbids citing the run's training data. Raises UserError for a model that is no run."""
     if not is_run(settings.model):
         raise UserError(
@@ -148,12 +143,4 @@ def blocker_of(
             "the folder of a run"
         )
     run = RunDir.open(Path(settings.model))
-    index = run_citations(run, settings.citation_tokens, lambda: trained_on(run, tokenizer))
-    starts = word_starts(tokenizer) if settings.citation_whole_words else None
-    return lambda ends: CitationBlocker(
-        index,
-        count_context=not settings.citation_generated_only,
-        pad_token_id=0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
-        eos_token_id=ends,
-        word_starts=starts,
-    )
+    return blocker_of_run(run, settings, tokenizer, lambda: trained_on(run, tokenizer))

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from hyperfit.console import duration, say
+from hyperfit.console import duration, say, within
 from hyperfit.errors import UserError, naming
 from hyperfit.evaluation.by_model import check_scorer
 from hyperfit.generation.citations.of_run import trained_on
@@ -21,11 +21,12 @@ from hyperfit.studies.catalogue import STUDIES
 from hyperfit.studies.grid.measure import BLOCKED, Bench
 from hyperfit.studies.grid.measured import Measurer, bench_of
 from hyperfit.studies.grid.plan import Planner
-from hyperfit.studies.grid.results import Model, Results
+from hyperfit.studies.grid.results import BASE, Model, Results
 from hyperfit.studies.grid.schedule import Say, plan_lines, possible, seeded, train_all, wanted_by
 from hyperfit.studies.grid.scored import Scorer
 from hyperfit.studies.grid.store import Store, key_of, plain
 from hyperfit.studies.grid.training import Trained, trained_by
+from hyperfit.studies.ranges import within_ranges
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Findings, Study, Trial
 from hyperfit.studies.tasks.named import check_names, load_harness
@@ -136,7 +137,7 @@ def run_studies(
     for study in studies:
         measurer = Measurer(settings, store, bench, scorer if study.scored else None, harness if study.tasks else None)
         results = with_longer(study, measurer, trained)
-        told = study.tell(results)
+        told = within_ranges(study.tell(results))
         found[study.name] = as_json(study, settings, results, told)
         write_json(folder / f"{study.name}.json", found[study.name])
         notify(f"{study.name}: {told.answer}. {told.sentence}")
@@ -174,12 +175,14 @@ def results_of(study: Study, measurer: Measurer, trained: dict[str, Trained[Tria
                 training = trained_on(one.run, bench.tokenizer)
                 reading = reading or training
                 path = str(one.run.path)
-                model = measurer.model(path, decodings, training, strength=trial.strength, extras=study.extras)
+                with within(f"{study.name}, {trial.name}"):
+                    model = measurer.model(path, decodings, training, strength=trial.strength, extras=study.extras)
                 models[trial.label].append(replace(model, seed=seed))
     reading = reading or []
     of_base = (study.base_decodings or study.decodings)(settings)
     unblocked = [name for name in of_base if not name.endswith(BLOCKED)]
-    base = measurer.model(settings.model, unblocked, reading, extras=study.extras)
+    with within(f"{study.name}, {BASE}"):
+        base = measurer.model(settings.model, unblocked, reading, extras=study.extras)
     human = measurer.human(decodings, reading)
     return Results(settings, base, human, trainings, models, bench.texts.sources, bench.contexts)
 

@@ -124,6 +124,16 @@ class Scatter:
 
 
 @dataclass(frozen=True)
+class Headline:
+    """The few numbers of a table that are drawn beside the answer: one measure of some rows."""
+
+    table: str
+    measure: str
+    rows: tuple[str, ...]
+    """Names of rows; those that the table lacks are passed over."""
+
+
+@dataclass(frozen=True)
 class Findings:
     """What came of a study."""
 
@@ -134,6 +144,8 @@ class Findings:
     charts: list[Chart] = field(default_factory=list)
     passages: list[Passage] = field(default_factory=list)
     scatters: list[Scatter] = field(default_factory=list)
+    headline: Headline | None = None
+    """None: the first chart or, where there is none, the first measure of the first table."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from safetensors import SafetensorError
 from transformers import PreTrainedTokenizerBase
@@ -9,10 +10,14 @@ from transformers import PreTrainedTokenizerBase
 from hyperfit.console import say
 from hyperfit.data.corpus import Corpus, build_corpus
 from hyperfit.errors import UserError
+from hyperfit.generation.citations.blocking import CitationBlocker
 from hyperfit.generation.citations.index import CitationIndex
+from hyperfit.generation.citations.word_starts import word_starts
 from hyperfit.runs.directory import RunDir
 
 Training = Sequence[Sequence[int]]
+MakeBlocker = Callable[[list[int] | None], CitationBlocker]
+"""Makes what forbids citations, of the ids that end a text."""
 
 
 def trained_on(run: RunDir, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
@@ -65,3 +70,42 @@ def run_citations(
         reason = getattr(error, "strerror", None) or error
         say(f"{file}: the citation index cannot be kept ({reason}); it is built anew each time")
     return index
+
+
+class BlockingSettings(Protocol):
+    """What generate and evaluate are told of citations."""
+
+    @property
+    def citation_tokens(self) -> int:
+        """How many tokens in a row are looked at."""
+
+    @property
+    def citation_generated_only(self) -> bool:
+        """Whether none of them may lie in the context."""
+
+    @property
+    def citation_whole_words(self) -> bool:
+        """Whether a word that has begun may be completed."""
+
+
+def blocker_of_run(
+    run: RunDir,
+    settings: BlockingSettings,
+    tokenizer: PreTrainedTokenizerBase,
+    training: Callable[[], Training],
+    *,
+    keep: Path | None = None,
+) -> MakeBlocker:
+    """A maker of what forbids citing the run's training data.
+
+    The index is found or built now, as ``run_citations`` says. Raises UserError as it does.
+    """
+    index = run_citations(run, settings.citation_tokens, training, keep=keep)
+    starts = word_starts(tokenizer) if settings.citation_whole_words else None
+    return lambda ends: CitationBlocker(
+        index,
+        count_context=not settings.citation_generated_only,
+        pad_token_id=0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
+        eos_token_id=ends,
+        word_starts=starts,
+    )

@@ -6,8 +6,9 @@ from typing import Any
 
 from hyperfit.errors import UserError
 from hyperfit.report.harmless import harmless
-from hyperfit.report.look import CONDITIONS, IN_PAGE, SERIES, Look
+from hyperfit.report.look import IN_PAGE
 from hyperfit.report.pages.mechanism import shortened
+from hyperfit.report.pages.overview import curves, first_sentence, small_figure
 from hyperfit.report.pages.templates import MARKS, TEMPLATES, isolated, plain
 from hyperfit.report.plots.panels import panels, style
 from hyperfit.report.plots.scatter import draw
@@ -66,6 +67,8 @@ def page(found: list[Found]) -> str:
             {
                 **one,
                 "sentence": harmless(one["sentence"]),
+                "first_sentence": harmless(first_sentence(one["sentence"])),
+                "small": small_figure(one),
                 "figures": [*planes(one), *figures(one)],
                 "sheets": study_tables(one),
                 "trainings": counted(len({training["run"] for training in one["trainings"]}), "training"),
@@ -88,17 +91,12 @@ def figures(found: Found) -> list[dict[str, Any]]:
     """The charts of a study, each with its values."""
     drawn = []
     for chart in found["charts"]:
-        measure = measure_of(chart["measure"])
+        about = f"{measure_of(chart['measure']).heading} by {chart['x']}"
         with style(IN_PAGE):
             (panel,) = panels(1, 1, IN_PAGE)
-            panel.describe(measure.heading, chart["x"])
-            if chart["log"]:
-                panel.axes.set_xscale("log", base=2)
-            for number, line in enumerate(chart["lines"]):
-                places, known = [place for place, _ in line["points"]], [one for _, one in line["points"]]
-                panel.curve(line["name"], places, known, look_of_line(line["name"], number), factor=measure.show.factor)
-            svg = shown(panel, chart["name"], f"{measure.heading} by {chart['x']}, {found['study']}")
-        drawn.append({"title": f"{measure.heading} by {chart['x']}", "shown": svg})
+            curves(panel, chart)
+            svg = shown(panel, chart["name"], f"{about}, {found['study']}")
+        drawn.append({"title": about, "shown": svg})
     return drawn
 
 
@@ -115,10 +113,3 @@ def planes(found: Found) -> list[dict[str, Any]]:
             svg = shown(panel, scatter["name"], f"{about}, {found['study']}")
         drawn.append({"title": about, "shown": titled(svg, scatter["name"], titles)})
     return drawn
-
-
-def look_of_line(name: str, number: int) -> Look:
-    """What is trained is the hyperfitted model; other lines are series."""
-    if number == 0 or name in CONDITIONS:
-        return CONDITIONS.get(name, CONDITIONS["hyperfitted"])
-    return SERIES[(number - 1) % len(SERIES)]

@@ -111,8 +111,7 @@ def bias(found: Found) -> Answer:
     control = known(random[alpha]["ttr"]) if alpha in random else base
     told = (
         f"With the promoted tokens pushed up, the base model's type–token ratio is at best {RATIO.told(best.value)}; "
-        "it is "
-        f"{RATIO.told(base.value)} without, {RATIO.told(tuned.value)} hyperfitted"
+        f"it is {RATIO.told(base.value)} without, {RATIO.told(tuned.value)} hyperfitted"
     )
     if best.low <= base.high:
         return Answer("No" if best.high < tuned.low else "Not shown", f"{told}.")
@@ -198,8 +197,7 @@ def encouragement(found: Found) -> Answer:
     rank, leads = known(found["log_rank_change"]), known(found["leads_change"])
     told = (
         f"On human text, the human token's rank is {HUNDREDTHS.told(math.exp(rank.value))} times that before "
-        "(geometric "
-        f"mean), and it leads at {POINTS.told(leads.value, '+')} of the positions."
+        f"(geometric mean), and it leads at {POINTS.told(leads.value, '+')} of the positions."
     )
     if undecided(rank, leads):
         return Answer("Not shown", told)

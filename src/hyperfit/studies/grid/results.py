@@ -1,7 +1,7 @@
 """What the trainings of a study gave, seed by seed and text by text, as its question asks for it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -168,6 +168,15 @@ class Results:
         if measure in ALL_SHARES and all((side == side[0]).all() for side in (one, other)):
             return paired_share_difference(one[0].tolist(), other[0].tolist(), 1 - (1 - LEVEL) / comparisons)
         return difference(one, other, comparisons)
+
+    def blend(self, weights: Mapping[str, float], measure: str, comparisons: int = 1) -> Estimate:
+        """Sum of greedy texts' values by label, each times its weight, context by context and seed by seed.
+
+        Of perplexity, of losses. Labels other than base and human must come from the same trainings. The interval holds
+        for ``comparisons`` such sums at once (Bonferroni).
+        """
+        total = sum(weight * self.values(label, measure) for label, weight in weights.items())
+        return pooled(np.atleast_2d(total), level=1 - (1 - LEVEL) / comparisons)
 
     def row(
         self,

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from hyperfit.console import within
 from hyperfit.errors import UserError
 from hyperfit.studies.grid.store import Store
 from hyperfit.studies.grid.training import Trained
@@ -87,4 +88,5 @@ def train_one(store: Store, trial: Trial) -> Trained[Trial]:
     device = os.environ.get(DEVICE)
     if device and trial.recipe.device in ("auto", "cuda"):
         trial = replace(trial, recipe=replace(trial.recipe, device=device))
-    return store.train(trial)
+    with within(trial.name):
+        return store.train(trial)

@@ -9,8 +9,8 @@ from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.questions.early_stop import EARLY, best_epoch
 from hyperfit.studies.questions.prices import Condition, losses, named, scatters, told_fronts
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Answer, Findings, Row, Study, Table, Trial
-from hyperfit.studies.words import answer
+from hyperfit.studies.study import Findings, Headline, Row, Study, Table, Trial
+from hyperfit.studies.words import answer, each
 
 HYPERFITTED = "hyperfitted"
 UNLIKELY = "unlikelihood, best validation loss"
@@ -78,20 +78,22 @@ def tell(results: Results) -> Findings:
     ours: Condition = (HYPERFITTED, "greedy")
     others = [way for way in ways if way[0] != HYPERFITTED]
     gaps = {way: results.gap(ours, way, "ttr", comparisons=len(others)) for way in others}
-    ahead = sum(answer(gap) == "Yes" for gap in gaps.values())
+    said = [answer(gap) for gap in gaps.values()]
     ratio = results.estimate(*ours[:1], "ttr")
-    verdict: Answer = "Not shown" if ratio.n == 0 else "Yes" if ahead == len(gaps) else "Partly" if ahead else "No"
     planes = scatters(results, ways)
     return Findings(
-        verdict,
-        f"Hyperfitted greedy text has a type-token ratio of {RATIO.told(ratio.value)}, above {ahead} of {len(gaps)} "
-        f"alternatives. Where it loses, by intervals that hold for all alternatives at once: "
-        f"{losses(results, ours, others)}. "
+        "Not shown" if ratio.n == 0 else each(said),
+        f"Hyperfitted greedy text has a type-token ratio of {RATIO.told(ratio.value)}, above "
+        f"{said.count('Yes')} of {len(gaps)} alternatives. Where it loses, by intervals that hold for all of them at "
+        f"once: {losses(results, ours, others)}. "
         f"{told_fronts(planes, named(ours))} Nucleus sampling is tuned to people's ratio on these contexts, which "
         f"favours it ({nucleus.partition(':')[2] or 'as it is by default'}). Seconds a text are of "
         f"{'; '.join(results.machines) or 'no machine that is known'}.",
         tables,
         scatters=planes,
+        headline=Headline(
+            "alternatives", "ttr", (*(named(way) for way in ways if way[0] == BASE or way[1] == "greedy"), HUMAN)
+        ),
     )
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 from hyperfit.numbers import RATIO
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Answer, Findings, Study, Table, Trial
-from hyperfit.studies.words import answer
+from hyperfit.studies.study import Findings, Study, Table, Trial
+from hyperfit.studies.words import answer, each
 
 MEASURES = ("ttr", "bigram_repetition", "loop_share", "word_share", "longest_overlap", "perplexity")
 
@@ -48,16 +48,14 @@ def tell(results: Results) -> Findings:
     compared = [one for one in compared if answer(one[2]) != "Not shown"]
     if not compared:
         return Findings("Not shown", "No type-token ratio is defined: texts are too short.", tables)
-    more = [one for one in compared if answer(one[2]) == "Yes"]
-    verdict: Answer = "Yes" if len(more) == len(compared) else "Partly" if more else "No"
+    said = [answer(one[2]) for one in compared]
     least = min(compared, key=lambda one: one[2].value)
     return Findings(
-        verdict,
-        f"After contexts of a kind that was not trained on, the type-token ratio rises in {len(more)} of "
-        f"{len(compared)} pairs "
-        f"of data and contexts (least: {least[0]}, contexts of {least[1]}, "
-        f"{RATIO.within(least[2], '+')}; Carlsson "
-        "et al. give preference for theirs, Li et al. .67 to .69 in all domains).",
+        each(said),
+        f"After contexts of a kind that was not trained on, the type-token ratio rises in {said.count('Yes')} of "
+        f"{len(compared)} pairs of data and contexts (least: {least[0]}, contexts of {least[1]}, "
+        f"{RATIO.within(least[2], '+')}; Carlsson et al. give preference for theirs, Li et al. .67 to .69 in "
+        "all domains).",
         tables,
     )
 

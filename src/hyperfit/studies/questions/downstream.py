@@ -9,7 +9,7 @@ from hyperfit.numbers import PERCENT, POINTS, THOUSANDTHS
 from hyperfit.studies.grid.pooled import Floats, difference, pooled, pooled_share
 from hyperfit.studies.grid.results import BASE, Results
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Answer, Findings, Row, Study, Table, Trial
+from hyperfit.studies.study import Answer, Findings, Headline, Row, Study, Table, Trial
 from hyperfit.studies.tasks.harness import missing
 from hyperfit.studies.tasks.scores import Scores
 from hyperfit.studies.words import answer
@@ -58,7 +58,8 @@ def tell(results: Results) -> Findings:
         if above
         else ""
     )
-    return Findings(said, f"{count}{capital('; '.join(told))}. ({PAPER}.)", tables(results, scored))
+    headline = Headline("downstream", "task_change", tuple(scored))
+    return Findings(said, f"{capital('; '.join(told))}. {count}({PAPER}.)", tables(results, scored), headline=headline)
 
 
 def tables(results: Results, scored: Sequence[str]) -> list[Table]:

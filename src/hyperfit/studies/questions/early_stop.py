@@ -44,12 +44,9 @@ def tell(results: Results) -> Findings:
     return Findings(
         answer(off),
         f"From the best validation loss (epoch {TENTHS.told(results.estimate_of(EARLY, 'epochs'))} on average) to "
-        "near-zero loss "
-        f"({TENTHS.told(results.estimate_of(FULL, 'epochs'))}) the type-token ratio changes by "
-        f"{RATIO.within(off, '+')} and the "
-        f"share of words that are words by {POINTS.within(words, '+')}; perplexity "
-        "on human text "
-        f"goes from {PERPLEXITY.told(results.estimate(EARLY, 'perplexity').value)} to "
+        f"near-zero loss ({TENTHS.told(results.estimate_of(FULL, 'epochs'))}) the type-token ratio changes by "
+        f"{RATIO.within(off, '+')} and the share of words that are words by {POINTS.within(words, '+')}; perplexity "
+        f"on human text goes from {PERPLEXITY.told(results.estimate(EARLY, 'perplexity').value)} to "
         f"{PERPLEXITY.told(results.estimate(FULL, 'perplexity').value)}.",
         [table],
     )
@@ -62,6 +59,5 @@ EARLY_STOP = Study(
     trials=trials,
     tell=tell,
     method="One training whose every epoch is kept: the model of its lowest validation loss against the one it "
-    "ends with, on "
-    "the same contexts.",
+    "ends with, on the same contexts.",
 )

@@ -61,9 +61,8 @@ def tell(results: Results) -> Findings:
     return Findings(
         answer(off, least=-CLOSE),
         f"{late}: type-token ratio {RATIO.within(off, '+')} against adapters in all blocks, in "
-        f"{COUNT(seconds[0])} s for {COUNT(seconds[1])} s{five} (Li et al.: the last 5 −.039 for TinyLlama, "
-        "+.016 for "
-        "Qwen2.5).",
+        f"{COUNT(seconds[0])} s for {COUNT(seconds[1])} s{five} "
+        "(Li et al.: the last 5 −.039 for TinyLlama, +.016 for Qwen2.5).",
         [table],
     )
 
@@ -75,6 +74,5 @@ LATE_STAGE = Study(
     trials=trials,
     tell=tell,
     method="One recipe with adapters in the last blocks, in the first and middle ones, and in all; and with all "
-    "parameters of the "
-    "last blocks, or of the model. As varied: the interval of the difference lies above -.05.",
+    "parameters of the last blocks, or of the model. As varied: the interval of the difference lies above -.05.",
 )

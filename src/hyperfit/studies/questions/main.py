@@ -9,7 +9,7 @@ from hyperfit.studies.grid.measure import BLOCKED
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.questions.mechanism import ALPHAS, NAME, explained, pooled_numbers
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Findings, Passage, Row, Study, Table, Trial
+from hyperfit.studies.study import Findings, Headline, Passage, Row, Study, Table, Trial
 from hyperfit.studies.words import answer
 
 LABEL = "hyperfitted"
@@ -18,6 +18,7 @@ MEASURES = (
     "ttr", "bigram_repetition", "trigram_repetition", "loop_share", "word_share", "self_bleu", "longest_overlap",
     "perplexity",
 )  # fmt: skip
+HEADLINE = ("base, greedy", "base, nucleus", "base, repetition-penalty", "hyperfitted, greedy", "human")
 LONGER = 256
 """Tokens of context and continuation of the papers' longer texts."""
 FROM_MECHANISM = (
@@ -84,6 +85,7 @@ def tell(results: Results) -> Findings:
         f"{'; ' + '; '.join(longer) if longer else ''}.",
         tables,
         passages=passages(results),
+        headline=Headline("main", "ttr", HEADLINE),
     )
 
 

@@ -14,7 +14,8 @@ from hyperfit.numbers import PERCENT, RATIO, TENTHS
 from hyperfit.studies.extra import Extra, Subject
 from hyperfit.studies.grid.results import Results
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Answer, Findings, Row, Study, Table, Trial
+from hyperfit.studies.study import Answer, Findings, Headline, Row, Study, Table, Trial
+from hyperfit.studies.words import answer, each
 
 LABEL = "hyperfitted"
 ALPHAS = (0.01, 0.1, 0.5)
@@ -133,20 +134,24 @@ def tell(results: Results) -> Findings:
         for name, value in numbers.items()
     ]
     ours, cold = numbers["TTR, hyperfitted greedy"], numbers["TTR, base greedy at T*"]
-    biased = max(numbers[f"TTR, base with static bias {alpha:g}"].high for alpha in ALPHAS)
+    bias = max((numbers[f"TTR, base with static bias {alpha:g}"] for alpha in ALPHAS), key=lambda one: one.high)
     wider = numbers["change of dimension at the last block's output"]
-    holds = [ours.low > cold.high, ours.low > biased, wider.low > 0]
-    answer: Answer = "Yes" if all(holds) else "Partly" if any(holds) else "No"
     override = numbers["choices that override the base's first"]
     return Findings(
-        answer,
+        each((above(ours, cold), above(ours, bias), answer(wider))),
         f"Hyperfitted greedy text has a type-token ratio of {RATIO.within(ours)}; the base at the "
-        f"temperature of equal entropy {RATIO.within(cold)}, with a static bias at most {RATIO.told(biased)}. "
+        f"temperature of equal entropy {RATIO.within(cold)}, with a static bias at most {RATIO.told(bias.high)}. "
         f"{PERCENT.told(override.value)} of choices are not the base's first, and the dimension of the last block's "
         f"output changes by {TENTHS.within(wider, '+')} (Li et al., TinyLlama: .684, .397, .409, 39 %, "
         "+80.8).",
         [Table("mechanism", "The mechanism, over seeds", rows, ("ours", "paper"), "seeds")],
+        headline=Headline("mechanism", "ours", tuple(name for name in numbers if name.startswith("TTR"))),
     )
+
+
+def above(one: Estimate, other: Estimate) -> Answer:
+    """Whether one is larger: Yes or No where the ranges of the seeds do not meet."""
+    return answer(Estimate(one.value - other.value, one.low - other.high, one.high - other.low, one.n))
 
 
 MECHANISM = Study(

@@ -61,10 +61,8 @@ def tell(results: Results) -> Findings:
         f"{TENTHS.within(longest)} tokens (Carlsson et al. 4.0 to {PAPER_OVERLAP}; human text here "
         f"{TENTHS.told(results.estimate(HUMAN, 'longest_overlap').value)}), and {PERCENT.within(share)} of "
         f"texts hold one of more than {LONG_OVERLAP} tokens (below {PERCENT.told(PAPER_LONG_SHARE)}); with citations "
-        "blocked "
-        f"{PERCENT.told(results.estimate(LABEL, 'long_overlap_share', f'greedy{BLOCKED}').value)}, at a type-token "
-        "ratio of "
-        f"{RATIO.told(results.estimate(LABEL, 'ttr', f'greedy{BLOCKED}').value)} instead of "
+        f"blocked {PERCENT.told(results.estimate(LABEL, 'long_overlap_share', f'greedy{BLOCKED}').value)}, at a "
+        f"type-token ratio of {RATIO.told(results.estimate(LABEL, 'ttr', f'greedy{BLOCKED}').value)} instead of "
         f"{RATIO.told(results.estimate(LABEL, 'ttr').value)}.",
         [table],
         [chart],

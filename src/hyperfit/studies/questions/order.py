@@ -12,7 +12,7 @@ from hyperfit.studies.grid.measure import agreement
 from hyperfit.studies.grid.pooled import pooled
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Answer, Findings, Row, Study, Table, Trial
+from hyperfit.studies.study import Answer, Findings, Headline, Row, Study, Table, Trial
 
 SAME, SWAP, ORDERS = "as it is", "one pair swapped", ("order 1", "order 2", "order 3")
 MEASURES = ("ttr", "word_share", "longest_overlap", "perplexity", "top1_agreement_with_base")
@@ -54,9 +54,9 @@ def tell(results: Results) -> Findings:
     return Findings(
         answer,
         f"Two models trained on the same sequences in another order prefer the same token at {PERCENT.told(low)} to "
-        f"{PERCENT.told(high)} of "
-        f"positions of human text{swap} (Carlsson et al.: about 70 %, pairs 68 to 75 %).",
+        f"{PERCENT.told(high)} of positions of human text{swap} (Carlsson et al.: about 70 %, pairs 68 to 75 %).",
         [table, alike],
+        headline=Headline("order-similarity", "top1_agreement", tuple(row.name for row in rows)),
     )
 
 
@@ -76,6 +76,6 @@ ORDER = Study(
     trials=trials,
     tell=tell,
     method="One recipe and one choice of sequences, in four random orders, and in one order with two sequences "
-    "of the first "
-    f"epoch exchanged; models count as different where they agree at less than {PERCENT.told(ALIKE)} of positions.",
+    f"of the first epoch exchanged; models count as different where they agree at less than {PERCENT.told(ALIKE)} of "
+    "positions.",
 )

@@ -4,12 +4,14 @@ import math
 from dataclasses import replace
 from typing import Any
 
+from hyperfit.metrics.estimate import Estimate
 from hyperfit.models.loading import load_config
 from hyperfit.numbers import RATIO
 from hyperfit.recipes.defaults import filled_in
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Answer, Findings, Study, Table, Trial
+from hyperfit.studies.words import answer, each
 
 REFERENCE = "as it is"
 MEASURES = (
@@ -24,6 +26,8 @@ MEASURES = (
 )
 FACTORS = (0.25, 0.5, 2.0, 4.0)
 TWICE_OR_HALF = (0.5, 2.0)
+CLOSE = 0.05
+"""Change of a type-token ratio that counts as none."""
 
 
 def trials(settings: StudySettings) -> list[Trial]:
@@ -64,16 +68,23 @@ def tell(results: Results) -> Findings:
     if math.isnan(results.estimate(REFERENCE, "ttr").value):
         return Findings("Not shown", "No type-token ratio is defined: texts are too short.", [table])
     moved = {label: results.difference(label, REFERENCE, "ttr", comparisons=len(others)) for label in others}
-    far = {label: off for label, off in moved.items() if off.low > 0 or off.high < 0}
-    answer: Answer = "No" if not far else "Yes" if len(far) > len(others) / 2 else "Partly"
+    far = {label: off for label, off in moved.items() if said_of(off) == "Yes"}
+    close = [label for label, off in moved.items() if said_of(off) == "No"]
     said = "; ".join(f"{label} {RATIO.within(off, '+')}" for label, off in far.items()) or "none"
     return Findings(
-        answer,
-        f"Of {len(others)} changes by a factor of two or four, {len(far)} move the type-token ratio (intervals "
-        "hold for all at "
-        f"once): {said}.",
+        each(map(said_of, moved.values())),
+        f"Of {len(others)} changes by a factor of two or four, {len(far)} move the type-token ratio: {said}. "
+        f"{len(close)} keep it within {RATIO.told(CLOSE)}, and of {len(others) - len(far) - len(close)} the interval "
+        "is too wide to say. Intervals hold for all changes at once.",
         [table],
     )
+
+
+def said_of(off: Estimate) -> Answer:
+    """Whether a change moves the ratio; No where its interval keeps within CLOSE."""
+    if off.low > -CLOSE and off.high < CLOSE:
+        return "No"
+    return answer(Estimate(abs(off.value), max(off.low, -off.high), max(off.high, -off.low), off.n))
 
 
 SENSITIVITY = Study(
@@ -84,5 +95,6 @@ SENSITIVITY = Study(
     tell=tell,
     method="The recipe with one setting at a time at half and twice its value, the learning rate also at a quarter and "
     "four times, the number of sequences at a half and a quarter; differences from the recipe as it is, paired over "
-    "contexts and seeds, with intervals for all comparisons at once (Bonferroni).",
+    "contexts and seeds, with intervals for all comparisons at once (Bonferroni). A change counts as none where its "
+    f"interval keeps within {RATIO.told(CLOSE)}.",
 )

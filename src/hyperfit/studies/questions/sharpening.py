@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import torch
 
 from hyperfit.data.characters import excerpt
@@ -12,7 +11,8 @@ from hyperfit.numbers import HUNDREDTHS, PERCENT, PERPLEXITY
 from hyperfit.studies.extra import Extra, Subject
 from hyperfit.studies.grid.results import BASE, Results
 from hyperfit.studies.questions.main import LABEL, trials
-from hyperfit.studies.study import Answer, Findings, Passage, Row, Study, Table
+from hyperfit.studies.study import Findings, Passage, Row, Study, Table
+from hyperfit.studies.words import answer, each
 
 MEASURES = ("entropy", "top1_mass", "top3_mass", "top5_mass", "perplexity", "top1_agreement_with_base")
 NAME = "expectations"
@@ -47,12 +47,9 @@ def tell(results: Results) -> Findings:
     if not results.labels:
         return Findings("Not shown", "No training came to its end.", [table])
     entropy, loss = (results.difference(LABEL, BASE, measure) for measure in ("entropy", "perplexity"))
-    sharper, worse = entropy.high < 0, loss.low > 0
-    verdict: Answer = (
-        "Not shown" if np.isnan(entropy.low) else "Yes" if sharper and worse else "Partly" if sharper else "No"
-    )
+    sharper = Estimate(-entropy.value, -entropy.high, -entropy.low, entropy.n)
     return Findings(
-        verdict,
+        each((answer(sharper), answer(loss))) if answer(sharper) != "No" else "No",
         f"On human text the entropy goes from {HUNDREDTHS.told(results.estimate(BASE, 'entropy').value)} to "
         f"{HUNDREDTHS.told(results.estimate(LABEL, 'entropy').value)} nats, {HUNDREDTHS.within(entropy, '+')}, the "
         f"probability of the likeliest token from {PERCENT.told(results.estimate(BASE, 'top1_mass').value)} to "

@@ -66,9 +66,7 @@ def tell(results: Results) -> Findings:
         return Findings("Not shown", f"{chosen} No other seed was trained to test it on.", tables)
     regrets, saved = regret(best, tested_on), epochs_saved(best, tested_on)
     fixed = min(FIXED, key=lambda rule: merit(rule, tested_on))
-    answer: Answer = (
-        "Yes" if regrets.high <= CLOSE and saved.value > 0 else "Partly" if regrets.value <= CLOSE else "No"
-    )
+    answer: Answer = "Yes" if regrets.high <= CLOSE and saved.value > 0 else "No" if regrets.low > CLOSE else "Partly"
     return Findings(
         answer,
         f"{chosen} On {len(tested_on)} runs with other seeds it ends {RATIO.within(regrets)} below the type-token "

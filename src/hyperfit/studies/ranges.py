@@ -1,0 +1,58 @@
+"""What a measure can be: an interval of Student's kind may reach beyond it."""
+
+import math
+from dataclasses import replace
+
+from hyperfit.metrics.estimate import Estimate
+from hyperfit.metrics.score import ALL_SHARES
+from hyperfit.studies.study import Chart, Findings, Row, Table
+
+SHARE, AMOUNT = (0.0, 1.0), (0.0, math.inf)
+RANGES = {
+    **dict.fromkeys(ALL_SHARES, SHARE),
+    **dict.fromkeys(
+        (
+            "ttr", "word_share", "bigram_repetition", "trigram_repetition", "self_bleu", "top1_agreement",
+            "top1_agreement_with_base", "top1_mass", "top3_mass", "epochs_saved", "texts_with_run", "first_window",
+            "middle_window", "last_window",
+        ),
+        SHARE,
+    ),
+    **dict.fromkeys(
+        (
+            "train_loss", "val_loss", "loss", "entropy", "longest_overlap", "perplexity", "epoch", "epochs", "regret",
+            "weight_norm", "weight_distance",
+        ),
+        AMOUNT,
+    ),
+}  # fmt: skip
+"""Measure → its least and its largest value; no range: a difference, or what has none."""
+
+
+def in_range(measure: str, found: Estimate) -> Estimate:
+    """The estimate, its interval cut where the measure ends."""
+    least, most = RANGES.get(measure, (-math.inf, math.inf))
+    if math.isnan(found.low) or math.isnan(found.high):
+        return found
+    return replace(found, low=max(found.low, least), high=min(found.high, most))
+
+
+def within_ranges(told: Findings) -> Findings:
+    """All that a study found, each interval inside of what its measure can be."""
+    return replace(told, tables=[of_table(one) for one in told.tables], charts=[of_chart(one) for one in told.charts])
+
+
+def of_table(table: Table) -> Table:
+    """A table's intervals in range."""
+    rows = [
+        Row(row.name, {key: in_range(key, cell) for key, cell in row.cells.items()}, row.source) for row in table.rows
+    ]
+    return replace(table, rows=rows)
+
+
+def of_chart(chart: Chart) -> Chart:
+    """A chart's intervals in range."""
+    lines = [
+        replace(line, points=[(at, in_range(chart.measure, one)) for at, one in line.points]) for line in chart.lines
+    ]
+    return replace(chart, lines=lines)
