@@ -62,7 +62,7 @@ def chooser(
     return by_rules(LogitsProcessorList(rules), ends)
 
 
-def by_rules(rules: LogitsProcessorList, ends: Sequence[int]) -> Choose:
+def by_rules(rules: Callable[..., Tensor], ends: Sequence[int]) -> Choose:
     """The likeliest token that the rules leave; None for one of ``ends``."""
 
     def choose(ids: Tensor, logits: Tensor) -> int | None:

@@ -21,6 +21,8 @@ from hyperfit.play.settings import PlaySettings
 from hyperfit.play.stream import Candidate, Step, write
 from hyperfit.report.harmless import harmless
 
+RAREST = 0.001
+"""Probabilities below it are told as such."""
 Event = dict[str, Any]
 """What the page is told, as JSON holds it."""
 
@@ -104,11 +106,11 @@ class Playground:
             "token": one.token,
             "text": self.pieces(one.token),
             "probability": one.probability,
-            "percent": PERCENT.told(one.probability),
+            "percent": chance(one.probability),
             "rank": one.rank,
             "ordinal": COUNT(one.rank),
             "other_probability": one.other_probability,
-            "other_percent": PERCENT.told(one.other_probability),
+            "other_percent": chance(one.other_probability),
             "other_rank": one.other_rank,
             "other_ordinal": COUNT(one.other_rank),
         }
@@ -117,6 +119,11 @@ class Playground:
         """What is recited, harmless for a page."""
         assert self.checked.training is not None
         return {name: harmless(text) for name, text in self.checked.training.source(sequence).items()}
+
+
+def chance(probability: float) -> str:
+    """A probability in words; what is rare is not told as none."""
+    return PERCENT.told(probability) if probability >= RAREST or not probability else f"< {PERCENT.told(RAREST)}"
 
 
 def named(side: Side) -> str:

@@ -6,6 +6,7 @@ from hyperfit.errors import UserError
 from hyperfit.generation.settings import too_small
 from hyperfit.recipes.recipe import Precision
 
+
 @dataclass(frozen=True, kw_only=True)
 class PlaySettings:
     """How a playground is served, and what may be asked of it. Raises UserError naming every bad field."""

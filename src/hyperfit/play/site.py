@@ -9,10 +9,10 @@ from starlette.responses import HTMLResponse
 
 from hyperfit.generation.decodings import DECODINGS, spelled
 from hyperfit.generation.processors.rules import SAMPLING
+from hyperfit.metrics.copying.memorisation import LEAST_COPIED
 from hyperfit.play.playground import Playground
 from hyperfit.play.writing import Writer
 from hyperfit.report.texts.repetition import LEAST
-from hyperfit.metrics.copying.memorisation import LEAST_COPIED
 from hyperfit.web.files import KINDS, Files
 from hyperfit.web.forms import FormTokens
 from hyperfit.web.rates import RateLimit
@@ -65,6 +65,7 @@ class Site:
             spelled=spelled,
             turns=play.turns,
             longest=play.longest,
+            positions=play.positions,
             most_new_tokens=play.most_new_tokens,
             usual_new_tokens=min(96, play.most_new_tokens),
             knows_training=play.checked.training is not None,

@@ -19,7 +19,8 @@ Choose = Callable[[Tensor, Tensor], int | None]
 @dataclass(frozen=True)
 class Candidate:
     """A token as both models see it after the same tokens. Probabilities and ranks are the models' own: of all tokens,
-    before what a decoding does to them."""
+    before what a decoding does to them.
+    """
 
     token: int
     probability: float

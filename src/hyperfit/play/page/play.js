@@ -95,21 +95,22 @@
   }
 
   function waiting(is) {
+    const [now, then] = is ? [by("stop"), by("write")] : [by("write"), by("stop")];
+    const focused = document.activeElement === then;
     document.body.classList.toggle("busy", is);
-    by("write").disabled = is;
-    by("stop").disabled = !is;
-    if (is && document.activeElement === document.body) by("stop").focus();
+    now.disabled = false;
+    then.disabled = true;
+    if (focused) now.focus();
   }
 
   function clear() {
     hide();
-    const context = by("context").value.trimEnd();
+    const context = by("context").value, end = context.slice(-LEAD);
+    const shown = end === context ? context : `… ${end.replace(/^\S*\s+(?=\S)/, "")}`;
     for (const name of Object.keys(HEADINGS)) {
-      const section = by(name), lead = section.querySelector(".lead"), text = section.querySelector(".text");
+      const section = by(name), text = section.querySelector(".text");
       section.classList.remove("finished");
-      lead.textContent = context.length > LEAD ? `… ${context.slice(-LEAD).replace(/^\S*\s/, "")}` : context;
-      lead.hidden = false;
-      text.replaceChildren();
+      text.replaceChildren(made("span", shown.trimStart(), "lead"));
       section.querySelector(".count").hidden = section.querySelector(".sources").hidden = true;
       section.querySelector(".sources").replaceChildren();
       sides[name] = { name, section, text, tokens: [], sources: new Map(), at: null };
