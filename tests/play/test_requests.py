@@ -32,7 +32,7 @@ def served(runs: Path) -> Iterator["Client"]:
 def test_a_continuation_comes_token_by_token_and_leaves_nothing(served: Client, runs: Path) -> None:
     before = digests(runs)
     events = served.write()
-    assert events[0] == {"event": "start", "tokens": 16}
+    assert events[0] == {"event": "start", "tokens": 16, "lead": "0 the horse went"}
     assert events[-1] == {"event": "end"}
     told = [(one["event"], one["side"]) for one in events[1:-1]]
     assert told == [("token", "base"), ("token", "hyperfitted")] * 6

@@ -21,6 +21,8 @@ from hyperfit.play.settings import PlaySettings
 from hyperfit.play.stream import Candidate, Step, write
 from hyperfit.report.harmless import harmless
 
+LEAD = 90
+"""Most characters of the context that stand before each text."""
 RAREST = 0.001
 """Probabilities below it are told as such."""
 Event = dict[str, Any]
@@ -57,7 +59,7 @@ class Playground:
 
     def events(self, asked: Asked, context: list[int], stopped: Callable[[], bool]) -> Iterator[Event]:
         """A start, the steps of both sides, and an end; ends early once ``stopped`` says so."""
-        yield {"event": "start", "tokens": len(context)}
+        yield {"event": "start", "tokens": len(context), "lead": lead(asked.context)}
         pair = self.dial.at(asked.strength)
         index = self.checked.training.index if self.checked.training else None
         decode = partial(continuation_text, self.tokenizer, context)
@@ -119,6 +121,13 @@ class Playground:
         """What is recited, harmless for a page."""
         assert self.checked.training is not None
         return {name: harmless(text) for name, text in self.checked.training.source(sequence).items()}
+
+
+def lead(context: str) -> str:
+    """The last words of a context, harmless, after an ellipsis; all of a short one."""
+    end = context[-LEAD:]
+    words = context if end == context else f"… {end.partition(' ')[2] or end}"
+    return harmless(words.lstrip())
 
 
 def chance(probability: float) -> str:

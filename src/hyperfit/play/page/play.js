@@ -1,7 +1,6 @@
 // Continuations as they come: one element a token, changed in place; all that is foreign is set as text, never as HTML.
 "use strict";
 (() => {
-  const LEAD = 90; // characters of the context that stand before each text
   const LETTERS = "abcdefghijklmnopqrstuvwx", MARKS = 6;
   const HEADINGS = { base: "Base", hyperfitted: "Hyperfitted" };
   const by = id => document.getElementById(id);
@@ -65,7 +64,6 @@
         method: "POST", body: new URLSearchParams(new FormData(form)), signal: running.signal,
       });
       if (!response.ok) throw new Error((await response.json()).problems.join("\n"), { cause: "told" });
-      clear();
       for await (const one of events(response.body)) {
         take(one);
         if (one.event === "end") ended = true;
@@ -103,14 +101,12 @@
     if (focused) now.focus();
   }
 
-  function clear() {
+  function clear(lead) {
     hide();
-    const context = by("context").value, end = context.slice(-LEAD);
-    const shown = end === context ? context : `… ${end.replace(/^\S*\s+(?=\S)/, "")}`;
     for (const name of Object.keys(HEADINGS)) {
       const section = by(name), text = section.querySelector(".text");
       section.classList.remove("finished");
-      text.replaceChildren(made("span", shown.trimStart(), "lead"));
+      text.replaceChildren(made("span", lead, "lead"));
       section.querySelector(".count").hidden = section.querySelector(".sources").hidden = true;
       section.querySelector(".sources").replaceChildren();
       sides[name] = { name, section, text, tokens: [], sources: new Map(), at: null };
@@ -118,8 +114,10 @@
   }
 
   function take(one) {
-    if (one.event === "start") say(`Writing after ${one.tokens} tokens …`);
-    else if (one.event === "token") add(sides[one.side], one);
+    if (one.event === "start") {
+      clear(one.lead);
+      say(`Writing after ${one.tokens} tokens …`);
+    } else if (one.event === "token") add(sides[one.side], one);
     else if (one.event === "ended") finish(sides[one.side], " The text ended here.");
     else if (one.event === "end") Object.values(sides).forEach(side => finish(side, ""));
   }
@@ -141,9 +139,8 @@
     }
     const changed = Object.entries(one.looks).map(([number, look]) => [Number(number), look]);
     for (const [number, look] of changed) side.tokens[number].look = look;
-    for (const number of new Set(changed.flatMap(([number]) => [number, number + 1]))) {
-      if (side.tokens[number]) draw(side, number);
-    }
+    const neighbours = new Set(changed.flatMap(([number]) => [number, number + 1])); // a mark may begin in another token now
+    side.tokens.forEach((token, number) => { if (neighbours.has(number) || token.look.first) draw(side, number); });
     count(side, "");
   }
 
@@ -154,7 +151,8 @@
     const parts = gap ? [gap, words] : [words];
     if (look.colour !== null) {
       words.classList.add(`r${look.colour % MARKS}`);
-      if (look.first && (!before || before.look.colour !== look.colour)) {
+      const last = side.tokens.slice(0, number).findLast(one => one.look.colour !== null);
+      if (look.first && (!last || last.look.colour !== look.colour)) {
         words.classList.add("letter");
         words.dataset.letter = LETTERS[look.colour % LETTERS.length];
       }
