@@ -135,6 +135,8 @@ def test_bad_input_is_told_at_once(runs: Path, tmp_path: Path) -> None:
     assert run.startswith(f"{tmp_path}: no run here")
     with pytest.raises(UserError, match="--new-tokens 0: give 1 or more"):
         PlaySettings(new_tokens=0)
+    with pytest.raises(UserError, match="--text-column: says which column of --contexts holds the texts"):
+        PlaySettings(text_column="story")
 
 
 def test_a_port_in_use_and_a_run_that_is_none_are_two_messages(runs: Path, tmp_path: Path) -> None:

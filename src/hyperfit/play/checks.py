@@ -94,7 +94,7 @@ def offered(run: RunDir, settings: PlaySettings, tokenizer: PreTrainedTokenizerB
     for source in sources:
         choice = EvaluationSettings(
             contexts=(source,),
-            text_column=settings.text_column if asked else None,
+            text_column=settings.text_column,
             most_contexts=-(-settings.most_contexts // len(sources)),
             context=settings.context,
             total=settings.context + 1,

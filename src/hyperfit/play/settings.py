@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from hyperfit.errors import UserError
-from hyperfit.generation.settings import too_small
+from hyperfit.generation.settings import too_small, useless_text_column
 from hyperfit.recipes.recipe import Precision
 
 
@@ -35,5 +35,7 @@ class PlaySettings:
 
     def __post_init__(self) -> None:
         problems = too_small(self, most_contexts=1, context=1, longest=1, new_tokens=1, port=0)
+        if self.text_column is not None and not self.contexts:
+            problems.append(useless_text_column("--contexts"))
         if problems:
             raise UserError(*problems)

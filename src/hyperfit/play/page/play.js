@@ -146,23 +146,21 @@
 
   function draw(side, number) {
     const { element, look } = side.tokens[number], before = side.tokens[number - 1];
-    const gap = look.first ? /^\s*/.exec(look.text)[0] : "";
-    const words = made("span", look.text.slice(gap.length), "m");
-    const parts = gap ? [gap, words] : [words];
+    const space = /^\s*/.exec(look.text)[0].length % (look.text.length || 1);
+    const gap = made("span", look.text.slice(0, space)), words = made("span", look.text.slice(space), "m");
+    const parts = space ? [gap, words] : [words];
     if (look.colour !== null) {
-      words.classList.add(`r${look.colour % MARKS}`);
       const last = side.tokens.slice(0, number).findLast(one => one.look.colour !== null);
+      for (const part of look.first ? [words] : parts) part.classList.add(`r${look.colour % MARKS}`);
       if (look.first && (!last || last.look.colour !== look.colour)) {
         words.classList.add("letter");
         words.dataset.letter = LETTERS[look.colour % LETTERS.length];
       }
     }
     if (look.recited !== null) {
-      words.classList.add("recited");
-      if (!before || before.look.recited !== look.recited) {
-        const source = side.sources.get(String(look.recited));
-        parts.splice(parts.length - 1, 0, made("sup", source ? String(source.place) : ""));
-      }
+      const begins = !before || before.look.recited !== look.recited, source = side.sources.get(String(look.recited));
+      for (const part of begins ? [words] : parts) part.classList.add("recited");
+      if (begins) parts.splice(-1, 0, made("sup", source ? String(source.place) : ""));
     }
     element.replaceChildren(...parts);
   }
