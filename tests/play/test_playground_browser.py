@@ -159,7 +159,10 @@ def test_what_is_chosen_is_sent_and_what_is_wrong_is_told(browser: Any, run: Pat
         told = page.inner_text("#status").splitlines()
         assert [line.partition(":")[0] for line in told] == ["Context", "Decoding nucleus"]
         assert page.inner_text("#base .text") != ""
-        assert [line for line in odd if "400" not in line] == []
+        page.fill("#context", "語" * 19_000)
+        page.click("#write")
+        page.wait_for_selector('#status:has-text("That is too much.")')
+        assert [line for line in odd if "400" not in line and "413" not in line] == []
         page.context.close()
 
 

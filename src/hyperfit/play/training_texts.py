@@ -1,7 +1,6 @@
 """The training data as the page names it: where a recited span stands, and how the text there begins."""
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 
 from hyperfit.metrics.copying.training_index import TrainingIndex
 from hyperfit.metrics.score import first_words
@@ -15,11 +14,8 @@ class TrainingTexts:
     ) -> None:
         """names: the document of each sequence: file and row. decode: tokens → text."""
         self.sequences, self.names, self.decode = sequences, names, decode
-
-    @cached_property
-    def index(self) -> TrainingIndex:
+        self.index = TrainingIndex(sequences)
         """Finds what of a text stands in them."""
-        return TrainingIndex(self.sequences)
 
     def source(self, sequence: int) -> dict[str, str]:
         """The name of a sequence's document, and its first words."""

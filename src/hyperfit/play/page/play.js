@@ -63,7 +63,7 @@
       const response = await fetch("/write", {
         method: "POST", body: new URLSearchParams(new FormData(form)), signal: running.signal,
       });
-      if (!response.ok) throw new Error((await response.json()).problems.join("\n"), { cause: "told" });
+      if (!response.ok) throw new Error(reasons(await response.text()), { cause: "told" });
       for await (const one of events(response.body)) {
         take(one);
         if (one.event === "end") ended = true;
@@ -77,6 +77,14 @@
     } finally {
       running = null;
       waiting(false);
+    }
+  }
+
+  function reasons(text) {
+    try {
+      return JSON.parse(text).problems.join("\n");
+    } catch {
+      return text.trim();
     }
   }
 
