@@ -19,6 +19,7 @@ from hyperfit.commands.help import command_help, overview
 from hyperfit.commands.judge import Judge
 from hyperfit.commands.line import HELP, check_command, check_line
 from hyperfit.commands.mechanism import Mechanism
+from hyperfit.commands.play import Play
 from hyperfit.commands.positional import positional_first
 from hyperfit.commands.prefer import Prefer, PreferExport, PreferInvite, PreferServe
 from hyperfit.commands.prefer_score import PreferScore
@@ -38,6 +39,7 @@ COMMANDS = {
     "mechanism": Mechanism,
     "study": StudyCommand,
     "judge": Judge,
+    "play": Play,
 }
 FAMILIES: dict[str, tuple[type, dict[str, type]]] = {
     "prefer": (Prefer, {"serve": PreferServe, "invite": PreferInvite, "export": PreferExport, "score": PreferScore}),
@@ -54,6 +56,7 @@ Command = (
     | Mechanism
     | StudyCommand
     | Judge
+    | Play
     | PreferServe
     | PreferInvite
     | PreferExport

@@ -11,6 +11,8 @@ from hyperfit.recipes.recipe import Precision
 
 CITATION_TOKENS = 5
 """As in Carlsson et al. (2025)."""
+HIGHEST_STRENGTH = 10
+"""Most of what training changed that can be in force, in times."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +60,8 @@ class GenerationSettings:
     def __post_init__(self) -> None:
         problems = too_small(self, new_tokens=1, citation_tokens=1, batch_size=1, seed=0)
         problems += decoding_problems([self.decoding], "--decoding")
-        if not (math.isfinite(self.strength) and 0 <= self.strength <= 10):
-            problems.append(f"--strength {self.strength}: give a number from 0 to 10")
+        if not (math.isfinite(self.strength) and 0 <= self.strength <= HIGHEST_STRENGTH):
+            problems.append(f"--strength {self.strength}: give a number from 0 to {HIGHEST_STRENGTH}")
         if self.prompts is None and not any(text.strip() for text in self.prompt):
             problems.append("--prompt: give a text to continue, or a file of them with --prompts")
         if self.text_column is not None and self.prompts is None:

@@ -6,7 +6,9 @@ from importlib.util import find_spec
 from hyperfit.errors import UserError
 
 SERVING = ("fastapi", "uvicorn", "sqlalchemy", "alembic", "itsdangerous")
-"""What pages that are served need."""
+"""What the preference study's pages need."""
+PLAYGROUND = ("fastapi", "uvicorn", "itsdangerous")
+"""What the playground needs."""
 SCORING = ("choix", "httpx2")
 """What scores and judges need."""
 
