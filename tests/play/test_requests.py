@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -118,6 +119,25 @@ def test_one_continuation_at_a_time_and_a_stopped_one_makes_room(runs: Path) -> 
                 assert json.loads(first.readline())["event"] == "start"
                 status, (problem,) = client.refused()
                 assert (status, problem.partition(",")[0]) == (409, "Another continuation is being written")
+
+
+def test_a_server_that_is_stopped_ends_what_it_writes(runs: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", ENDLESS + START, "play", str(runs / "full"), "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    address = re.search(r"http://[^ ]+", process.stdout.readline())
+    assert address is not None
+    with Client(address[0]).begin() as answer:
+        assert json.loads(answer.readline())["event"] == "start"
+        process.send_signal(signal.SIGINT)
+        assert "end" not in [json.loads(line)["event"] for line in answer]
+    _, said = process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in said
 
 
 def test_a_full_bucket_is_told(served: Client) -> None:

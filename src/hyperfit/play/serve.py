@@ -26,9 +26,10 @@ def serve_playground(folder: Path, settings: PlaySettings, tell: Callable[[str],
         if problems or checked is None or listening is None:
             raise UserError(*problems)
         playground = Playground(checked, settings)
-        app = application(Site(playground), names_of(settings.host, None))
+        site = Site(playground)
+        app = application(site, names_of(settings.host, None))
         address = address_of(listening)
-        serve(app, listening, lambda: tell(f"The playground is at {address} (stop it with Ctrl-C)"))
+        serve(app, listening, lambda: tell(f"The playground is at {address} (stop it with Ctrl-C)"), site.writer.stop)
     finally:
         if listening is not None:
             listening.close()

@@ -27,6 +27,8 @@ class Writer:
     def __init__(self) -> None:
         self.pool = ThreadPoolExecutor(1, "writer")  # always the same thread: threads of its own arithmetic stay, too
         self.free = threading.Lock()
+        self.stopping = threading.Event()
+        """Of the continuation that is written, or was last."""
 
     async def begin(
         self, make: Callable[[Callable[[], bool]], Iterator[Event]], gone: Callable[[], Awaitable[bool]]
@@ -37,7 +39,7 @@ class Writer:
         """
         if not await asyncio.to_thread(self.free.acquire, timeout=PATIENCE):
             raise Busy
-        stop = threading.Event()
+        stop = self.stopping = threading.Event()
         told: asyncio.Queue[Event | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 
@@ -60,6 +62,10 @@ class Writer:
 
         self.pool.submit(write)
         return read(told, stop, gone)
+
+    def stop(self) -> None:
+        """Stop what is written."""
+        self.stopping.set()
 
 
 async def read(

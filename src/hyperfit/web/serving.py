@@ -61,14 +61,23 @@ def address_of(listening: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def serve(app: ASGIApp, listening: socket.socket, ready: Callable[[], None]) -> None:
-    """Answer requests until Ctrl-C or SIGTERM; requests under way are answered first. ready: called at the start."""
+def serve(
+    app: ASGIApp, listening: socket.socket, ready: Callable[[], None], leaving: Callable[[], None] = lambda: None
+) -> None:
+    """Answer requests until Ctrl-C or SIGTERM; requests under way are answered first.
+
+    ready: called at the start. leaving: called when it is told to stop, to cut short what would take long.
+    """
     import uvicorn
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             ready()
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            leaving()
+            await super().shutdown(sockets)
 
     config = uvicorn.Config(
         app,

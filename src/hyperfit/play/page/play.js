@@ -1,19 +1,9 @@
-// Continuations as they come: one element a token, changed in place; all that is foreign is set as text, never as HTML.
+// What is asked, and its answer as it comes: lines of JSON, one an event.
 "use strict";
 (() => {
-  const LETTERS = "abcdefghijklmnopqrstuvwx", MARKS = 6;
-  const HEADINGS = { base: "Base", hyperfitted: "Hyperfitted" };
   const by = id => document.getElementById(id);
-  const form = by("ask"), panel = by("alternatives"), told = by("told");
-  const sides = {};
+  const form = by("ask");
   let running = null; // what aborts the request
-
-  function made(name, text = "", kind = "") {
-    const of = document.createElement(name);
-    if (kind) of.className = kind;
-    of.textContent = text;
-    return of;
-  }
 
   // The form
 
@@ -109,198 +99,12 @@
     if (focused) now.focus();
   }
 
-  function clear(lead) {
-    hide();
-    for (const name of Object.keys(HEADINGS)) {
-      const section = by(name), text = section.querySelector(".text");
-      section.classList.remove("finished");
-      text.replaceChildren(made("span", lead, "lead"));
-      section.querySelector(".count").hidden = section.querySelector(".sources").hidden = true;
-      section.querySelector(".sources").replaceChildren();
-      sides[name] = { name, section, text, tokens: [], sources: new Map(), at: null };
-    }
-  }
-
   function take(one) {
     if (one.event === "start") {
-      clear(one.lead);
+      Texts.clear(one.lead);
       say(`Writing after ${one.tokens} tokens …`);
-    } else if (one.event === "token") add(sides[one.side], one);
-    else if (one.event === "ended") finish(sides[one.side], " The text ended here.");
-    else if (one.event === "end") Object.values(sides).forEach(side => finish(side, ""));
+    } else if (one.event === "token") Texts.add(one);
+    else if (one.event === "ended") Texts.end(one.side);
+    else if (one.event === "end") Texts.endAll();
   }
-
-  function add(side, one) {
-    const element = made("span", "", "t");
-    element.dataset.number = side.tokens.length;
-    side.tokens.push({ element, ...one, look: null });
-    side.text.append(element);
-    for (const [number, source] of Object.entries(one.sources)) {
-      if (side.sources.has(number)) continue;
-      side.sources.set(number, { place: side.sources.size + 1, ...source });
-      const item = made("li"), name = made("bdi");
-      name.append(made("b", source.name));
-      item.append(name, " ", made("bdi", `“${source.begins}”`));
-      const list = side.section.querySelector(".sources");
-      list.append(item);
-      list.hidden = false;
-    }
-    const changed = Object.entries(one.looks).map(([number, look]) => [Number(number), look]);
-    for (const [number, look] of changed) side.tokens[number].look = look;
-    const neighbours = new Set(changed.flatMap(([number]) => [number, number + 1])); // a mark may begin in another token now
-    side.tokens.forEach((token, number) => { if (neighbours.has(number) || token.look.first) draw(side, number); });
-    count(side, "");
-  }
-
-  function draw(side, number) {
-    const { element, look } = side.tokens[number], before = side.tokens[number - 1];
-    const space = /^\s*/.exec(look.text)[0].length % (look.text.length || 1);
-    const gap = made("span", look.text.slice(0, space)), words = made("span", look.text.slice(space), "m");
-    const parts = space ? [gap, words] : [words];
-    if (look.colour !== null) {
-      const last = side.tokens.slice(0, number).findLast(one => one.look.colour !== null);
-      for (const part of look.first ? [words] : parts) part.classList.add(`r${look.colour % MARKS}`);
-      if (look.first && (!last || last.look.colour !== look.colour)) {
-        words.classList.add("letter");
-        words.dataset.letter = LETTERS[look.colour % LETTERS.length];
-      }
-    }
-    if (look.recited !== null) {
-      const begins = !before || before.look.recited !== look.recited, source = side.sources.get(String(look.recited));
-      for (const part of begins ? [words] : parts) part.classList.add("recited");
-      if (begins) parts.splice(-1, 0, made("sup", source ? String(source.place) : ""));
-    }
-    element.replaceChildren(...parts);
-  }
-
-  function count(side, more) {
-    const line = side.section.querySelector(".count"), all = side.tokens.length;
-    const share = of => Math.round(100 * side.tokens.filter(of).length / Math.max(all, 1));
-    line.textContent = `${all} tokens, ${share(one => one.look.colour !== null)} % in repeated spans` +
-      (by("keys").querySelector(".recited") ? `, ${share(one => one.look.recited !== null)} % recited.` : ".") + more;
-    line.hidden = false;
-  }
-
-  function finish(side, more) {
-    if (side.section.classList.contains("finished")) return;
-    side.section.classList.add("finished");
-    count(side, more);
-  }
-
-  // Alternatives of a token
-
-  function row(one, chosen) {
-    const line = made("tr", "", one.token === chosen ? "chosen" : "");
-    const name = made("th"), bar = made("td", "", "chance"), track = made("span", "", "track"), length = made("i");
-    name.scope = "row";
-    name.append(made("bdi", one.text, "piece"));
-    length.style.width = `${100 * one.probability}%`;
-    track.append(length);
-    bar.append(track);
-    line.append(name, bar, made("td", one.percent), made("td", one.other_ordinal));
-    return line;
-  }
-
-  function show(side, number, spoken) {
-    const token = side.tokens[number];
-    if (!token) return;
-    const other = side.name === "base" ? "hyperfitted" : "base", { chosen, alternatives, look } = token;
-    for (const one of document.querySelectorAll(".now")) one.classList.remove("now");
-    token.element.classList.add("now");
-    side.at = number;
-    const heading = made("h3"), table = made("table"), head = made("tr"), rows = made("tbody");
-    heading.append(made("bdi", chosen.text, "piece"));
-    const line = `${HEADINGS[side.name]}: ${chosen.percent}, rank ${chosen.ordinal}. ` +
-      `${HEADINGS[other]}: ${chosen.other_percent}, rank ${chosen.other_ordinal}.`;
-    for (const [words, span] of [["Token", 1], [`Probability, ${side.name}`, 2], [`Rank, ${other}`, 1]]) {
-      const cell = made("th", words);
-      cell.scope = "col";
-      cell.colSpan = span;
-      head.append(cell);
-    }
-    rows.append(...alternatives.map(one => row(one, chosen.token)));
-    if (!alternatives.some(one => one.token === chosen.token)) rows.append(row(chosen, chosen.token));
-    table.append(made("thead"), rows);
-    table.tHead.append(head);
-    told.className = `of-${side.name}`;
-    const source = look.recited === null ? null : side.sources.get(String(look.recited));
-    told.replaceChildren(heading, made("p", line));
-    if (source) {
-      const where = made("p", "Recited from ");
-      where.append(made("bdi", source.name));
-      told.append(where);
-    }
-    told.append(table);
-    panel.hidden = false;
-    place(token.element);
-    if (spoken) {
-      const others = alternatives.filter(one => one.token !== chosen.token).slice(0, 3);
-      by("spoken").textContent = `${chosen.text}. ${line} Also: ` +
-        `${others.map(one => `${one.text} ${one.percent}`).join(", ")}. ${source ? `Recited from ${source.name}.` : ""}`;
-    }
-  }
-
-  function place(element) {
-    const box = element.getClientRects()[0] || element.getBoundingClientRect();
-    const width = panel.offsetWidth, height = panel.offsetHeight, room = document.documentElement.clientWidth;
-    const below = box.bottom + height + 12 < innerHeight || box.top < height + 12;
-    panel.style.left = `${Math.max(8, Math.min(box.left, room - width - 8)) + scrollX}px`;
-    panel.style.top = `${(below ? box.bottom + 8 : box.top - height - 8) + scrollY}px`;
-  }
-
-  let pinned = false;
-  function hide() {
-    panel.hidden = true;
-    pinned = false;
-    for (const one of document.querySelectorAll(".now")) one.classList.remove("now");
-  }
-
-  function tokenOf(event) {
-    const element = event.target.closest ? event.target.closest(".t") : null;
-    return element && { side: sides[element.closest(".side").id], number: Number(element.dataset.number) };
-  }
-
-  document.addEventListener("pointerover", event => {
-    if (pinned || event.pointerType === "touch") return;
-    const found = tokenOf(event);
-    if (found) show(found.side, found.number, false);
-  });
-  document.addEventListener("pointerout", event => {
-    if (pinned || event.pointerType === "touch") return;
-    const to = event.relatedTarget;
-    if (tokenOf(event) && !(to && to.closest && to.closest(".t"))) hide();
-  });
-  document.addEventListener("click", event => {
-    const found = tokenOf(event);
-    if (found) {
-      pinned = true;
-      show(found.side, found.number, true);
-    } else if (event.target.id === "close" || !panel.contains(event.target)) hide();
-  });
-  document.addEventListener("keydown", event => {
-    if (event.key === "Escape") hide();
-    const text = event.target.closest ? event.target.closest(".text") : null;
-    const side = text && sides[text.closest(".side").id];
-    if (!side || !side.tokens.length || event.ctrlKey || event.metaKey || event.altKey) return;
-    const last = side.tokens.length - 1, at = side.at ?? -1;
-    const to = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: last, Enter: at, " ": at }[event.key];
-    if (to === undefined) return;
-    event.preventDefault();
-    pinned = true;
-    show(side, Math.max(0, Math.min(to, last)), true);
-    side.tokens[side.at].element.scrollIntoView({ block: "nearest" });
-  });
-  document.addEventListener("focusin", event => {
-    if (event.target.matches(".text:focus-visible")) {
-      const side = sides[event.target.closest(".side").id];
-      if (side && side.tokens.length) {
-        pinned = true;
-        show(side, side.at ?? 0, true);
-      }
-    }
-  });
-  document.addEventListener("focusout", event => {
-    if (event.target.matches(".text") && !(event.relatedTarget && panel.contains(event.relatedTarget))) hide();
-  });
-  addEventListener("resize", hide);
 })();
