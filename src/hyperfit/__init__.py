@@ -6,7 +6,16 @@ from hyperfit.errors import UserError
 from hyperfit.evaluation.settings import EvaluationSettings
 from hyperfit.generation.settings import GenerationSettings
 from hyperfit.mechanism.settings import MechanismSettings
-from hyperfit.recipes.presets import carlsson2025, li2026, smollm2, tiny, tiny_full
+from hyperfit.recipes.presets import (
+    carlsson2025,
+    li2026,
+    smollm2,
+    smollm2_full,
+    smollm2_late_lora,
+    smollm2_lora,
+    tiny,
+    tiny_full,
+)
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.studies.settings import StudySettings
 
@@ -56,6 +65,9 @@ __all__ = [
     "model_pair",
     "run_studies",
     "smollm2",
+    "smollm2_full",
+    "smollm2_late_lora",
+    "smollm2_lora",
     "tiny",
     "tiny_full",
     "train",

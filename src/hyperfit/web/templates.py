@@ -10,7 +10,7 @@ from hyperfit.report.pages.templates import clean, isolated, row_name
 
 
 def page_templates(folder: Path) -> jinja2.Environment:
-    """The templates of a folder; ``foreign`` isolates text, ``count``, ``percent``, ``tenths`` write numbers."""
+    """A folder's templates; ``foreign`` isolates text; ``count``, ``percent``, ``ratio``, ``tenths`` write numbers."""
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
         autoescape=True,
@@ -21,6 +21,11 @@ def page_templates(folder: Path) -> jinja2.Environment:
         auto_reload=False,
     )
     templates.filters |= {"foreign": isolated, "row_name": row_name}
-    written: dict[str, Any] = {"count": numbers.COUNT, "percent": numbers.PERCENT.told, "tenths": numbers.TENTHS}
+    written: dict[str, Any] = {
+        "count": numbers.COUNT,
+        "percent": numbers.PERCENT.told,
+        "ratio": numbers.RATIO,
+        "tenths": numbers.TENTHS,
+    }
     templates.filters |= written
     return templates

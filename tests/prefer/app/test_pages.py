@@ -152,6 +152,7 @@ def test_the_owners_pages_are_closed(study: OpenStudy, client: TestClient) -> No
     assert all(part in cookie for part in ("HttpOnly", "SameSite=strict", "Path=/owner"))
     page = client.get("/owner")
     assert "The study so far" in page.text
+    assert "<dt>Krippendorff's α</dt><dd>– " in page.text, "nobody has judged the same pair"
     assert client.post("/owner/invite", data={"count": "2"}).status_code == 403, "a form without its token"
     assert client.post("/owner/invite", data={**fields(page.text), "count": "501"}).status_code == 400
     assert client.post("/owner/invite", data={**fields(page.text), "count": "2"}).status_code == 303

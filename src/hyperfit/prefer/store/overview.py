@@ -10,6 +10,7 @@ from statistics import median
 import sqlalchemy as sa
 
 from hyperfit.prefer.judgement import Judgement
+from hyperfit.prefer.statistics.agreement import krippendorff_alpha
 from hyperfit.prefer.store.judgements import answered, judgement
 from hyperfit.prefer.store.study import OpenStudy
 from hyperfit.prefer.store.tables import Annotator, Assignment, Item
@@ -68,6 +69,8 @@ class Overview:
     """Share of pairs of judgements of the same item that agree; NaN before there is one."""
     chance: float
     """What that would be if everybody drew from the answers at random."""
+    alpha: float
+    """Krippendorff's α of the choices; NaN before two have judged the same pair."""
     annotators: list[AnnotatorRow]
 
 
@@ -101,6 +104,7 @@ def overview(study: OpenStudy) -> Overview:
         complete=sum(len(given) >= study.settings.annotators for given in by_item.values()),
         agreement=agreement(by_item.values()),
         chance=chance(own),
+        alpha=krippendorff_alpha(own, resamples=1).value,
         annotators=[
             annotator_row(person, [one for one in told if one.judge == str(person.id)], by_item, words, last)
             for person in people
