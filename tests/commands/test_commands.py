@@ -118,7 +118,7 @@ def test_the_overview_has_every_command_with_one_sentence(capsys: pytest.Capture
 
 MISTAKES = [
     ("tran m", ["tran: hyperfit has no such command (did you mean train?)", "demo, train, evaluate"]),
-    ("prefer srve", ["srve: hyperfit prefer has no such command (did you mean serve?)"]),
+    ("prefer srve", ["srve: hyperfit prefer has no such command (did you mean serve or score?)"]),
     ("prefer invite", ["N is missing"]),
     ("prefer invite many", ["N many: give a whole number"]),
     ("cache lst", ["lst: hyperfit cache has no such command (did you mean list?)"]),

@@ -176,7 +176,7 @@ def test_missing_packages_are_named(runs: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (
         2,
-        "hyperfit: hyperfit play: needs uvicorn; pip install hyperfit[prefer]\n",
+        'hyperfit: hyperfit play: needs uvicorn; pip install "hyperfit[prefer]"\n',
     )
 
 

@@ -279,8 +279,8 @@ def test_the_command_runs_whole_on_the_embedded_model(tmp_path: Path, capsys: py
     flags += ["--context", "8", "--total", "16", "--task-limit", "6", "-o", str(tmp_path / "out")]
     main(["study", "downstream", *flags])
     said = capsys.readouterr()
-    assert "downstream: Does hyperfitting keep what the base model can do on tasks?" in said.out
-    assert "Carlsson et al.: GLUE and MMLU fall slightly" in said.out
+    assert "downstream    Does hyperfitting keep what the base model can do on tasks?" in said.out
+    assert "Carlsson et al.: GLUE and MMLU fall slightly" in " ".join(said.out.split())
     assert "it/s" not in said.err, "no bars of others"
     found = json.loads((tmp_path / "out" / "downstream.json").read_text())
     (row,) = found["tables"][0]["rows"]
