@@ -24,7 +24,7 @@ from hyperfit.models.loading import load_model, load_tokenizer
 from hyperfit.recipes.recipe import Precision
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import load_any
-from hyperfit.training.lines import copying_line, epoch_line
+from hyperfit.training.lines import copying_line, epoch_line, verdict
 from hyperfit.training.loop import epoch_order
 from hyperfit.training.train import train
 from small_runs import assert_same, events, quiet, recipe_for, weights
@@ -140,6 +140,15 @@ def test_what_is_said_of_copies_by_hand() -> None:
     event = {"epoch": 2, "train_loss": 0.5, "ttr": 0.6, "word_share": 0.97, "longest_overlap": 5.1}
     line = epoch_line(event | {"long_overlap_share": 0.04}, 9, 1.0)
     assert line == "epoch   2 of at most 9  train 0.500  TTR .600  words 97 %  copied 5.1  >10: 4 %  1.0 s"
+
+
+def test_where_texts_recite_nothing_is_advised_that_would_add_to_it() -> None:
+    much, little = (copying_line({"longest_overlap": tokens, "long_overlap_share": 0.0}, 12) for tokens in (9.0, 4.0))
+    assert verdict("epochs", 0.3, 0.25, much, "") == "goal (at most 0.25) NOT reached"
+    assert "a larger --lr" in verdict("epochs", 0.3, 0.25, little, "")
+    assert verdict("epochs", 0.2, 0.25, little, "") == "goal (at most 0.25) reached"
+    assert verdict("epochs", 0.3, None, much, "") == "all epochs done"
+    assert verdict("auto", 0.3, None, little, "a rule") == "ended by --stop auto (a rule)"
 
 
 def test_says_when_the_goal_was_not_reached(world: tuple[str, str], tmp_path: Path) -> None:

@@ -34,3 +34,18 @@ def copying_line(event: dict[str, Any], texts: int) -> str:
         f"{round(share * texts)} of {texts} texts"
     )
     return f"{found}: {REMEDY} would lower that" if copies_much(overlap, share) else found
+
+
+def verdict(reason: str, loss: float, goal: float | None, copied: str, rule: str) -> str:
+    """How training ended, and what would have reached its goal: not said where texts recite, as it would add to that.
+
+    loss, goal: nats per token. copied: the ``copying_line`` of the last probe. rule: the name of that of --stop auto.
+    """
+    if reason == "auto":
+        return f"ended by --stop auto ({rule})"
+    if goal is None:
+        return "all epochs done"
+    told = f"goal (at most {goal:g}) {'' if loss <= goal else 'NOT '}reached"
+    if loss > goal and reason == "epochs" and REMEDY not in copied:
+        told += " (more --epochs, a larger --lr or --rank, or a higher --stop-loss would reach it)"
+    return told

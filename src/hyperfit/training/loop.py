@@ -15,7 +15,6 @@ from transformers import PreTrainedModel
 
 from hyperfit.console import progress
 from hyperfit.errors import UserError
-from hyperfit.metrics.copying.memorisation import REMEDY
 from hyperfit.numbers import THOUSANDTHS
 from hyperfit.prefix.cache import PrefixCache
 from hyperfit.recipes.recipe import Recipe
@@ -24,7 +23,7 @@ from hyperfit.runs.files import writing
 from hyperfit.runs.result import save_result
 from hyperfit.training import probes
 from hyperfit.training.checks import CheckedRecipe
-from hyperfit.training.lines import copying_line, epoch_line
+from hyperfit.training.lines import copying_line, epoch_line, verdict
 from hyperfit.training.loss import SequenceLoss
 from hyperfit.training.state import State
 from hyperfit.training.stopping import AUTO
@@ -243,17 +242,12 @@ class Loop:
             save_result(self.model, aside, self.checked.recipe, self.checked.tokenizer, loss, self.copied(last))
         self.run.append({**self.place("end"), "reason": state.reason, "train_loss": loss})
         self.run.discard_checkpoints()
-        verdict = "all epochs done"
-        if goal is not None:
-            verdict = f"goal (at most {goal:g}) {'' if loss <= goal else 'NOT '}reached"
-            if loss > goal and state.reason == "epochs" and REMEDY not in self.copied(last):  # else it would copy more
-                verdict += " (more --epochs, a larger --lr or --rank, or a higher --stop-loss would reach it)"
-        if state.reason == "auto":
-            verdict = f"ended by --stop auto ({AUTO.name})"
         if self.prefix is not None and not self.checked.streaming:
             self.notify(self.prefix.saving())
-        told = f"{verdict}: training loss {THOUSANDTHS.told(loss)} after {state.epoch} epochs; {folder}"
-        self.notify("; ".join(filter(None, (told, self.copied(last)))))
+        copied = self.copied(last)
+        ended = verdict(str(state.reason), loss, goal, copied, AUTO.name)
+        told = f"{ended}: training loss {THOUSANDTHS.told(loss)} after {state.epoch} epochs; {folder}"
+        self.notify("; ".join(filter(None, (told, copied))))
 
     def copied(self, event: dict[str, Any]) -> str:
         """What of the training data stands in the texts of a probe; "" where none were written."""

@@ -22,6 +22,7 @@ from hyperfit.prefer.store.claims import current
 from hyperfit.prefer.store.database import connect
 from hyperfit.prefer.store.judgements import judgements
 from hyperfit.prefer.store.migrate import migrate
+from hyperfit.prefer.store.overview import overview
 from hyperfit.prefer.store.study import OpenStudy, check_same, has_study, invite, make_study, open_study
 from hyperfit.prefer.store.tables import Annotator, Answer, Assignment, Superseded, Table
 from study_server import made_run
@@ -204,6 +205,29 @@ def test_progress_counts_what_is_left_for_an_annotator(tmp_path: Path) -> None:
                 break
             store_answer(session, person, assignment.id, Given("left", 0))
     assert seen == [(done, 5) for done in range(6)]
+    study.database.close()
+
+
+def test_the_owner_sees_agreement_worked_by_hand(tmp_path: Path) -> None:
+    study = study_of(tmp_path, None, StudySettings(annotators=2))
+    items: list[int] = []
+    for number, person in enumerate(invite(study, 2)):
+        while True:
+            with study.database.writing() as session:
+                assignment = current(session, person, study.settings)
+                if assignment is None:
+                    break
+                key, item, swapped = assignment.id, assignment.item_id, assignment.swapped
+            items += [] if item in items else [item]
+            first = items.index(item) < (5 if number else 6)  # of 20 both first 5 times, apart once
+            side = ("right" if swapped else "left") if first else "equal"
+            with study.database.writing() as session:
+                store_answer(session, person, key, Given(side, 0))
+    found = overview(study)
+    assert (found.answers, found.complete) == (40, 20)
+    assert found.agreement == pytest.approx(19 / 20)
+    assert found.chance == pytest.approx((11 / 40) ** 2 + (29 / 40) ** 2)
+    assert found.alpha == pytest.approx(1 - 39 * 2 / (2 * 11 * 29))
     study.database.close()
 
 
