@@ -22,6 +22,7 @@ from hyperfit.studies.grid.plan import Planned, Planner
 from hyperfit.studies.grid.pooled import difference, over_runs, pooled, pooled_share
 from hyperfit.studies.grid.results import Model, Results
 from hyperfit.studies.grid.store import Store, digest, key_of, looked_at, merged
+from hyperfit.studies.grid.wanted import Wanted
 from hyperfit.studies.questions import alternatives, long_range
 from hyperfit.studies.run import run_studies
 from hyperfit.studies.settings import StudySettings
@@ -212,7 +213,7 @@ def test_what_hinders_a_study_is_told(world: tuple[str, str], tmp_path: Path) ->
 def test_several_processes_train_the_same(world: tuple[str, str], tmp_path: Path) -> None:
     settings = settings_for(world, seeds=1)
     recipes = [replace(settings.recipe, seed=seed) for seed in range(3)]
-    planned = [Planned(Trial(str(one.seed), one), ("a",), False, 1.0, 0, 0) for one in recipes]
+    planned = [Planned(Wanted(Trial(str(one.seed), one), ()), False, 1.0, 0, 0) for one in recipes]
     alone = schedule.train_all(Store(tmp_path / "one"), planned, None, lambda line: None)
     lines: list[str] = []
     together = schedule.train_all(Store(tmp_path / "two"), planned, None, lines.append, 2)
@@ -227,9 +228,9 @@ def test_a_killed_process_is_told_and_nothing_is_lost(
 ) -> None:
     settings, store = settings_for(world, seeds=1), Store(tmp_path)
     recipes = [replace(settings.recipe, seed=seed) for seed in range(2)]
-    planned = [Planned(Trial(str(one.seed), one), ("a",), False, 1.0, 0, 0) for one in recipes]
+    planned = [Planned(Wanted(Trial(str(one.seed), one), ()), False, 1.0, 0, 0) for one in recipes]
     schedule.train_all(store, planned[:1], None, lambda line: None)
-    monkeypatch.setattr(schedule, "train_one", killed)
+    monkeypatch.setattr(schedule, "do_one", killed)
     with pytest.raises(UserError, match=r"--workers: a process that trained was killed.*nothing is lost"):
         schedule.train_all(store, planned, None, lambda line: None, 2)
     assert store.done(recipes[0])
@@ -240,7 +241,7 @@ def test_a_process_ends_with_the_one_that_started_it() -> None:
         workers.end_with(-1)  # no process has that for its parent
 
 
-def killed(store: Store, trial: Trial) -> None:
+def killed(store: Store, wanted: Wanted, measure: None) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -40,3 +40,5 @@ class Extra:
     """What it depends on besides the weights, the texts and the precision."""
     of_base: bool = True
     """Whether the base model is measured, too."""
+    rounds: Callable[[StudySettings], float] = lambda settings: 1.0
+    """About how long it takes, in times of continuing all contexts."""

@@ -2,33 +2,33 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from hyperfit.console import duration, say, within
+from hyperfit.console import duration, say
 from hyperfit.errors import UserError, naming
 from hyperfit.evaluation.by_model import check_scorer
-from hyperfit.generation.citations.of_run import trained_on
 from hyperfit.models.loading import load_config, load_tokenizer
 from hyperfit.models.weights import weights_fingerprint
 from hyperfit.runs.files import check_writable, write_json
 from hyperfit.runs.json_values import json_values
 from hyperfit.studies.catalogue import STUDIES
-from hyperfit.studies.grid.measure import BLOCKED, Bench
+from hyperfit.studies.gather import Measures, results_of
+from hyperfit.studies.grid.measure import Bench
 from hyperfit.studies.grid.measured import Measurer, bench_of
 from hyperfit.studies.grid.plan import Planner
-from hyperfit.studies.grid.results import BASE, Model, Results
-from hyperfit.studies.grid.schedule import Say, plan_lines, possible, seeded, train_all, wanted_by
+from hyperfit.studies.grid.results import Results
+from hyperfit.studies.grid.schedule import plan_lines, train_all
 from hyperfit.studies.grid.scored import Scorer
-from hyperfit.studies.grid.store import Store, key_of, plain
-from hyperfit.studies.grid.training import Trained, trained_by
+from hyperfit.studies.grid.store import Store, plain
+from hyperfit.studies.grid.wanted import Say, possible, wanted_by
 from hyperfit.studies.ranges import within_ranges
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Findings, Study, Trial
+from hyperfit.studies.study import Findings, Study
 from hyperfit.studies.tasks.named import check_names, load_harness
 
 
@@ -111,12 +111,12 @@ def run_studies(
     on_tasks = any(one.tasks for one in studies)
     if on_tasks:
         check_names(settings.tasks)
-    wanted = wanted_by(studies, settings)
-    wanted = [one for one in wanted if possible(one[0], notify)]
+    wanted = [one for one in wanted_by(studies, settings) if possible(one.trial, notify)]
     if not wanted:
         raise UserError(f"--data {settings.data}: there is too little text for any training of these studies")
-    planned = Planner(store, settings).plan(wanted)
-    bench = bench_of(settings, [trial for trial, _ in wanted])
+    planned = Planner(store, settings, {one.name: one for one in studies}).plan(wanted)
+    trials = tuple(one.trial for one in wanted)
+    bench = bench_of(settings, trials)
     scorer = scorer_of(settings, bench)
     count = workers or max(1, torch.cuda.device_count())
     for line in plan_lines(planned, budget, count):
@@ -132,11 +132,12 @@ def run_studies(
         raise UserError(f"--budget: nothing fits; the shortest training is expected to take {duration(shortest)}")
     harness = load_harness(settings.tasks, settings.task_limit, folder / "tasks") if on_tasks else None
     write_json(folder / OF, of_model(settings.model))
-    trained = train_all(store, planned, budget, notify, count)
+    measures = Measures(Measurer(settings, store, bench), trials)
+    trained = train_all(store, planned, budget, notify, count, measures)
     found: dict[str, Any] = {}
     for study in studies:
         measurer = Measurer(settings, store, bench, scorer if study.scored else None, harness if study.tasks else None)
-        results = with_longer(study, measurer, trained)
+        results = results_of(study, measurer, trained)
         told = within_ranges(study.tell(results))
         found[study.name] = as_json(study, settings, results, told)
         write_json(folder / f"{study.name}.json", found[study.name])
@@ -151,55 +152,6 @@ def scorer_of(settings: StudySettings, bench: Bench) -> Scorer | None:
     pairs = list(zip(bench.contexts, bench.people, strict=True))
     check_scorer(settings.scorer, pairs, what="human text", remedy="a smaller --total", flag="--scorer")
     return Scorer(settings.scorer, bench.device, bench.precision)
-
-
-def results_of(study: Study, measurer: Measurer, trained: dict[str, Trained[Trial]]) -> Results:
-    """Everything the study has to go by, measured where that is not done yet."""
-    settings, bench = measurer.settings, measurer.bench
-    decodings = study.decodings(settings)
-    trainings: dict[str, list[Trained[Trial]]] = {}
-    models: dict[str, list[Model]] = {}
-    reading: list[list[int]] | None = None
-    for seed in range(settings.seeds):
-        for trial in seeded(study, settings, seed):
-            key = key_of(trial.recipe)
-            trainings.setdefault(trial.label, [])
-            models.setdefault(trial.label, [])
-            if key not in trained:
-                continue
-            one = replace(trained[key], trial=trial)
-            if trial.epoch and not one.diverged:
-                one = trained_by(trial, one.run.kept.get(trial.epoch(one.run), one.run), found=True)
-            trainings[trial.label].append(one)
-            if not one.diverged:
-                training = trained_on(one.run, bench.tokenizer)
-                reading = reading or training
-                path = str(one.run.path)
-                with within(f"{study.name}, {trial.name}"):
-                    model = measurer.model(path, decodings, training, strength=trial.strength, extras=study.extras)
-                models[trial.label].append(replace(model, seed=seed))
-    reading = reading or []
-    of_base = (study.base_decodings or study.decodings)(settings)
-    unblocked = [name for name in of_base if not name.endswith(BLOCKED)]
-    with within(f"{study.name}, {BASE}"):
-        base = measurer.model(settings.model, unblocked, reading, extras=study.extras)
-    human = measurer.human(decodings, reading)
-    return Results(settings, base, human, trainings, models, bench.texts.sources, bench.contexts)
-
-
-def with_longer(study: Study, measurer: Measurer, trained: dict[str, Trained[Trial]]) -> Results:
-    """``results_of``, and the same with longer texts where the study asks for them and the sources hold some."""
-    results = results_of(study, measurer, trained)
-    for total in study.more_totals:
-        if total > measurer.settings.total:
-            longer = replace(measurer.settings, total=total)
-            try:
-                bench = bench_of(longer, [one.trial for one in trained.values()])
-            except UserError:
-                continue  # no text is as long
-            again = replace(measurer, settings=longer, bench=bench)
-            results.longer[total] = results_of(replace(study, extras=()), again, trained)
-    return results
 
 
 def as_json(study: Study, settings: StudySettings, results: Results, told: Findings) -> dict[str, Any]:

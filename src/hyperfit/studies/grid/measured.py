@@ -1,9 +1,11 @@
 """Models of a study as they are measured: once each, and found in the store from then on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from hyperfit.evaluation.contexts import common_texts
 from hyperfit.evaluation.settings import EvaluationSettings
@@ -49,6 +51,10 @@ class Measurer:
     """What reads the texts of all models, if anything."""
     harness: Harness | None = None
     """On which tasks models are scored, if on any."""
+
+    def on(self, device: torch.device) -> "Measurer":
+        """The same on another device."""
+        return replace(self, bench=replace(self.bench, device=device))
 
     def human(self, decodings: Sequence[str], training: list[list[int]]) -> Model:
         """How people went on, under the name of every decoding."""

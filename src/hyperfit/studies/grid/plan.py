@@ -1,7 +1,7 @@
 """What studies will take before they start: trainings, seconds, disk, memory; each a rough estimate, said as one."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import median
@@ -15,8 +15,9 @@ from hyperfit.recipes.defaults import default_late_blocks
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.studies.grid.store import Store, key_of
 from hyperfit.studies.grid.training import trained_by
+from hyperfit.studies.grid.wanted import Wanted
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Trial
+from hyperfit.studies.study import Study, Trial
 
 USUAL_EPOCHS = 12
 """Of a training that ends by its loss, where none like it is known."""
@@ -77,17 +78,21 @@ class Size:
 
 @dataclass(frozen=True)
 class Planned:
-    """One training and the studies that want it."""
+    """One training and what it takes."""
 
-    trial: Trial
-    studies: tuple[str, ...]
+    wanted: Wanted
     done: bool
     seconds: float
-    """0 if it is done."""
+    """With what is measured of it; 0 if it is done."""
     disk: int
     """Bytes of its result."""
     memory: int
     """Bytes at its peak, roughly: weights, gradients, Adam's moments, activations."""
+
+    @property
+    def trial(self) -> Trial:
+        """With the looks that all studies want."""
+        return self.wanted.trial
 
 
 @dataclass(frozen=True)
@@ -96,26 +101,39 @@ class Planner:
 
     store: Store
     settings: StudySettings
+    studies: Mapping[str, Study]
+    """By name, of all that want something."""
 
-    def plan(self, wanted: Sequence[tuple[Trial, tuple[str, ...]]]) -> list[Planned]:
+    def plan(self, wanted: Sequence[Wanted]) -> list[Planned]:
         """Every training with what it takes."""
-        return [self.one(trial, studies) for trial, studies in wanted]
+        return [self.one(one) for one in wanted]
 
-    def one(self, trial: Trial, studies: tuple[str, ...]) -> Planned:
+    def one(self, wanted: Wanted) -> Planned:
         """One training."""
-        recipe, size = trial.recipe, self.size
+        recipe, size = wanted.trial.recipe, self.size
         done = self.store.done(recipe)
         seconds = 0.0
         if not done:
             epochs = self.epochs(recipe)
             looks = epochs / recipe.greedy_every * recipe.probe_texts if recipe.greedy_every else 0
-            texts = self.settings.most_contexts + looks
+            texts = self.settings.most_contexts * self.rounds(wanted) + looks
             seconds = epochs * size.operations(recipe) / self.speed + texts * self.of_a_text
         trained = size.trained(recipe)
         held = 4 * size.total + 16 * trained
         activations = recipe.batch_size * recipe.length * size.learning(recipe) * 64 * int((size.block / 12) ** 0.5)
         disk = 4 * (trained if recipe.adapters else size.total)
-        return Planned(trial, studies, done, seconds, 0 if done else disk, held + activations)
+        return Planned(wanted, done, seconds, 0 if done else disk, held + activations)
+
+    def rounds(self, wanted: Wanted) -> float:
+        """How often all contexts are continued, or what takes as long, when everything is measured of a training."""
+        found: dict[object, float] = {}
+        for name, trial in wanted.models:
+            study, model = self.studies[name], (trial.strength, trial.epoch)
+            for total in (self.settings.total, *study.more_totals):
+                longer = total / self.settings.total
+                found |= {(model, way, total): longer for way in study.decodings(self.settings)}
+            found |= {(model, one.name): one.rounds(self.settings) for one in study.extras}
+        return sum(found.values())
 
     @cached_property
     def size(self) -> Size:

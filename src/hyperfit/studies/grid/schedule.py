@@ -1,71 +1,18 @@
-"""Which trainings some studies want, what they will take, and doing them in that order."""
+"""What trainings will take, told, and doing them in that order, with what is measured of each right behind it."""
 
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, wait
-from dataclasses import replace
-from functools import cache
 
 from hyperfit.console import duration
-from hyperfit.data.corpus import build_corpus
-from hyperfit.errors import UserError
-from hyperfit.models.loading import load_tokenizer
 from hyperfit.numbers import THOUSANDTHS
 from hyperfit.prefix.sizes import readable
-from hyperfit.recipes.recipe import Recipe
 from hyperfit.studies.grid.plan import Planned
-from hyperfit.studies.grid.store import Store, key_of, merged
-from hyperfit.studies.grid.training import DEFAULTS, Trained
-from hyperfit.studies.grid.workers import train_one, workers
-from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Study, Trial
-
-Say = Callable[[str], None]
-NOT_OF_TEXTS = (
-    "method", "late_blocks", "blocks", "target_modules", "rank", "alpha", "lr", "weight_decay", "clip", "unlikelihood",
-    "batch_size", "accumulate", "epochs", "stop_loss", "stop", "seed", "order_seed", "order_swaps", "probe_every",
-    "greedy_every", "probe_texts", "keep_every", "checkpoint_every",
-)  # fmt: skip
-"""Settings on which it does not depend whether there is text enough."""
-
-
-def wanted_by(studies: Sequence[Study], settings: StudySettings) -> list[tuple[Trial, tuple[str, ...]]]:
-    """Every training once, with the studies that want it: all with the first seed, then all with the next."""
-    found: dict[str, tuple[Trial, tuple[str, ...]]] = {}
-    for seed in range(settings.seeds):
-        for study in studies:
-            for trial in seeded(study, settings, seed):
-                key = key_of(trial.recipe)
-                if key in found:
-                    first, names = found[key]
-                    trial = replace(first, recipe=merged(first.recipe, trial.recipe))
-                    found[key] = (trial, tuple(dict.fromkeys((*names, study.name))))
-                else:
-                    found[key] = (trial, (study.name,))
-    return list(found.values())
-
-
-def seeded(study: Study, settings: StudySettings, seed: int) -> list[Trial]:
-    """The study's trainings with one seed."""
-    return [replace(one, recipe=replace(one.recipe, seed=seed)) for one in study.trials(settings)]
-
-
-def possible(trial: Trial, notify: Say) -> bool:
-    """Whether there is text enough for a training; said if not."""
-    lack = lacking(replace(trial.recipe, **{name: DEFAULTS[name] for name in NOT_OF_TEXTS}))
-    if lack:
-        notify(f"{trial.name} is left out: {lack}")
-    return not lack
-
-
-@cache
-def lacking(recipe: Recipe) -> str:
-    """What is missing of a recipe's texts; nothing where they do."""
-    try:
-        build_corpus(recipe, load_tokenizer(recipe.model))
-    except UserError as error:
-        return str(error)
-    return ""
+from hyperfit.studies.grid.store import Store, key_of
+from hyperfit.studies.grid.training import Trained
+from hyperfit.studies.grid.wanted import Say, Wanted
+from hyperfit.studies.grid.workers import do_one, workers
+from hyperfit.studies.study import Trial
 
 
 def plan_lines(planned: Sequence[Planned], budget: float | None, count: int = 1) -> list[str]:
@@ -77,20 +24,25 @@ def plan_lines(planned: Sequence[Planned], budget: float | None, count: int = 1)
         memory = sum(sorted((one.memory for one in left), reverse=True)[:count])
         lines.append(
             f"about {duration(sum(one.seconds for one in left) / count)}, {readable(disk)} of disk, "
-            f"{readable(memory)} of memory (rough estimates of the trainings; measuring comes on top)"
+            f"{readable(memory)} of memory (rough estimates, with what is measured of each)"
         )
     if budget is not None:
         lines.append(f"of which what fits into {duration(budget)} is done, in this order")
-    lines += [f"  {one.trial.name} ({', '.join(one.studies)}): about {duration(one.seconds)}" for one in left]
+    lines += [f"  {one.trial.name} ({', '.join(one.wanted.studies)}): about {duration(one.seconds)}" for one in left]
     return lines
 
 
 def train_all(
-    store: Store, planned: Sequence[Planned], budget: float | None, notify: Say, count: int = 1
+    store: Store,
+    planned: Sequence[Planned],
+    budget: float | None,
+    notify: Say,
+    count: int = 1,
+    measure: Callable[[Wanted, Trained[Trial]], None] | None = None,
 ) -> dict[str, Trained[Trial]]:
     """Key → training, of all that are done or fit into the budget; how far it is, and what is left, is said.
 
-    count: processes that train side by side.
+    count: processes that train side by side. measure: what each of them does with what it has trained.
     """
     started, trained, left = time.monotonic(), dict[str, Trained[Trial]](), []
     running: dict[Future[Trained[Trial]], Planned] = {}
@@ -117,7 +69,7 @@ def train_all(
                 if budget is not None and spent + one.seconds > budget:
                     left.append(one)
                     continue
-                running[pool.submit(train_one, store, one.trial)] = one
+                running[pool.submit(do_one, store, one.wanted, measure)] = one
             collect(ALL_COMPLETED)
     except KeyboardInterrupt:
         notify("interrupted; repeat the command to go on")

@@ -18,6 +18,7 @@ from hyperfit.console import within
 from hyperfit.errors import UserError
 from hyperfit.studies.grid.store import Store
 from hyperfit.studies.grid.training import Trained
+from hyperfit.studies.grid.wanted import Wanted
 from hyperfit.studies.study import Trial
 
 
@@ -83,10 +84,15 @@ DEVICE = "HYPERFIT_WORKER_DEVICE"
 """Environment variable in which a process of several keeps its GPU."""
 
 
-def train_one(store: Store, trial: Trial) -> Trained[Trial]:
-    """The training, on this process's GPU if it has one and the recipe does not say."""
-    device = os.environ.get(DEVICE)
+def do_one(
+    store: Store, wanted: Wanted, measure: Callable[[Wanted, Trained[Trial]], None] | None = None
+) -> Trained[Trial]:
+    """The training, and what is measured of it, on this process's GPU if it has one and the recipe does not say."""
+    trial, device = wanted.trial, os.environ.get(DEVICE)
     if device and trial.recipe.device in ("auto", "cuda"):
         trial = replace(trial, recipe=replace(trial.recipe, device=device))
     with within(trial.name):
-        return store.train(trial)
+        trained = store.train(trial)
+    if measure is not None:
+        measure(wanted, trained)
+    return trained

@@ -118,7 +118,14 @@ LONG_RANGE = Study(
     source="Carlsson et al. 2025, figure 9",
     trials=trials,
     tell=tell,
-    extras=(Extra(NAME, written, about=lambda settings: {"tokens": tokens_of(settings), "context": settings.context}),),
+    extras=(
+        Extra(
+            NAME,
+            written,
+            about=lambda settings: {"tokens": tokens_of(settings), "context": settings.context},
+            rounds=lambda settings: tokens_of(settings) / settings.total,
+        ),
+    ),
     hinders=hinders,
     method=f"Greedy texts of {TOKENS} tokens, or as many as the model has positions for; the type-token ratio of "
     f"each stretch of {TTR_WINDOW} tokens. The variety lasts if the interval of the last stretch minus the first lies "

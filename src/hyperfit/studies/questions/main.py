@@ -7,7 +7,7 @@ from hyperfit.numbers import POINTS, RATIO
 from hyperfit.studies.extra import Extra
 from hyperfit.studies.grid.measure import BLOCKED
 from hyperfit.studies.grid.results import BASE, HUMAN, Results
-from hyperfit.studies.questions.mechanism import ALPHAS, NAME, explained, pooled_numbers
+from hyperfit.studies.questions.mechanism import ALPHAS, NAME, ROUNDS, explained, pooled_numbers
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Findings, Headline, Passage, Row, Study, Table, Trial
 from hyperfit.studies.words import answer
@@ -142,7 +142,7 @@ MAIN = Study(
     trials=trials,
     tell=tell,
     decodings=decodings,
-    extras=(Extra(NAME, explained, of_base=False),),
+    extras=(Extra(NAME, explained, of_base=False, rounds=lambda settings: ROUNDS),),
     more_totals=(LONGER,),
     method="Both models continue the same held-out contexts under every decoding, the hyperfitted one also with "
     "citations of its training data blocked; the base also at the temperature of equal entropy and with a static bias.",

@@ -22,6 +22,8 @@ ALPHAS = (0.01, 0.1, 0.5)
 PROMOTED = 500
 """Tokens that get the bias; fewer where the vocabulary is smaller."""
 NAME = "mechanism"
+ROUNDS = 25
+"""How often as long as a continuation of all contexts its studies take, roughly."""
 
 Found = dict[str, Any]
 
@@ -160,7 +162,7 @@ MECHANISM = Study(
     source="Li et al. 2026",
     trials=trials,
     tell=tell,
-    extras=(Extra(NAME, explained, of_base=False),),
+    extras=(Extra(NAME, explained, of_base=False, rounds=lambda settings: ROUNDS),),
     method="The studies of hyperfit mechanism for every seed: the base model at the temperature of equal entropy and "
     "with a static bias, the base's rank of every choice, and the geometry of the last block's output. A number is "
     "the mean over seeds, its range that of all seeds' intervals.",
