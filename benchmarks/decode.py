@@ -24,7 +24,7 @@ import torch
 from machine import describe_machine
 from transformers import GenerationConfig
 
-from hyperfit.data.sources import read_documents
+from hyperfit.data.reading.sources import read_documents
 from hyperfit.generation.continuations import continue_contexts, left_pad
 from hyperfit.generation.decodings import DECODINGS
 from hyperfit.models.devices import pick_device

@@ -17,8 +17,8 @@ from shapes import BUILTIN
 from transformers import TrainerCallback
 
 from hyperfit.models.adapt import late_stage_lora_config
-from hyperfit.models.layout import blocks_of
 from hyperfit.models.loading import load_model
+from hyperfit.models.structure.layout import blocks_of
 from hyperfit.models.targets import lora_config
 from hyperfit.recipes.recipe import CacheMode, Method, Recipe
 from hyperfit.runs.directory import RunDir

@@ -7,7 +7,7 @@ from prefix_contestants import LENGTH
 from torch import nn
 from transformers import AutoModelForCausalLM
 
-from hyperfit.models.layout import blocks_of
+from hyperfit.models.structure.layout import blocks_of
 
 
 def counted(config: Any, rank: int, late: int) -> dict[str, float]:

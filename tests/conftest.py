@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 from transformers import PreTrainedTokenizerFast
 
-from hyperfit.models.folders import model_folder
+from hyperfit.models.files.folders import model_folder
 from tiny_models import save_tiny
 from tiny_tokenizers import tiny_bpe
 

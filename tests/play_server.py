@@ -15,7 +15,7 @@ FIELDS = {"context": "0 the horse went", "decoding": "greedy", "new_tokens": "6"
 START = "from hyperfit.cli import main; main()"
 FORCED = """
 import hyperfit.play.playground as playground
-from hyperfit.play.choosing import told
+from hyperfit.play.tokens.choosing import told
 
 def forced(pair, side, tokenizer, *_, **__):
     return told(tokenizer.encode({text!r}, add_special_tokens=False))

@@ -21,9 +21,9 @@ SOURCE = Path(hyperfit.__file__).parent
 NO_MEASURES = {
     "numbers.py",
     "recipes/defaults.py",  # a learning rate, rounded
-    "report/tables/strip.py",  # lengths of bars, for CSS
-    "models/dequantise.py",  # megabytes
-    "prefix/sizes.py",  # bytes
+    "report/tables/evaluations/strip.py",  # lengths of bars, for CSS
+    "models/files/dequantise.py",  # megabytes
+    "prefix/disk/sizes.py",  # bytes
     "prefix/cache.py",  # seconds that the cache has saved
     "training/lines.py",  # seconds of an epoch
     "runs/files.py",  # megabytes

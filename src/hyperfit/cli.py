@@ -15,12 +15,12 @@ from hyperfit.commands.cache import Cache, CacheClear, CacheList
 from hyperfit.commands.demo import Demo
 from hyperfit.commands.evaluate import Evaluate
 from hyperfit.commands.generate import Generate
-from hyperfit.commands.help import command_help, overview
+from hyperfit.commands.interface.help import command_help, overview
+from hyperfit.commands.interface.line import HELP, check_command, check_line
+from hyperfit.commands.interface.positional import positional_first
 from hyperfit.commands.judge import Judge
-from hyperfit.commands.line import HELP, check_command, check_line
 from hyperfit.commands.mechanism import Mechanism
 from hyperfit.commands.play import Play
-from hyperfit.commands.positional import positional_first
 from hyperfit.commands.prefer import Prefer, PreferExport, PreferInvite, PreferServe
 from hyperfit.commands.prefer_score import PreferScore
 from hyperfit.commands.report import Report

@@ -16,7 +16,7 @@ from hyperfit.cli import COMMANDS as CLI
 from hyperfit.cli import main, parse
 from hyperfit.commands.demo import Demo, demo_recipe
 from hyperfit.commands.generate import Generate
-from hyperfit.commands.help import groups
+from hyperfit.commands.interface.help import groups
 from hyperfit.models.builtin import smollm2
 from hyperfit.recipes.presets import PRESETS, tiny
 from hyperfit.recipes.recipe import Recipe

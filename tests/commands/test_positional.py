@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hyperfit.cli import COMMANDS, main, parse
-from hyperfit.commands.positional import flags_of
+from hyperfit.commands.interface.positional import flags_of
 from hyperfit.errors import UserError
 from tiny_models import save_tiny
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from hyperfit.commands.written import plain, show_written
+from hyperfit.commands.interface.written import plain, show_written
 
 ROWS = [
     {"prompt": "The ferry was late", "continuation": " again,\nand"},

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hyperfit.data.builtin import TEXTS
 from hyperfit.data.copies import LEAST, RUN, near_copies, normal_form, runs_of
 from hyperfit.data.corpus import build_corpus, evaluation_texts
-from hyperfit.data.sources import read_documents
+from hyperfit.data.reading.sources import read_documents
 from hyperfit.data.split import split_documents
 from hyperfit.errors import UserError
 from hyperfit.recipes.recipe import Recipe

@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerFast
 
 from hyperfit.data import corpus as corpus_module
 from hyperfit.data.corpus import Corpus, build_corpus, evaluation_texts, packed, spanned, starts
-from hyperfit.data.documents import Document
+from hyperfit.data.reading.documents import Document
 from hyperfit.data.split import split_documents
 from hyperfit.errors import UserError
 from hyperfit.recipes.recipe import MOST_SAMPLES, Recipe

@@ -8,8 +8,8 @@ import pytest
 from huggingface_hub import constants
 from huggingface_hub.errors import RepositoryNotFoundError
 
-from hyperfit.data.hub import PATIENCE, check_hub
-from hyperfit.data.sources import read_documents
+from hyperfit.data.reading.hub import PATIENCE, check_hub
+from hyperfit.data.reading.sources import read_documents
 from hyperfit.errors import UserError
 from hyperfit.models.loading import load_config, load_tokenizer
 

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hyperfit.data.parts import part_of
-from hyperfit.data.sources import read_documents, read_prompts
+from hyperfit.data.reading.parts import part_of
+from hyperfit.data.reading.sources import read_documents, read_prompts
 
 
 @pytest.mark.parametrize(

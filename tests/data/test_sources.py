@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from hyperfit.data.builtin import TEXTS
-from hyperfit.data.documents import Document
-from hyperfit.data.sources import read_documents, read_prompts
+from hyperfit.data.reading.documents import Document
+from hyperfit.data.reading.sources import read_documents, read_prompts
 from hyperfit.errors import UserError
 
 TWO = ["A goat ate the map.\nThen it slept.", "Wer hat den Käse\u2028versteckt?"]

@@ -5,7 +5,7 @@ from tokenizers import processors
 from transformers import PreTrainedTokenizerFast
 
 from hyperfit.data.corpus import packed
-from hyperfit.data.sources import Document
+from hyperfit.data.reading.sources import Document
 from hyperfit.data.special_tokens import added_tokens, token_ids
 from tiny_tokenizers import BEGIN, END, tiny_bpe
 

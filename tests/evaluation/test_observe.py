@@ -15,7 +15,7 @@ from hyperfit.evaluation.evaluate import evaluate
 from hyperfit.evaluation.observe import Observed, observe
 from hyperfit.generation.continuations import continue_contexts
 from hyperfit.generation.decodings import parse_decoding
-from hyperfit.models.layout import inner_model
+from hyperfit.models.structure.layout import inner_model
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import load_any
 from small_evaluations import CONTEXT, TEXTS, TOTAL, settings_for

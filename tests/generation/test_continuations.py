@@ -23,7 +23,7 @@ from hyperfit.generation.continuations import continuation_text, continue_contex
 from hyperfit.generation.decodings import DECODINGS
 from hyperfit.generation.processors.rules import SAMPLING, NoRepeatNGram
 from hyperfit.models.adapt import adapt
-from hyperfit.models.ends import end_tokens
+from hyperfit.models.structure.ends import end_tokens
 from hyperfit.recipes.recipe import Recipe
 from tiny_models import END, FAMILIES, VOCABULARY, cast, random_ids, tiny_model, tiny_tokenizer
 

@@ -23,7 +23,7 @@ from hyperfit.report.look import IN_PAGE
 from hyperfit.report.pages.mechanism import PLOTS, drawn, page, save_plot, write_mechanism_page
 from hyperfit.report.plots.layers import lens_grid
 from hyperfit.report.plots.panels import readable, style
-from hyperfit.report.tables.mechanism import ROWS, comparison
+from hyperfit.report.tables.mechanism.figures import ROWS, comparison
 from hyperfit.studies.explain import ALL_RUNNERS, explain
 from hyperfit.studies.placement.design import Design
 from hyperfit.studies.placement.measure import measured

@@ -13,11 +13,11 @@ from zoo import BLOCKS, build, tiny_config
 from hyperfit.errors import UserError
 from hyperfit.generation.continuations import continue_contexts
 from hyperfit.models.adapt import adapt, learning
-from hyperfit.models.causal import check_model
-from hyperfit.models.classes import refusal
-from hyperfit.models.experts import compute_apart
-from hyperfit.models.layout import inner_model, layout_of
+from hyperfit.models.files.classes import refusal
 from hyperfit.models.loading import quiet
+from hyperfit.models.structure.causal import check_model
+from hyperfit.models.structure.experts import compute_apart
+from hyperfit.models.structure.layout import inner_model, layout_of
 from hyperfit.models.targets import experts_in
 from hyperfit.prefix.bypass import frozen_blocks, obstacle
 from hyperfit.prefix.cache_prefix import cache_prefix

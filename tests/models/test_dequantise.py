@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
-import hyperfit.models.dequantise as module
+import hyperfit.models.files.dequantise as module
 from hyperfit.errors import UserError
-from hyperfit.models.folders import model_folder
+from hyperfit.models.files.folders import model_folder
 from hyperfit.models.loading import load_model, load_tokenizer
 from tiny_models import random_ids, tiny_model
 from tiny_tokenizers import SENTENCES, tiny_bpe

@@ -9,9 +9,9 @@ from transformers import BertConfig, BertLMHeadModel
 from zoo import build
 
 from hyperfit.errors import UserError
-from hyperfit.models.causal import check_model
-from hyperfit.models.forward import last_hidden, logits_of, read_out
-from hyperfit.models.layout import blocks_of, layout_of
+from hyperfit.models.structure.causal import check_model
+from hyperfit.models.structure.forward import last_hidden, logits_of, read_out
+from hyperfit.models.structure.layout import blocks_of, layout_of
 from tiny_models import BLOCKS, GROUPED, PATHS, TINY, VOCABULARY, WIDTH, random_ids, tiny_model
 
 

@@ -11,8 +11,8 @@ from transformers import PreTrainedConfig
 from hyperfit.errors import UserError
 from hyperfit.models import loading
 from hyperfit.models.devices import pick_device, pick_precision
-from hyperfit.models.layout import positions_of
 from hyperfit.models.loading import evaluating, load_config, load_model, load_tokenizer
+from hyperfit.models.structure.layout import positions_of
 from tiny_models import BLOCKS, END_TEXT, FAMILIES, POSITIONS, cast, random_ids, save_tiny, tiny_model, tiny_tokenizer
 
 CPU = torch.device("cpu")

@@ -7,7 +7,7 @@ import pytest
 from hyperfit.cli import main
 from hyperfit.errors import UserError
 from hyperfit.models.loading import load_tokenizer
-from hyperfit.models.vocabulary import check_embedded
+from hyperfit.models.structure.vocabulary import check_embedded
 from tiny_models import VOCABULARY, save_tiny, tiny_tokenizer
 
 

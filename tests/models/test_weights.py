@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hyperfit.errors import UserError
-from hyperfit.models import weights
-from hyperfit.models.weights import BLOCK, BLOCKS, samples, weight_files, weights_fingerprint
+from hyperfit.models.files import weights
+from hyperfit.models.files.weights import BLOCK, BLOCKS, samples, weight_files, weights_fingerprint
 from tiny_models import save_tiny, tiny_model
 
 Tensors = dict[str, Tensor]

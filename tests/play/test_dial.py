@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from hyperfit.models.layout import inner_model
 from hyperfit.models.loading import load_model
-from hyperfit.play.dial import Dial
+from hyperfit.models.structure.layout import inner_model
+from hyperfit.play.tokens.dial import Dial
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import load_any
 from small_evaluations import runs_to_evaluate

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyperfit.metrics.copying.training_index import TrainingIndex
-from hyperfit.play.looks import GrowingText, Look
+from hyperfit.play.tokens.looks import GrowingText, Look
 from hyperfit.report.texts.repetition import repeated_spans
 
 WORDS = ["", " the", " old", " dog", " sat", ".", " And", "\n", " then", " it", " slept"]

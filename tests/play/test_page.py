@@ -5,7 +5,7 @@ from pathlib import Path
 
 import hyperfit
 from hyperfit.generation.decodings import DECODINGS
-from hyperfit.play.site import ABOUT, PAGE
+from hyperfit.play.app.site import ABOUT, PAGE
 from hyperfit.report.pages.templates import MARKS, TEMPLATES
 
 PAINTS = ("page", "ink", "soft", "rule", "base", "tuned", *(f"r{number}" for number in range(MARKS)))

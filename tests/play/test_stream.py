@@ -9,9 +9,9 @@ import torch
 from hyperfit.generation.continuations import continue_contexts
 from hyperfit.generation.decodings import DECODINGS, parse_decoding
 from hyperfit.mechanism.pair.pair import SIDES, Pair, Side
-from hyperfit.models.layout import inner_model
-from hyperfit.play.choosing import Stopped, chooser
-from hyperfit.play.stream import ALTERNATIVES, Step, other_of, write
+from hyperfit.models.structure.layout import inner_model
+from hyperfit.play.tokens.choosing import Stopped, chooser
+from hyperfit.play.tokens.stream import ALTERNATIVES, Step, other_of, write
 from tiny_models import END, VOCABULARY, random_ids, tiny_tokenizer
 from tiny_pairs import adapter_pair, whole_pair
 

@@ -10,7 +10,7 @@ import torch
 
 from hyperfit.errors import UserError
 from hyperfit.models.adapt import adapt
-from hyperfit.models.layout import blocks_of, inner_model
+from hyperfit.models.structure.layout import blocks_of, inner_model
 from hyperfit.prefix.bypass import obstacle
 from hyperfit.prefix.cache_prefix import cache_prefix
 from hyperfit.recipes.recipe import Recipe

@@ -14,12 +14,12 @@ import pytest
 
 from hyperfit.cli import main
 from hyperfit.errors import UserError
-from hyperfit.prefix import eviction
-from hyperfit.prefix.eviction import clear
+from hyperfit.prefix.disk import eviction
+from hyperfit.prefix.disk.eviction import clear
+from hyperfit.prefix.disk.locks import lock_of, one_at_a_time
+from hyperfit.prefix.disk.sizes import age_from, readable, size_from
+from hyperfit.prefix.disk.store import ABOUT, STATES, Entry, entries, name_of
 from hyperfit.prefix.fill import open_or_fill
-from hyperfit.prefix.locks import lock_of, one_at_a_time
-from hyperfit.prefix.sizes import age_from, readable, size_from
-from hyperfit.prefix.store import ABOUT, STATES, Entry, entries, name_of
 from hyperfit.training.train import train
 from small_runs import quiet, recipe_for
 
@@ -77,11 +77,11 @@ def elsewhere(code: str, *arguments: object) -> Iterator[None]:
 
 
 READING = """
-from hyperfit.prefix.locks import hold
+from hyperfit.prefix.disk.locks import hold
 hold(os.open(sys.argv[1], os.O_RDONLY))
 """
 FILLING = """
-from hyperfit.prefix.locks import one_at_a_time
+from hyperfit.prefix.disk.locks import one_at_a_time
 lock = one_at_a_time(Path(sys.argv[1]), sys.argv[2])
 lock.__enter__()
 """

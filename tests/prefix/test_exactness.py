@@ -15,8 +15,8 @@ import hyperfit.training.loss
 from hyperfit.errors import UserError
 from hyperfit.models.adapt import adapt, late_parameters, round_frozen
 from hyperfit.models.devices import autocast
-from hyperfit.models.layout import blocks_of, inner_model, layout_of
 from hyperfit.models.loading import load_model
+from hyperfit.models.structure.layout import blocks_of, inner_model, layout_of
 from hyperfit.prefix.bypass import frozen_blocks
 from hyperfit.prefix.cache import PrefixCache
 from hyperfit.prefix.cache_prefix import cache_prefix
@@ -319,7 +319,7 @@ def test_a_streamed_model_says_that_it_cannot_read_other_texts(tmp_path: Path) -
 def test_streaming_refuses_weights_of_other_names(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
-    from hyperfit.prefix.shards import Shards
+    from hyperfit.prefix.disk.shards import Shards
 
     saved = save_tiny(tmp_path / "model")
     weights = load_file(saved / "model.safetensors")

@@ -14,10 +14,10 @@ import torch
 from hyperfit.cli import main
 from hyperfit.errors import UserError
 from hyperfit.models.adapt import adapt, round_frozen
-from hyperfit.models.layout import blocks_of
-from hyperfit.prefix import store
+from hyperfit.models.structure.layout import blocks_of
 from hyperfit.prefix.cache_prefix import cache_prefix
-from hyperfit.prefix.sizes import readable
+from hyperfit.prefix.disk import store
+from hyperfit.prefix.disk.sizes import readable
 from hyperfit.recipes.recipe import Recipe
 from small_caches import SEQUENCES, cached
 from tiny_models import cast, random_ids, tiny_model

@@ -19,7 +19,7 @@ import torch
 from hyperfit.cli import main
 from hyperfit.errors import UserError
 from hyperfit.prefix.cache import PrefixCache
-from hyperfit.prefix.store import ABOUT, FOLDER, STATES, entries
+from hyperfit.prefix.disk.store import ABOUT, FOLDER, STATES, entries
 from hyperfit.training.train import train
 from small_runs import assert_same, quiet, recipe_for
 
@@ -170,7 +170,7 @@ def test_one_that_turns_out_wrong_is_not_used_either(
 def test_one_whose_states_another_user_keeps_to_himself(
     world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import hyperfit.prefix.store as module
+    import hyperfit.prefix.disk.store as module
 
     def locked(path: Path) -> str:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from hyperfit.errors import UserError
-from hyperfit.prefix.eviction import clear
+from hyperfit.prefix.disk.eviction import clear
+from hyperfit.prefix.disk.sizes import readable
+from hyperfit.prefix.disk.store import STATES, entries, name_of
 from hyperfit.prefix.fill import open_or_fill
-from hyperfit.prefix.sizes import readable
-from hyperfit.prefix.store import STATES, entries, name_of
 from hyperfit.training.train import train
 from small_runs import assert_same, quiet, recipe_for
 
@@ -25,9 +25,9 @@ SIZE = 100_000
 FILLING = """
 import json, os, sys, time
 from pathlib import Path
-from hyperfit.prefix.eviction import clear
+from hyperfit.prefix.disk.eviction import clear
 from hyperfit.prefix.fill import open_or_fill
-from hyperfit.prefix.store import STATES
+from hyperfit.prefix.disk.store import STATES
 
 folder = Path(sys.argv[1])
 
@@ -135,7 +135,7 @@ def test_processes_that_fill_and_remove_at_once_never_see_half_a_cache(tmp_path:
     """Each opens more caches than the limit lets be, so that each removes those of the others all the time."""
     code = """
 import random
-from hyperfit.prefix.states import States
+from hyperfit.prefix.disk.states import States
 import torch
 turns = random.Random(int(sys.argv[2]))
 for _ in range(25):
@@ -175,7 +175,7 @@ def test_a_disk_that_fills_up_meanwhile(
     world: tuple[str, str], tmp_path: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There was room when it began; then there is none: nothing is left, and the run goes on without."""
-    import hyperfit.prefix.states as module
+    import hyperfit.prefix.disk.states as module
 
     real, size = os.pwrite, 14 * 16 * 32 * 4
 

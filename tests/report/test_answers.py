@@ -3,7 +3,7 @@
 from typing import Any
 
 from hyperfit.mechanism.settings import STUDIES
-from hyperfit.report.tables.answers import QUESTIONS, RULES, answer
+from hyperfit.report.tables.mechanism.answers import QUESTIONS, RULES, answer
 from small_mechanism import about, mechanism, undefined
 
 MODELS = {"blocks": 4, "shared_blocks": 0}

@@ -13,8 +13,8 @@ from hyperfit.errors import UserError
 from hyperfit.evaluation.values import save_values
 from hyperfit.metrics.estimate import paired_share_difference
 from hyperfit.report.pages.compare import beside, checked, comparison, write_comparison
-from hyperfit.report.tables.paired import gaps, paired_sheets, paired_words, unpaired
-from hyperfit.report.tables.runs import (
+from hyperfit.report.tables.evaluations.paired import gaps, paired_sheets, paired_words, unpaired
+from hyperfit.report.tables.evaluations.runs import (
     by_epoch,
     common,
     differences,

@@ -10,7 +10,7 @@ import pytest
 from hyperfit.mechanism.settings import STUDIES
 from hyperfit.report.harmless import harmless
 from hyperfit.report.pages.mechanism import page
-from hyperfit.report.tables.answers import QUESTIONS
+from hyperfit.report.tables.mechanism.answers import QUESTIONS
 from small_mechanism import mechanism
 
 EVIL = "\u202eevil\u2066\x1b[31m\x00\x85\u200f<script>alert(1)</script> $x$ שלום"

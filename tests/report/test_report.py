@@ -18,11 +18,11 @@ from rich.console import Console, RenderableType
 from hyperfit.errors import UserError
 from hyperfit.report.pages.run import write_report
 from hyperfit.report.plots.training import loss_panel, overlap_panel, ttr_panel
+from hyperfit.report.tables.evaluations.papers import more_tables, paper_tables
+from hyperfit.report.tables.evaluations.strip import strips
+from hyperfit.report.tables.evaluations.summary import summary
 from hyperfit.report.tables.exports import escaped, numbers, to_csv, to_latex
 from hyperfit.report.tables.measures import MEMORISATION
-from hyperfit.report.tables.papers import more_tables, paper_tables
-from hyperfit.report.tables.strip import strips
-from hyperfit.report.tables.summary import summary
 from hyperfit.report.tables.table import Row, Sheet, TerminalSheets, parts
 from hyperfit.report.texts.repetition import repeated_spans, split
 from hyperfit.report.texts.samples import beginning, copied, examples, terminal_copies, terminal_texts

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from hyperfit.cli import main
 from hyperfit.errors import UserError
-from hyperfit.models.weights import weights_fingerprint
+from hyperfit.models.files.weights import weights_fingerprint
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import load_any

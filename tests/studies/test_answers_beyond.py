@@ -10,9 +10,12 @@ from safetensors.torch import load_file
 from test_answers_of_studies import Logged, model, results
 
 from hyperfit.recipes.recipe import Recipe
-from hyperfit.studies.grid.results import Model
 from hyperfit.studies.grid.training import Trained
-from hyperfit.studies.questions import dynamics, long_range, mechanism, memorisation, sharpening, stopping
+from hyperfit.studies.measures.results import Model
+from hyperfit.studies.questions.mechanism import inside as mechanism
+from hyperfit.studies.questions.mechanism import sharpening
+from hyperfit.studies.questions.texts import long_range, memorisation
+from hyperfit.studies.questions.training import dynamics, stopping
 from hyperfit.studies.study import Trial
 from hyperfit.studies.weights import distances
 from hyperfit.training.stopping import loss_below, variety_settled

@@ -11,9 +11,11 @@ from hyperfit.recipes.recipe import Recipe
 from hyperfit.report.pages.overview import first_sentence
 from hyperfit.runs.directory import RunDir
 from hyperfit.studies.grid.plan import Size
-from hyperfit.studies.grid.results import Model, Results
 from hyperfit.studies.grid.training import Trained
-from hyperfit.studies.questions import curves, domain, early_stop, order, quantity, sensitivity, strength
+from hyperfit.studies.measures.results import Model, Results
+from hyperfit.studies.questions.mechanism import strength
+from hyperfit.studies.questions.texts import domain
+from hyperfit.studies.questions.training import curves, early_stop, order, quantity, sensitivity
 from hyperfit.studies.ranges import within_ranges
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Chart, Findings, Line, Row, Table, Trial

@@ -12,8 +12,8 @@ from hyperfit.metrics.estimate import Estimate, paired_share_difference
 from hyperfit.report.tables.studies import MEASURES
 from hyperfit.runs.json_values import json_values
 from hyperfit.studies.catalogue import STUDIES
-from hyperfit.studies.grid.results import Model, Results
-from hyperfit.studies.questions.downstream import LABEL, LOSSES, SCORES, change, tell
+from hyperfit.studies.measures.results import Model, Results
+from hyperfit.studies.questions.texts.downstream import LABEL, LOSSES, SCORES, change, tell
 from hyperfit.studies.run import run_studies
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Findings

@@ -30,7 +30,7 @@ from hyperfit.recipes.defaults import default_rate
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.report.look import IN_FILE
 from hyperfit.report.plots.placement import placement_panels, sweep
-from hyperfit.report.tables.placement import placement_tables
+from hyperfit.report.tables.mechanism.placement import placement_tables
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.json_values import json_values
 from hyperfit.runs.result import load_any

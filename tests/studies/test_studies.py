@@ -19,11 +19,11 @@ from hyperfit.recipes.recipe import Recipe
 from hyperfit.studies.catalogue import STUDIES
 from hyperfit.studies.grid import schedule, workers
 from hyperfit.studies.grid.plan import Planned, Planner
-from hyperfit.studies.grid.pooled import difference, over_runs, pooled, pooled_share
-from hyperfit.studies.grid.results import Model, Results
 from hyperfit.studies.grid.store import Store, digest, key_of, looked_at, merged
 from hyperfit.studies.grid.wanted import Wanted
-from hyperfit.studies.questions import alternatives, long_range
+from hyperfit.studies.measures.pooled import difference, over_runs, pooled, pooled_share
+from hyperfit.studies.measures.results import Model, Results
+from hyperfit.studies.questions.texts import alternatives, long_range
 from hyperfit.studies.run import run_studies
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Trial

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from hyperfit.errors import UserError
-from hyperfit.prefix import store
 from hyperfit.prefix.cache import PrefixCache
+from hyperfit.prefix.disk import store
 from hyperfit.training.train import train
 from small_runs import assert_same, events, quiet, recipe_for, weights
 from tiny_models import GROUPED, save_tiny
@@ -91,14 +91,14 @@ def test_a_mixture_too_large_for_that_is_not_cached(
     needs = 64 * 2 * 6 * (128 + 64) * 32 * 4
     reason = "experts compute the texts of a batch together, so that states depend on it in their last bits"
     said: list[str] = []
-    monkeypatch.setattr("hyperfit.models.experts.memory_of", lambda device: 8 * needs - 8)
+    monkeypatch.setattr("hyperfit.models.structure.experts.memory_of", lambda device: 8 * needs - 8)
     with pytest.raises(UserError, match=f"^--prefix-cache required: {reason}$"):
         train(recipe_for(mixture), tmp_path / "required", prefix_cache="required", notify=said.append)
     assert not (tmp_path / "required").exists()
     assert train(recipe_for(mixture, epochs=1), tmp_path / "auto", notify=said.append).end
     assert f"no prefix cache: {reason}" in said
     assert not store.entries(tmp_path / store.FOLDER)
-    monkeypatch.setattr("hyperfit.models.experts.memory_of", lambda device: 8 * needs)
+    monkeypatch.setattr("hyperfit.models.structure.experts.memory_of", lambda device: 8 * needs)
     train(recipe_for(mixture, epochs=1), tmp_path / "just", prefix_cache="required", notify=said.append)
 
 

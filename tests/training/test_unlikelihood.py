@@ -11,7 +11,7 @@ from torch import Tensor
 import hyperfit.training.loss
 from hyperfit.cli import main
 from hyperfit.models.devices import autocast
-from hyperfit.models.layout import inner_model
+from hyperfit.models.structure.layout import inner_model
 from hyperfit.runs.directory import RunDir
 from hyperfit.training.loss import SequenceLoss
 from hyperfit.training.train import train

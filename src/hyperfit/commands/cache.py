@@ -8,7 +8,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from hyperfit.commands.output import Json, terminal
+from hyperfit.commands.interface.output import Json, terminal
 from hyperfit.errors import UserError, collecting
 
 RUNS_CACHE = Path("runs/.prefix-cache")
@@ -25,8 +25,8 @@ class CacheList:
 
     def run(self) -> None:
         """Print a line a cache."""
-        from hyperfit.prefix.sizes import readable
-        from hyperfit.prefix.store import entries
+        from hyperfit.prefix.disk.sizes import readable
+        from hyperfit.prefix.disk.store import entries
 
         found = entries(self.cache_dir)
         if self.json:
@@ -86,8 +86,8 @@ class CacheClear:
 
     def run(self) -> None:
         """Remove, and say what has gone."""
-        from hyperfit.prefix.eviction import clear
-        from hyperfit.prefix.sizes import age_from, readable, size_from
+        from hyperfit.prefix.disk.eviction import clear
+        from hyperfit.prefix.disk.sizes import age_from, readable, size_from
 
         problems: list[str] = []
         age, size = None, None

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from hyperfit.commands.output import Json, show_results
+from hyperfit.commands.interface.output import Json, show_results
 from hyperfit.console import say
 from hyperfit.data.builtin import PREFIX
 from hyperfit.errors import UserError, naming

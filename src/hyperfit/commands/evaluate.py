@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from tyro.conf import Positional, arg
 
-from hyperfit.commands.output import Json, show_results, show_tables
+from hyperfit.commands.interface.output import Json, show_results, show_tables
 from hyperfit.errors import UserError
 from hyperfit.evaluation.settings import EvaluationSettings
 from hyperfit.generation.settings import useless_text_column
@@ -89,8 +89,8 @@ class Evaluate(EvaluationSettings):
     def measure_texts(self, texts: Path, settings: EvaluationSettings) -> None:
         """Measure texts from elsewhere, and print or write what they come to."""
         from hyperfit.evaluation.external import ExternalTexts, evaluate_texts
+        from hyperfit.report.tables.evaluations.papers import all_tables
         from hyperfit.report.tables.exports import write_tables
-        from hyperfit.report.tables.papers import all_tables
         from hyperfit.runs.files import write_json
 
         given = {name: getattr(settings, name) for name in OF_TEXTS}

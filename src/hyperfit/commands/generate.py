@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from tyro.conf import Positional, arg
 
-from hyperfit.commands.output import Json, terminal
+from hyperfit.commands.interface.output import Json, terminal
 from hyperfit.generation.decodings import spellings
 from hyperfit.generation.settings import GenerationSettings
 
@@ -48,6 +48,6 @@ class Generate(GenerationSettings):
             for row in rows:
                 print(json.dumps(row, ensure_ascii=False))
             return
-        from hyperfit.commands.written import show_written
+        from hyperfit.commands.interface.written import show_written
 
         show_written(rows, terminal())

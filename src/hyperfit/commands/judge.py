@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from tyro.conf import Positional, arg
 
-from hyperfit.commands.output import Json
+from hyperfit.commands.interface.output import Json
 from hyperfit.commands.prefer_score import show
 from hyperfit.errors import UserError
 from hyperfit.prefer.judges.dimensions import ALL, Dimension

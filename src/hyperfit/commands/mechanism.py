@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from tyro.conf import Positional, arg
 
-from hyperfit.commands.output import Json
+from hyperfit.commands.interface.output import Json
 from hyperfit.mechanism.settings import UNASKED, MechanismSettings, Study
 
 

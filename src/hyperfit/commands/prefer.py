@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from tyro.conf import Positional, arg
 
-from hyperfit.commands.output import Json
+from hyperfit.commands.interface.output import Json
 from hyperfit.errors import UserError
 from hyperfit.prefer.settings import StudySettings
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from hyperfit.commands.output import Json, terminal
+from hyperfit.commands.interface.output import Json, terminal
 from hyperfit.errors import UserError
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar
 
 from tyro.conf import Positional, arg
 
-from hyperfit.commands.help import columns, filled
-from hyperfit.commands.output import Json
+from hyperfit.commands.interface.help import columns, filled
+from hyperfit.commands.interface.output import Json
 from hyperfit.data.builtin import PREFIX
 from hyperfit.errors import UserError
 from hyperfit.studies.settings import StudySettings

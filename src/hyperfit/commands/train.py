@@ -9,8 +9,8 @@ from tyro.conf import Positional, arg
 from hyperfit.console import say
 from hyperfit.data.builtin import PREFIX
 from hyperfit.errors import UserError
-from hyperfit.prefix.eviction import LIMIT
-from hyperfit.prefix.sizes import readable
+from hyperfit.prefix.disk.eviction import LIMIT
+from hyperfit.prefix.disk.sizes import readable
 from hyperfit.recipes.recipe import CacheMode, Recipe
 
 PresetName = Literal[

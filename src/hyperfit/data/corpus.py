@@ -14,8 +14,8 @@ from transformers import PreTrainedTokenizerBase
 
 from hyperfit.console import say
 from hyperfit.data.builtin import text_source
-from hyperfit.data.documents import Document
-from hyperfit.data.sources import read_documents
+from hyperfit.data.reading.documents import Document
+from hyperfit.data.reading.sources import read_documents
 from hyperfit.data.special_tokens import added_tokens, token_ids
 from hyperfit.data.split import split_documents, unique, without_copies
 from hyperfit.errors import UserError

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hyperfit.data.copies import near_copies, normal_form
-from hyperfit.data.documents import Document
-from hyperfit.data.sources import read_documents
+from hyperfit.data.reading.documents import Document
+from hyperfit.data.reading.sources import read_documents
 from hyperfit.errors import UserError
 from hyperfit.recipes.recipe import Recipe
 

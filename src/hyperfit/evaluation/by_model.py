@@ -14,9 +14,9 @@ from hyperfit.metrics.by_model.coherence import coherence, tokens_and_start
 from hyperfit.metrics.by_model.mauve import TOKENS as MAUVE_TOKENS
 from hyperfit.metrics.by_model.mauve import Mauve, mauve
 from hyperfit.metrics.estimate import Estimate
-from hyperfit.models.layout import positions_of
 from hyperfit.models.loading import load_config, load_tokenizer
-from hyperfit.models.vocabulary import check_embedded
+from hyperfit.models.structure.layout import positions_of
+from hyperfit.models.structure.vocabulary import check_embedded
 from hyperfit.recipes.recipe import Precision
 
 

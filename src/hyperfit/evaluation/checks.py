@@ -14,9 +14,9 @@ from hyperfit.evaluation.settings import EvaluationSettings
 from hyperfit.generation.citations.of_run import MakeBlocker, blocker_of_run, corpus_of
 from hyperfit.metrics.by_model.mauve import mauve_text
 from hyperfit.models.devices import pick_device, pick_precision
-from hyperfit.models.layout import positions_of
 from hyperfit.models.loading import load_config, load_tokenizer
-from hyperfit.models.vocabulary import check_embedded
+from hyperfit.models.structure.layout import positions_of
+from hyperfit.models.structure.vocabulary import check_embedded
 from hyperfit.recipes.recipe import Precision
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import check_writable

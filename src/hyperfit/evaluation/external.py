@@ -13,8 +13,8 @@ from hyperfit.console import say
 from hyperfit.data.builtin import text_source
 from hyperfit.data.characters import excerpt
 from hyperfit.data.corpus import tokenize
-from hyperfit.data.documents import Document
-from hyperfit.data.sources import read_documents
+from hyperfit.data.reading.documents import Document
+from hyperfit.data.reading.sources import read_documents
 from hyperfit.errors import UserError, collecting, naming
 from hyperfit.evaluation.by_model import check_featuriser, check_scorer, coherences, likeness
 from hyperfit.evaluation.external_lines import HUMAN, Line, by_condition, own_references, read_lines, with_context

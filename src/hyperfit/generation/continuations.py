@@ -23,9 +23,9 @@ from hyperfit.generation.batches.size import batch_that_fits
 from hyperfit.generation.decodings import Decoding, parse_decoding
 from hyperfit.generation.processors.rules import custom_generate, penalties, sampling
 from hyperfit.generation.processors.sampling import sample_numbers
-from hyperfit.models.ends import end_tokens
-from hyperfit.models.layout import inner_model
 from hyperfit.models.loading import evaluating
+from hyperfit.models.structure.ends import end_tokens
+from hyperfit.models.structure.layout import inner_model
 
 ONE_AT_A_TIME = (
     "--batch-invariant: one context at a time; with the embedded model on two CPU cores that was 18 times slower than "

@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from hyperfit.console import progress, say
-from hyperfit.data.sources import read_prompts
+from hyperfit.data.reading.sources import read_prompts
 from hyperfit.data.special_tokens import token_ids
 from hyperfit.errors import UserError, collecting, naming
 from hyperfit.generation.citations.of_run import MakeBlocker, blocker_of_run, trained_on
@@ -16,10 +16,10 @@ from hyperfit.generation.continuations import ONE_AT_A_TIME, continuation_text, 
 from hyperfit.generation.decodings import parse_decoding
 from hyperfit.generation.settings import GenerationSettings, citation_settings
 from hyperfit.models.devices import autocast, pick_device, pick_precision
-from hyperfit.models.ends import end_tokens
-from hyperfit.models.layout import inner_model, positions_of
 from hyperfit.models.loading import load_config, load_tokenizer
-from hyperfit.models.vocabulary import check_embedded
+from hyperfit.models.structure.ends import end_tokens
+from hyperfit.models.structure.layout import inner_model, positions_of
+from hyperfit.models.structure.vocabulary import check_embedded
 from hyperfit.recipes.recipe import Precision
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import base_argument, check_adapter, is_run, load_any, parts_of

@@ -10,7 +10,7 @@ from hyperfit.errors import UserError
 from hyperfit.mechanism.pair.inputs import Models, StudyInputs, check_inputs
 from hyperfit.mechanism.runners import DEPENDS, EVERYWHERE, RUNNERS, Runner
 from hyperfit.mechanism.settings import STUDIES, MechanismSettings, Study
-from hyperfit.models.layout import inner_model
+from hyperfit.models.structure.layout import inner_model
 from hyperfit.runs.files import write_json
 
 

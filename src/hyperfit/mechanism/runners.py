@@ -21,7 +21,7 @@ from hyperfit.mechanism.ranks.encouragement import by_epoch
 from hyperfit.mechanism.ranks.origin import rank_origin
 from hyperfit.mechanism.settings import MechanismSettings, Study
 from hyperfit.mechanism.temperature.entropy_matching import entropy_by_temperature, entropy_matching
-from hyperfit.models.layout import inner_model, layout_of
+from hyperfit.models.structure.layout import inner_model, layout_of
 
 Result = dict[str, Any]
 Runner = Callable[[StudyInputs, MechanismSettings], Result]

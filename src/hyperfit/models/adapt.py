@@ -10,8 +10,8 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from hyperfit.errors import UserError
-from hyperfit.models.layout import blocks_of, inner_model, layout_of, under
 from hyperfit.models.loading import quiet
+from hyperfit.models.structure.layout import blocks_of, inner_model, layout_of, under
 from hyperfit.models.targets import experts_in, lora_config
 from hyperfit.numbers import COUNT, PERCENT
 from hyperfit.recipes.defaults import default_late_blocks

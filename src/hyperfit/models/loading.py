@@ -17,11 +17,11 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedT
 from transformers.quantizers.auto import get_hf_quantizer
 from transformers.utils import logging as transformers_logging
 
-from hyperfit.data.hub import check_hub
+from hyperfit.data.reading.hub import check_hub
 from hyperfit.errors import UserError
-from hyperfit.models.causal import check_model
-from hyperfit.models.classes import model_class, refusal, unknown
-from hyperfit.models.folders import model_folder
+from hyperfit.models.files.classes import model_class, refusal, unknown
+from hyperfit.models.files.folders import model_folder
+from hyperfit.models.structure.causal import check_model
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, StrictDataclassError)
 """What transformers raises for files that are absent, damaged or do not belong together."""

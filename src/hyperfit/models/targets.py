@@ -13,8 +13,8 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from hyperfit.errors import UserError
-from hyperfit.models.layout import blocks_of, layout_of, without_weights
 from hyperfit.models.loading import quiet
+from hyperfit.models.structure.layout import blocks_of, layout_of, without_weights
 
 
 def lora_config(

@@ -15,10 +15,10 @@ from hyperfit.evaluation.contexts import human_texts
 from hyperfit.evaluation.settings import EvaluationSettings
 from hyperfit.generation.citations.of_run import corpus_of
 from hyperfit.models.devices import pick_device, pick_precision
-from hyperfit.models.layout import positions_of
 from hyperfit.models.loading import load_config, load_tokenizer
+from hyperfit.models.structure.layout import positions_of
 from hyperfit.play.settings import PlaySettings
-from hyperfit.play.training_texts import TrainingTexts
+from hyperfit.play.tokens.training_texts import TrainingTexts
 from hyperfit.recipes.recipe import Precision
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import check_base

@@ -9,16 +9,16 @@ from hyperfit.errors import UserError
 from hyperfit.generation.continuations import continuation_text
 from hyperfit.mechanism.pair.pair import SIDES, Side
 from hyperfit.models.devices import autocast
-from hyperfit.models.vocabulary import check_embedded
+from hyperfit.models.structure.vocabulary import check_embedded
 from hyperfit.numbers import COUNT, PERCENT
-from hyperfit.play.asked import Asked
+from hyperfit.play.app.asked import Asked
 from hyperfit.play.checks import CheckedPlay
-from hyperfit.play.choosing import Stopped, chooser
-from hyperfit.play.dial import Dial
-from hyperfit.play.looks import GrowingText, Look
-from hyperfit.play.pieces import Pieces
 from hyperfit.play.settings import PlaySettings
-from hyperfit.play.stream import Candidate, Step, write
+from hyperfit.play.tokens.choosing import Stopped, chooser
+from hyperfit.play.tokens.dial import Dial
+from hyperfit.play.tokens.looks import GrowingText, Look
+from hyperfit.play.tokens.pieces import Pieces
+from hyperfit.play.tokens.stream import Candidate, Step, write
 from hyperfit.report.harmless import harmless
 
 LEAD = 90

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hyperfit.errors import UserError, collecting
-from hyperfit.play.application import application
+from hyperfit.play.app.application import application
+from hyperfit.play.app.site import Site
 from hyperfit.play.checks import CheckedPlay, check_play
 from hyperfit.play.playground import Playground
 from hyperfit.play.settings import PlaySettings
-from hyperfit.play.site import Site
 from hyperfit.web.serving import address_of, bound, is_local, names_of, serve
 
 

@@ -9,7 +9,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from hyperfit.models.layout import blocks_of, inner_model, layout_of, under
+from hyperfit.models.structure.layout import blocks_of, inner_model, layout_of, under
 
 
 def frozen_blocks(model: PreTrainedModel | PeftModel) -> int:

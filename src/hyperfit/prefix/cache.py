@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from hyperfit.console import say
-from hyperfit.models.forward import instead
+from hyperfit.models.structure.forward import instead
 from hyperfit.prefix.bypass import Bypass, below_the_cut, dropout_of
+from hyperfit.prefix.disk.sizes import readable
+from hyperfit.prefix.disk.states import States
+from hyperfit.prefix.disk.store import Entry
 from hyperfit.prefix.rows import Rows
-from hyperfit.prefix.sizes import readable
-from hyperfit.prefix.states import States
-from hyperfit.prefix.store import Entry
 
 UNDERSTOOD = ("input_ids", "attention_mask", "use_cache", "return_dict", "labels", "num_items_in_batch")
 """Arguments of a forward pass that may be given where stored states are used; all others must be left out."""

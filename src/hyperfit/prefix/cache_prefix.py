@@ -8,13 +8,13 @@ from transformers import PreTrainedModel
 
 from hyperfit.console import Advance, say
 from hyperfit.errors import UserError
-from hyperfit.models.layout import inner_model
+from hyperfit.models.structure.layout import inner_model
 from hyperfit.prefix.bypass import Bypass, below_the_cut, frozen_blocks, obstacle, parameters_of
 from hyperfit.prefix.cache import ATTACHED, PrefixCache, Say
-from hyperfit.prefix.eviction import LIMIT
+from hyperfit.prefix.disk.eviction import LIMIT
+from hyperfit.prefix.disk.states import States
 from hyperfit.prefix.plan import Plan
 from hyperfit.prefix.rows import Rows
-from hyperfit.prefix.states import States
 from hyperfit.recipes.recipe import Precision
 
 

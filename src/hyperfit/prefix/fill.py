@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from hyperfit.errors import UserError
-from hyperfit.prefix.eviction import LIMIT, make_room
-from hyperfit.prefix.locks import one_at_a_time
-from hyperfit.prefix.store import ABOUT, STATES, Entry, digest_of, name_of, read_entry
+from hyperfit.prefix.disk.eviction import LIMIT, make_room
+from hyperfit.prefix.disk.locks import one_at_a_time
+from hyperfit.prefix.disk.store import ABOUT, STATES, Entry, digest_of, name_of, read_entry
 from hyperfit.runs.files import part_of, remove, sha256, writing
 
 

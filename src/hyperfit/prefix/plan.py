@@ -18,15 +18,15 @@ from transformers import PreTrainedModel
 from hyperfit.console import Advance, progress
 from hyperfit.errors import UserError
 from hyperfit.models.devices import autocast, device_name
-from hyperfit.models.forward import hidden_at
-from hyperfit.models.layout import layout_of
 from hyperfit.models.loading import evaluating
+from hyperfit.models.structure.forward import hidden_at
+from hyperfit.models.structure.layout import layout_of
 from hyperfit.prefix.bypass import Bypass, below_the_cut, buffers_of
 from hyperfit.prefix.cache import PrefixCache, Say
+from hyperfit.prefix.disk.states import States, bytes_of, type_name
+from hyperfit.prefix.disk.store import Entry
 from hyperfit.prefix.fill import open_or_fill
 from hyperfit.prefix.rows import Rows
-from hyperfit.prefix.states import States, bytes_of, type_name
-from hyperfit.prefix.store import Entry
 from hyperfit.recipes.recipe import Precision
 
 FORMAT = 1
@@ -175,8 +175,8 @@ class Plan:
 def digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
     """SHA-256 of names, types, shapes and all values, hexadecimal.
 
-    Not ``hyperfit.models.weights.weights_fingerprint``, which looks at samples of a model's files: these tensors may
-    have been changed in memory, and any change of them changes the states.
+    Not ``hyperfit.models.files.weights.weights_fingerprint``, which looks at samples of a model's files: these tensors
+    may have been changed in memory, and any change of them changes the states.
     """
     total = hashlib.sha256()
     for name, tensor in tensors:

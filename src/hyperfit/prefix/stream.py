@@ -16,20 +16,20 @@ from transformers import PreTrainedModel
 from hyperfit.console import Advance, say
 from hyperfit.errors import UserError
 from hyperfit.models.adapt import late_parameters
-from hyperfit.models.causal import check_first_block
-from hyperfit.models.classes import model_class
 from hyperfit.models.devices import autocast
-from hyperfit.models.experts import compute_apart
-from hyperfit.models.forward import PASSED_OVER, last_hidden
-from hyperfit.models.layout import blocks_of, layout_of
+from hyperfit.models.files.classes import model_class
 from hyperfit.models.loading import load_config
+from hyperfit.models.structure.causal import check_first_block
+from hyperfit.models.structure.experts import compute_apart
+from hyperfit.models.structure.forward import PASSED_OVER, last_hidden
+from hyperfit.models.structure.layout import blocks_of, layout_of
 from hyperfit.prefix.bypass import Bypass, below_the_cut, obstacle, parameters_of
 from hyperfit.prefix.cache import PrefixCache, Say
-from hyperfit.prefix.eviction import LIMIT
+from hyperfit.prefix.disk.eviction import LIMIT
+from hyperfit.prefix.disk.shards import Shards
+from hyperfit.prefix.disk.states import States
 from hyperfit.prefix.plan import Plan
 from hyperfit.prefix.rows import Rows
-from hyperfit.prefix.shards import Shards
-from hyperfit.prefix.states import States
 from hyperfit.recipes.recipe import Precision
 
 

@@ -10,9 +10,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hyperfit.errors import UserError
 from hyperfit.models.adapt import adapt, round_frozen
+from hyperfit.models.files.weights import weights_fingerprint
 from hyperfit.models.loading import UNREADABLE, load_model, quiet
 from hyperfit.models.strength import scale_change
-from hyperfit.models.weights import weights_fingerprint
 from hyperfit.recipes.recipe import Precision, Recipe
 from hyperfit.runs.card import model_card
 from hyperfit.runs.directory import RunDir

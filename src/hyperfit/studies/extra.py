@@ -7,7 +7,7 @@ from typing import Any
 
 from hyperfit.metrics.predictions.predict import Reader
 from hyperfit.runs.directory import RunDir
-from hyperfit.studies.grid.measure import Bench
+from hyperfit.studies.measures.bench import Bench
 from hyperfit.studies.settings import StudySettings
 
 

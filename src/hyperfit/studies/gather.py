@@ -9,12 +9,12 @@ from hyperfit.console import within
 from hyperfit.errors import UserError
 from hyperfit.generation.citations.of_run import trained_on
 from hyperfit.studies.catalogue import STUDIES
-from hyperfit.studies.grid.measure import BLOCKED
-from hyperfit.studies.grid.measured import Measurer, bench_of
-from hyperfit.studies.grid.results import BASE, Model, Results
 from hyperfit.studies.grid.store import key_of
 from hyperfit.studies.grid.training import Trained, trained_by
 from hyperfit.studies.grid.wanted import Wanted, seeded
+from hyperfit.studies.measures.bench import BLOCKED
+from hyperfit.studies.measures.measurer import Measurer, bench_of
+from hyperfit.studies.measures.results import BASE, Model, Results
 from hyperfit.studies.study import Study, Trial
 
 

@@ -12,20 +12,20 @@ import torch
 from hyperfit.console import duration, say
 from hyperfit.errors import UserError, naming
 from hyperfit.evaluation.by_model import check_scorer
+from hyperfit.models.files.weights import weights_fingerprint
 from hyperfit.models.loading import load_config, load_tokenizer
-from hyperfit.models.weights import weights_fingerprint
 from hyperfit.runs.files import check_writable, write_json
 from hyperfit.runs.json_values import json_values
 from hyperfit.studies.catalogue import STUDIES
 from hyperfit.studies.gather import Measures, results_of
-from hyperfit.studies.grid.measure import Bench
-from hyperfit.studies.grid.measured import Measurer, bench_of
 from hyperfit.studies.grid.plan import Planner
-from hyperfit.studies.grid.results import Results
 from hyperfit.studies.grid.schedule import plan_lines, train_all
-from hyperfit.studies.grid.scored import Scorer
 from hyperfit.studies.grid.store import Store, plain
 from hyperfit.studies.grid.wanted import Say, possible, wanted_by
+from hyperfit.studies.measures.bench import Bench
+from hyperfit.studies.measures.measurer import Measurer, bench_of
+from hyperfit.studies.measures.results import Results
+from hyperfit.studies.measures.scorer import Scorer
 from hyperfit.studies.ranges import within_ranges
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Findings, Study

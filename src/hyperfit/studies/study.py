@@ -12,7 +12,7 @@ from hyperfit.studies.extra import Extra
 from hyperfit.studies.settings import StudySettings
 
 if TYPE_CHECKING:
-    from hyperfit.studies.grid.results import Results
+    from hyperfit.studies.measures.results import Results
 
 Answer = Literal["Yes", "No", "Partly", "Not shown"]
 Better = Literal["low", "high"]

@@ -5,8 +5,8 @@ import math
 import torch
 from peft import PeftModel
 
-from hyperfit.models.layout import inner_model
 from hyperfit.models.loading import load_model
+from hyperfit.models.structure.layout import inner_model
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import load_any
 

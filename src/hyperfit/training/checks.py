@@ -19,12 +19,12 @@ from hyperfit.metrics.copying.training_index import TrainingIndex
 from hyperfit.metrics.text.words import Lexicon, lexicon_of
 from hyperfit.models.adapt import check_depth, learning
 from hyperfit.models.devices import autocast, device_name, pick_device, pick_precision
-from hyperfit.models.layout import positions_of
+from hyperfit.models.files.weights import weights_fingerprint
 from hyperfit.models.loading import load_config, load_tokenizer
-from hyperfit.models.vocabulary import check_embedded
-from hyperfit.models.weights import weights_fingerprint
-from hyperfit.prefix.eviction import LIMIT
-from hyperfit.prefix.sizes import readable, size_from
+from hyperfit.models.structure.layout import positions_of
+from hyperfit.models.structure.vocabulary import check_embedded
+from hyperfit.prefix.disk.eviction import LIMIT
+from hyperfit.prefix.disk.sizes import readable, size_from
 from hyperfit.recipes.defaults import filled_in
 from hyperfit.recipes.recipe import CacheMode, Precision, Recipe
 from hyperfit.runs.directory import RunDir

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from hyperfit.models.devices import positions_at_once
-from hyperfit.models.forward import head_of, last_hidden, logits_of
-from hyperfit.models.layout import inner_model, layout_of
+from hyperfit.models.structure.forward import head_of, last_hidden, logits_of
+from hyperfit.models.structure.layout import inner_model, layout_of
 from hyperfit.training.unlikelihood import first_times, unlikelihood
 
 

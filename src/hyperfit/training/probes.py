@@ -17,7 +17,7 @@ from hyperfit.metrics.predictions.predict import predict
 from hyperfit.metrics.predictions.sharpness import sharpness_of
 from hyperfit.metrics.text.diversity import TTR_WINDOW, type_token_ratio
 from hyperfit.metrics.text.words import word_shares
-from hyperfit.models.layout import positions_of
+from hyperfit.models.structure.layout import positions_of
 from hyperfit.training.checks import CheckedRecipe
 
 GREEDY = ("ttr", "word_share", "longest_overlap", "long_overlap_share")

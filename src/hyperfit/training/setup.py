@@ -14,9 +14,9 @@ from transformers import PreTrainedModel
 
 from hyperfit.errors import UserError
 from hyperfit.models.adapt import adapt, round_frozen
-from hyperfit.models.experts import compute_apart
-from hyperfit.models.layout import blocks_of, inner_model
 from hyperfit.models.loading import load_model
+from hyperfit.models.structure.experts import compute_apart
+from hyperfit.models.structure.layout import blocks_of, inner_model
 from hyperfit.prefix.bypass import frozen_blocks, obstacle
 from hyperfit.prefix.cache import PrefixCache
 from hyperfit.prefix.cache_prefix import cache_prefix

@@ -12,9 +12,9 @@ from transformers import PreTrainedModel
 from hyperfit.console import say
 from hyperfit.models.adapt import learning
 from hyperfit.prefix.cache import PrefixCache
-from hyperfit.prefix.eviction import LIMIT
-from hyperfit.prefix.sizes import readable
-from hyperfit.prefix.store import FOLDER
+from hyperfit.prefix.disk.eviction import LIMIT
+from hyperfit.prefix.disk.sizes import readable
+from hyperfit.prefix.disk.store import FOLDER
 from hyperfit.recipes.recipe import CacheMode, Recipe
 from hyperfit.runs.directory import ENDED, RunDir
 from hyperfit.training.checks import CheckedRecipe, check, check_learning, environment

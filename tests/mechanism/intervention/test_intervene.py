@@ -23,8 +23,8 @@ from hyperfit.mechanism.layers.covariance import Moments, moments, plain_ratio
 from hyperfit.mechanism.pair.pair import Pair
 from hyperfit.metrics.predictions.sharpness import sharpness
 from hyperfit.metrics.text.diversity import TTR_WINDOW
-from hyperfit.models.layout import blocks_of, inner_model
 from hyperfit.models.loading import quiet
+from hyperfit.models.structure.layout import blocks_of, inner_model
 from tiny_models import FAMILIES, random_ids, tiny_model, tiny_tokenizer
 from tiny_pairs import adapter_pair, same_pair, whole_pair
 

@@ -18,7 +18,7 @@ from hyperfit.mechanism.layers.capture import (
     recording,
 )
 from hyperfit.mechanism.pair.pair import SIDES, Pair, Side
-from hyperfit.models.forward import passing
+from hyperfit.models.structure.forward import passing
 from tiny_models import TINY, random_ids, tiny_model
 from tiny_pairs import adapter_pair, same_pair, whole_pair
 

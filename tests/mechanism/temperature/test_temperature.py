@@ -30,7 +30,7 @@ from hyperfit.mechanism.temperature.temperature import (
     match_mean,
 )
 from hyperfit.models.adapt import adapt
-from hyperfit.models.layout import blocks_of, inner_model
+from hyperfit.models.structure.layout import blocks_of, inner_model
 from hyperfit.recipes.recipe import Recipe
 from tiny_models import BLOCKS, END, FAMILIES, VOCABULARY, random_ids, tiny_model, tiny_tokenizer
 from tiny_pairs import adapter_pair

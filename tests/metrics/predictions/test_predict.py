@@ -21,8 +21,8 @@ from hyperfit.metrics.predictions.predict import (
     text_means,
     without_adapter,
 )
-from hyperfit.models.layout import blocks_of, layout_of
 from hyperfit.models.loading import quiet
+from hyperfit.models.structure.layout import blocks_of, layout_of
 from hyperfit.prefix.cache_prefix import cache_prefix
 from tiny_models import TINY, VOCABULARY, random_ids, tiny_model
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hyperfit.metrics.text.words as module
-from hyperfit.data.sources import read_documents
+from hyperfit.data.reading.sources import read_documents
 from hyperfit.metrics.estimate import estimate, paired_difference
 from hyperfit.metrics.text.words import (
     LANGUAGES,

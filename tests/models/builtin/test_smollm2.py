@@ -15,10 +15,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 import hyperfit.models.builtin.smollm2 as module
-import hyperfit.models.dequantise as dequantise
-from hyperfit.data.sources import read_documents
+import hyperfit.models.files.dequantise as dequantise
+from hyperfit.data.reading.sources import read_documents
 from hyperfit.errors import UserError
-from hyperfit.models.folders import model_folder
+from hyperfit.models.files.folders import model_folder
 from hyperfit.models.loading import load_config, load_model, load_tokenizer
 
 HEADS, KEY_HEADS, LAYERS = 9, 3, 30

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from hyperfit.mechanism.layers.covariance import Moments, plain_ratio
-from hyperfit.models.layout import blocks_of, inner_model
+from hyperfit.models.structure.layout import blocks_of, inner_model
 
 Kind = Literal["keep", "remove", "random", "random-variance", "undo", "turned"]
 """How a centred state h is changed:

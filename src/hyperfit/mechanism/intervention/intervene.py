@@ -19,7 +19,7 @@ from hyperfit.mechanism.layers.covariance import moments, plain_ratio
 from hyperfit.mechanism.pair.pair import Pair
 from hyperfit.metrics.predictions.sharpness import sharpness
 from hyperfit.metrics.text.diversity import ngram_repetition, type_token_ratio
-from hyperfit.models.layout import inner_model, width_of
+from hyperfit.models.structure.layout import inner_model, width_of
 
 
 def intervene(

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from hyperfit.errors import UserError
 from hyperfit.mechanism.pair.pair import Pair
-from hyperfit.models.layout import inner_model, layout_of, under
+from hyperfit.models.structure.layout import inner_model, layout_of, under
 
 
 @contextmanager

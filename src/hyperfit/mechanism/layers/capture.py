@@ -18,10 +18,10 @@ from transformers import PreTrainedModel
 
 from hyperfit.errors import UserError
 from hyperfit.mechanism.pair.pair import SIDES, Pair, Side
-from hyperfit.models.forward import entering, last_hidden, passing
-from hyperfit.models.layout import blocks_of, inner_model, layout_of
 from hyperfit.models.loading import evaluating
-from hyperfit.prefix.states import States
+from hyperfit.models.structure.forward import entering, last_hidden, passing
+from hyperfit.models.structure.layout import blocks_of, inner_model, layout_of
+from hyperfit.prefix.disk.states import States
 
 EMBEDDING = "embedding"
 """The point at which states enter block 0: position embeddings and scaling done. Entry 0 of transformers'

@@ -14,9 +14,9 @@ from hyperfit.mechanism.layers.capture import NORM, Captured, captured
 from hyperfit.mechanism.pair.pair import SIDES, Pair, Side, differing
 from hyperfit.metrics.estimate import Estimate, estimate
 from hyperfit.models.devices import positions_at_once
-from hyperfit.models.forward import read_out
-from hyperfit.models.layout import inner_model, layout_of, under
 from hyperfit.models.loading import evaluating
+from hyperfit.models.structure.forward import read_out
+from hyperfit.models.structure.layout import inner_model, layout_of, under
 from hyperfit.numbers import PERCENT, TENTHS
 
 Values = NDArray[np.float64]

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from hyperfit.console import say
 from hyperfit.data.characters import excerpt
 from hyperfit.data.corpus import choose, starts
-from hyperfit.data.sources import read_documents
+from hyperfit.data.reading.sources import read_documents
 from hyperfit.errors import UserError, collecting, naming
 from hyperfit.evaluation.contexts import human_texts
 from hyperfit.evaluation.settings import EvaluationSettings
@@ -26,10 +26,10 @@ from hyperfit.mechanism.pair.pair import Pair, load_pair
 from hyperfit.mechanism.settings import MechanismSettings
 from hyperfit.metrics.text.words import NO_LEXICON, Lexicon, lexicon_of
 from hyperfit.models.devices import autocast, pick_device, pick_precision
-from hyperfit.models.layout import positions_of
+from hyperfit.models.files.weights import weights_fingerprint
 from hyperfit.models.loading import load_config, load_tokenizer
-from hyperfit.models.vocabulary import check_embedded
-from hyperfit.models.weights import weights_fingerprint
+from hyperfit.models.structure.layout import positions_of
+from hyperfit.models.structure.vocabulary import check_embedded
 from hyperfit.recipes.recipe import Precision
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import check_writable, sha256

@@ -13,8 +13,8 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from hyperfit.errors import UserError
-from hyperfit.models.layout import blocks_of, inner_model, layout_of, under
 from hyperfit.models.loading import load_config, load_model
+from hyperfit.models.structure.layout import blocks_of, inner_model, layout_of, under
 from hyperfit.recipes.recipe import Precision
 from hyperfit.runs.result import load_any, parts_of
 

@@ -12,10 +12,10 @@ from transformers import PreTrainedModel
 
 from hyperfit.mechanism.layers.capture import block_point, recording
 from hyperfit.mechanism.pair.pair import Pair
-from hyperfit.models.forward import last_hidden, passing
-from hyperfit.models.forward import logits_of as head_logits
-from hyperfit.models.layout import inner_model, layout_of
 from hyperfit.models.loading import evaluating
+from hyperfit.models.structure.forward import last_hidden, passing
+from hyperfit.models.structure.forward import logits_of as head_logits
+from hyperfit.models.structure.layout import inner_model, layout_of
 
 Model = PreTrainedModel | PeftModel
 Source = Callable[[], AbstractContextManager[Model]]

@@ -13,7 +13,7 @@ from torch import Tensor
 from hyperfit.errors import UserError
 from hyperfit.mechanism.pair.predictions import Model, Source, alone, predictions
 from hyperfit.metrics.estimate import Estimate, estimate, paired_difference
-from hyperfit.models.layout import inner_model, layout_of
+from hyperfit.models.structure.layout import inner_model, layout_of
 from hyperfit.numbers import HUNDREDTHS, PERCENT, POINTS, TENTHS
 from hyperfit.runs.json_values import json_values
 

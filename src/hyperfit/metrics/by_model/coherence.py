@@ -9,8 +9,8 @@ from hyperfit.data.special_tokens import added_tokens, doubled
 from hyperfit.errors import UserError, collecting
 from hyperfit.metrics.predictions.predict import Floats, Model, predict, text_means
 from hyperfit.models.devices import autocast, pick_device, pick_precision
-from hyperfit.models.layout import positions_of
 from hyperfit.models.loading import load_config, load_model, load_tokenizer
+from hyperfit.models.structure.layout import positions_of
 from hyperfit.recipes.recipe import Precision
 
 SCORER = "facebook/opt-2.7b"

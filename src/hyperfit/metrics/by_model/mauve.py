@@ -12,8 +12,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hyperfit.errors import UserError, collecting
 from hyperfit.models.devices import pick_device
-from hyperfit.models.layout import positions_of
 from hyperfit.models.loading import evaluating, load_config, load_model, load_tokenizer
+from hyperfit.models.structure.layout import positions_of
 
 TOKENS = 128
 """Tokens of each text that are compared, as in the code of the group of Li et al. (2026)."""

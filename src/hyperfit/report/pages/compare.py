@@ -12,8 +12,8 @@ from hyperfit.report.pages.run import read_evaluation
 from hyperfit.report.pages.templates import MARKS, TEMPLATES, plain
 from hyperfit.report.pages.verdicts import training_verdict
 from hyperfit.report.plots.training import curves_panel
-from hyperfit.report.tables.paired import paired_sheets, paired_words, unpaired
-from hyperfit.report.tables.runs import (
+from hyperfit.report.tables.evaluations.paired import paired_sheets, paired_words, unpaired
+from hyperfit.report.tables.evaluations.runs import (
     Compared,
     by_epoch,
     differences,

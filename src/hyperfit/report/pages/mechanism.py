@@ -20,10 +20,10 @@ from hyperfit.report.plots import mechanism as plots
 from hyperfit.report.plots.panels import Panel, style, value
 from hyperfit.report.plots.placement import placement_panels
 from hyperfit.report.plots.values import shown
-from hyperfit.report.tables.answers import LEAST_TEXTS, QUESTIONS, RULES, answer
 from hyperfit.report.tables.exports import write_tables
-from hyperfit.report.tables.mechanism import SOURCE, WARNINGS, comparison
-from hyperfit.report.tables.placement import placement_tables
+from hyperfit.report.tables.mechanism.answers import LEAST_TEXTS, QUESTIONS, RULES, answer
+from hyperfit.report.tables.mechanism.figures import SOURCE, WARNINGS, comparison
+from hyperfit.report.tables.mechanism.placement import placement_tables
 from hyperfit.report.tables.table import Sheet
 from hyperfit.runs.files import writing
 

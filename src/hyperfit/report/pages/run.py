@@ -20,10 +20,10 @@ from hyperfit.report.pages.verdicts import (
     writing_verdict,
 )
 from hyperfit.report.plots.training import loss_panel, overlap_panel, position_panel, ttr_panel
+from hyperfit.report.tables.evaluations.papers import all_tables, more_tables, paper_tables
+from hyperfit.report.tables.evaluations.strip import strips
+from hyperfit.report.tables.evaluations.summary import decoding_of, summary
 from hyperfit.report.tables.exports import write_tables
-from hyperfit.report.tables.papers import all_tables, more_tables, paper_tables
-from hyperfit.report.tables.strip import strips
-from hyperfit.report.tables.summary import decoding_of, summary
 from hyperfit.report.texts.repetition import LEAST
 from hyperfit.report.texts.samples import Example, beginning, copied, examples, heading
 from hyperfit.runs.directory import RunDir

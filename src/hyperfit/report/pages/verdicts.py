@@ -11,7 +11,7 @@ from hyperfit.metrics.text.diversity import TTR_WINDOW
 from hyperfit.numbers import COUNT, PERCENT, RATIO, style_of
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.report.pages.templates import isolated
-from hyperfit.report.tables.summary import compared, decoding_of, found
+from hyperfit.report.tables.evaluations.summary import compared, decoding_of, found
 
 
 def model_name(recipe: Recipe) -> str:

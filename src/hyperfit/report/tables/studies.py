@@ -14,7 +14,7 @@ from hyperfit.report.tables.measures import (
     WORDS,
     Measure,
 )
-from hyperfit.report.tables.placement import TRAINING
+from hyperfit.report.tables.mechanism.placement import TRAINING
 from hyperfit.report.tables.table import Row, Sheet, cell
 
 Found = dict[str, Any]

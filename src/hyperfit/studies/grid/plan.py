@@ -9,8 +9,8 @@ from statistics import median
 import torch
 from transformers import AutoModelForCausalLM
 
-from hyperfit.models.layout import blocks_of
 from hyperfit.models.loading import load_config
+from hyperfit.models.structure.layout import blocks_of
 from hyperfit.recipes.defaults import default_late_blocks
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.studies.grid.store import Store, key_of

@@ -6,7 +6,7 @@ from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, wait
 
 from hyperfit.console import duration
 from hyperfit.numbers import THOUSANDTHS
-from hyperfit.prefix.sizes import readable
+from hyperfit.prefix.disk.sizes import readable
 from hyperfit.studies.grid.plan import Planned
 from hyperfit.studies.grid.store import Store, key_of
 from hyperfit.studies.grid.training import Trained

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hyperfit.studies.grid.results import Results
+from hyperfit.studies.measures.results import Results
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Findings, Study, Trial
 

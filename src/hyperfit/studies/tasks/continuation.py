@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from hyperfit.data.builtin import PREFIX, TEXTS, text_source
-from hyperfit.data.documents import Document
-from hyperfit.data.sources import read_documents
+from hyperfit.data.reading.documents import Document
+from hyperfit.data.reading.sources import read_documents
 from hyperfit.runs.files import writing
 from hyperfit.studies.settings import CONTINUATION
 

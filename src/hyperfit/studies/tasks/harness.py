@@ -18,8 +18,8 @@ from hyperfit.console import progress
 from hyperfit.errors import UserError
 from hyperfit.metrics.predictions.predict import Model
 from hyperfit.models.devices import memory_of
-from hyperfit.models.layout import inner_model, layout_of, positions_of
 from hyperfit.models.loading import evaluating
+from hyperfit.models.structure.layout import inner_model, layout_of, positions_of
 from hyperfit.recipes.recipe import Precision
 from hyperfit.studies.grid.store import digest
 from hyperfit.studies.tasks.scores import Scores, scores_of

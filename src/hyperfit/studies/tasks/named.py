@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperfit.data.builtin import PREFIX
-from hyperfit.data.hub import check_hub
+from hyperfit.data.reading.hub import check_hub
 from hyperfit.errors import UserError, collecting
 from hyperfit.studies.tasks import continuation
 from hyperfit.studies.tasks.harness import Harness, NamedTask, silent, task_manager

@@ -1,0 +1,1 @@
+"""Files, folders, tables and data sets → documents."""

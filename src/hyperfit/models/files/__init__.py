@@ -1,0 +1,1 @@
+"""Where a model lies, what it is, and which weights it has."""

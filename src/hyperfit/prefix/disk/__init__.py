@@ -1,0 +1,1 @@
+"""Prefix caches as files: written whole, locked, counted and evicted."""

@@ -1,0 +1,1 @@
+"""Tables of what was found inside: figures, answers, placement."""

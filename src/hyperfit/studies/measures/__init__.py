@@ -1,0 +1,1 @@
+"""How the models of a study are measured, and what the numbers of several texts and seeds come to."""

@@ -1,0 +1,134 @@
+"""Models of a study as they are measured: once each, and found in the store from then on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hyperfit.evaluation.contexts import common_texts
+from hyperfit.evaluation.settings import EvaluationSettings
+from hyperfit.metrics.predictions.predict import Model as AnyModel
+from hyperfit.metrics.predictions.predict import Reader
+from hyperfit.models.devices import pick_device, pick_precision
+from hyperfit.models.files.weights import weights_fingerprint
+from hyperfit.models.loading import load_tokenizer
+from hyperfit.runs.directory import RunDir
+from hyperfit.runs.files import sha256
+from hyperfit.runs.result import is_run, load_any
+from hyperfit.studies.extra import Extra, Subject
+from hyperfit.studies.grid.store import Store, digest
+from hyperfit.studies.measures.bench import Bench
+from hyperfit.studies.measures.results import Model
+from hyperfit.studies.measures.scorer import Scorer, judged
+from hyperfit.studies.settings import StudySettings
+from hyperfit.studies.study import Trial
+from hyperfit.studies.tasks.harness import Harness, NamedTask
+from hyperfit.studies.tasks.scores import Scores
+
+
+def bench_of(settings: StudySettings, trials: Sequence[Trial]) -> Bench:
+    """Contexts that no training reads, and how models are measured on them."""
+    tokenizer = load_tokenizer(settings.model)
+    asked = EvaluationSettings(
+        contexts=settings.contexts, most_contexts=settings.most_contexts, context=settings.context, total=settings.total
+    )
+    by_data = {(one.recipe.data, one.recipe.heldout): one.recipe for one in trials}
+    texts = common_texts(list(by_data.values()) or [settings.recipe], asked, tokenizer)
+    device = pick_device(settings.device)
+    return Bench(texts, tokenizer, device, pick_precision(settings.precision, device, evaluating=True))
+
+
+@dataclass(frozen=True)
+class Measurer:
+    """Measures models, each thing once: what is in the store is taken from there."""
+
+    settings: StudySettings
+    store: Store
+    bench: Bench
+    scorer: Scorer | None = None
+    """What reads the texts of all models, if anything."""
+    harness: Harness | None = None
+    """On which tasks models are scored, if on any."""
+
+    def on(self, device: torch.device) -> "Measurer":
+        """The same on another device."""
+        return replace(self, bench=replace(self.bench, device=device))
+
+    def human(self, decodings: Sequence[str], training: list[list[int]]) -> Model:
+        """How people went on, under the name of every decoding."""
+        return Model(
+            {}, dict.fromkeys(decodings, judged(self.bench.human(training), self.store, self.bench, self.scorer))
+        )
+
+    def model(
+        self,
+        name: str,
+        decodings: Sequence[str],
+        training: list[list[int]],
+        *,
+        strength: float = 1.0,
+        extras: Sequence[Extra] = (),
+    ) -> Model:
+        """What a model predicts and writes, what the scorer says of it, and what a study measures besides."""
+        store, bench = self.store, self.bench
+        alone = {"model": weights_of(name), "device": bench.device.type, "precision": bench.precision, "format": 1}
+        alone |= {"strength": strength} if strength != 1 else {}
+        about = {**alone, "texts": digest({"ids": bench.texts.ids.tolist(), "cuts": bench.texts.cuts})}
+        reader: list[Reader] = []
+
+        def load() -> Reader:
+            if not reader:
+                reader.append(Reader(load_any(name, device=bench.device, precision=bench.precision, strength=strength)))
+            return reader[0]
+
+        predictions = store.known({**about, "what": "predictions"}, lambda: bench.predictions(load()))
+        texts = {**about, "what": "texts", "training": digest({"rows": training})}
+        written = {
+            decoding: store.known(
+                {**texts, "decoding": decoding},
+                lambda decoding=decoding: bench.written(load(), decoding, training),  # type: ignore[misc]
+            )
+            for decoding in decodings
+        }
+        run = RunDir(Path(name)) if is_run(name) else None
+        subject = Subject(self.settings, bench, run, training, load)
+        extra = {
+            one.name: store.known(
+                {**about, "what": one.name, **one.about(self.settings)},
+                lambda one=one: one.of(subject),  # type: ignore[misc]
+            )
+            for one in extras
+            if run is not None or one.of_base
+        }
+        scores = {
+            task.name: store.known(
+                {**alone, "what": "task", **task.known_by(harness.limit)},
+                lambda harness=harness, task=task: self.scored(harness, task, load().model),  # type: ignore[misc]
+            )
+            for harness in filter(None, [self.harness])
+            for task in harness.tasks
+        }
+        return Model(
+            predictions,
+            {way: judged(one, store, bench, self.scorer) for way, one in written.items()},
+            extra,
+            {task: {part: Scores.from_dict(one) for part, one in parts.items()} for task, parts in scores.items()},
+        )
+
+    def scored(self, harness: Harness, task: NamedTask, model: AnyModel) -> dict[str, Any]:
+        """The scores of a task's parts as plain values."""
+        found = harness.measure(task, model, self.bench.tokenizer, self.bench.device, self.bench.precision)
+        return {part: scores.to_dict() for part, scores in found.items()}
+
+
+def weights_of(name: str) -> str:
+    """What tells a model's weights from others: of a run, of what it has learnt and of its base."""
+    if not is_run(name):
+        return weights_fingerprint(name)
+    run = RunDir(Path(name))
+    return digest({
+        "base": run.environment["weights_fingerprint"],
+        "learnt": [sha256(file) for file in sorted(run.result.glob("*.safetensors"))],
+    })  # fmt: skip

@@ -1,0 +1,1 @@
+"""Studies of what training changes inside, and where."""

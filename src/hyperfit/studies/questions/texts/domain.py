@@ -1,0 +1,71 @@
+"""Carlsson et al. (2025), table 4, and Li et al. (2026): trained on one kind of text, evaluated on all."""
+
+from dataclasses import replace
+
+from hyperfit.numbers import RATIO
+from hyperfit.studies.measures.results import BASE, HUMAN, Results
+from hyperfit.studies.settings import StudySettings
+from hyperfit.studies.study import Findings, Study, Table, Trial
+from hyperfit.studies.words import answer, each
+
+MEASURES = ("ttr", "bigram_repetition", "loop_share", "word_share", "longest_overlap", "perplexity")
+
+
+def trials(settings: StudySettings) -> list[Trial]:
+    """One training a kind of text; all with as many sequences, which are cut from joined documents to have enough."""
+    recipe = replace(settings.recipe, chunking="packed")
+    return [Trial(f"trained on {source}", replace(recipe, data=source)) for source in domains(settings)]
+
+
+def domains(settings: StudySettings) -> list[str]:
+    """The data and the sources of contexts."""
+    return list(dict.fromkeys((settings.data, *settings.contexts)))
+
+
+def tell(results: Results) -> Findings:
+    """Whether texts after contexts of another kind are as varied as after those of the kind that was trained on."""
+    tables = [
+        Table(
+            f"domain-{source.split(':')[-1].split('/')[-1]}",
+            f"Contexts of {source}",
+            [results.row(label, MEASURES, source=source) for label in (BASE, *results.labels, HUMAN)],
+            MEASURES,
+        )
+        for source in dict.fromkeys(results.sources)
+    ]
+    pairs = [
+        (label, source)
+        for label in results.labels
+        for source in dict.fromkeys(results.sources)
+        if label != f"trained on {source}"
+    ]
+    compared = [
+        (label, source, results.difference(label, BASE, "ttr", comparisons=len(pairs), source=source))
+        for label, source in pairs
+    ]
+    if not compared:
+        return Findings("Not shown", "No training came to its end.", tables)
+    compared = [one for one in compared if answer(one[2]) != "Not shown"]
+    if not compared:
+        return Findings("Not shown", "No type-token ratio is defined: texts are too short.", tables)
+    said = [answer(one[2]) for one in compared]
+    least = min(compared, key=lambda one: one[2].value)
+    return Findings(
+        each(said),
+        f"After contexts of a kind that was not trained on, the type-token ratio rises in {said.count('Yes')} of "
+        f"{len(compared)} pairs of data and contexts (least: {least[0]}, contexts of {least[1]}, "
+        f"{RATIO.within(least[2], '+')}; Carlsson et al. give preference for theirs, Li et al. .67 to .69 in "
+        "all domains).",
+        tables,
+    )
+
+
+DOMAIN = Study(
+    name="domain",
+    question="Does a model trained on one kind of text write varied text of other kinds, too?",
+    source="Carlsson et al. 2025, table 4; Li et al. 2026",
+    trials=trials,
+    tell=tell,
+    method="The same recipe on each kind of text, joined and cut into sequences, evaluated on held-out "
+    "contexts of all.",
+)

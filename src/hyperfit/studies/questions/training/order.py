@@ -1,0 +1,81 @@
+"""Carlsson et al. (2025), figure 5: the same sequences in another order give another model."""
+
+import math
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+
+from hyperfit.metrics.estimate import Estimate
+from hyperfit.numbers import PERCENT
+from hyperfit.studies.measures.bench import agreement
+from hyperfit.studies.measures.pooled import pooled
+from hyperfit.studies.measures.results import BASE, HUMAN, Results
+from hyperfit.studies.settings import StudySettings
+from hyperfit.studies.study import Answer, Findings, Headline, Row, Study, Table, Trial
+
+SAME, SWAP, ORDERS = "as it is", "one pair swapped", ("order 1", "order 2", "order 3")
+MEASURES = ("ttr", "word_share", "longest_overlap", "perplexity", "top1_agreement_with_base")
+ALIKE = 0.9
+"""Share of equal likeliest tokens from which on two models count as much the same."""
+
+
+def trials(settings: StudySettings) -> list[Trial]:
+    """The recipe, three other orders of its sequences, and one swapped pair."""
+    recipe = settings.recipe
+    return [
+        Trial(SAME, recipe),
+        *(Trial(label, replace(recipe, order_seed=1000 + number)) for number, label in enumerate(ORDERS)),
+        Trial(SWAP, replace(recipe, order_swaps=1)),
+    ]
+
+
+def tell(results: Results) -> Findings:
+    """Top-1 similarity of every pair of models on human text."""
+    there = results.labels
+    table = Table(
+        "order", "Models of one recipe", [results.row(label, MEASURES) for label in (BASE, *there, HUMAN)], MEASURES
+    )
+    pairs = {pair: similarity(results, *pair) for pair in combinations(there, 2)}
+    rows = [Row(f"{one} and {other}", {"top1_agreement": value}) for (one, other), value in pairs.items()]
+    alike = Table("order-similarity", "Share of positions with the same likeliest token", rows, ("top1_agreement",))
+    others = [pairs[pair] for pair in pairs if not {SWAP} & set(pair)]
+    if not others:
+        return Findings("Not shown", "Fewer than two orders were trained.", [table, alike])
+    low, high = (choose(one.value for one in others) for choose in (min, max))
+    answer: Answer = (
+        "Yes"
+        if max(one.high for one in others) < ALIKE
+        else "No"
+        if min(one.low for one in others) > ALIKE
+        else "Partly"
+    )
+    swap = f"; with one pair swapped {PERCENT.within(pairs[SAME, SWAP])}" if (SAME, SWAP) in pairs else ""
+    return Findings(
+        answer,
+        f"Two models trained on the same sequences in another order prefer the same token at {PERCENT.told(low)} to "
+        f"{PERCENT.told(high)} of positions of human text{swap} (Carlsson et al.: about 70 %, pairs 68 to 75 %).",
+        [table, alike],
+        headline=Headline("order-similarity", "top1_agreement", tuple(row.name for row in rows)),
+    )
+
+
+def similarity(results: Results, one: str, other: str) -> Estimate:
+    """Over contexts and the seeds that both have."""
+    rows = [
+        agreement(first.predictions["choices"], second.predictions["choices"])
+        for first, second in zip(*results.paired(one, other), strict=True)
+    ]
+    return pooled(np.array(rows)) if rows else Estimate(math.nan, math.nan, math.nan, 0)
+
+
+ORDER = Study(
+    name="order",
+    question="Does the order of the sequences alone change what a model prefers to say?",
+    source="Carlsson et al. 2025, figure 5",
+    trials=trials,
+    tell=tell,
+    method="One recipe and one choice of sequences, in four random orders, and in one order with two sequences "
+    f"of the first epoch exchanged; models count as different where they agree at less than {PERCENT.told(ALIKE)} of "
+    "positions.",
+)
