@@ -79,28 +79,33 @@ class Train(Recipe):
         What a preset or a default says is let be, and so is what turns something off.
         """
         probed = ("probe_every", "greedy_every", "probe_texts", "validation_samples", "stop_copying")
-        idle = {
-            f"--method {self.method}": (
-                *(() if self.late else ("late_blocks",)),
-                *(() if self.adapters else ("target_modules", "rank", "alpha")),
+        method = f"--method {self.method}"
+        hindrances = (
+            (not self.late, method, ("late_blocks",)),
+            (not self.adapters, method, ("target_modules", "rank", "alpha")),
+            (
+                not self.greedy_every,
+                "--greedy-every 0, as it goes by what probes write between epochs",
+                ("stop_copying",),
             ),
-            "--greedy-every 0, as it goes by what probes write between epochs": (
-                ("stop_copying",) if not self.greedy_every else ()
+            (
+                self.streaming,
+                "--streaming, which cannot write greedy texts",
+                ("greedy_every", "probe_texts", "stop_copying"),
             ),
-            "--streaming, which cannot write greedy texts": (
-                ("greedy_every", "probe_texts", "stop_copying") if self.streaming else ()
+            (not self.heldout, "--heldout 0, as it is for held-out texts", (*probed, "heldout_seed")),
+            (self.prefix_cache == "off", "--prefix-cache off", ("cache_dir", "cache_limit")),
+            (
+                self.keep_every >= self.epochs,
+                f"--epochs {self.epochs}, as it keeps what comes before the last",
+                ("keep_every",),
             ),
-            "--heldout 0, as it is for held-out texts": (*probed, "heldout_seed") if not self.heldout else (),
-            "--prefix-cache off": ("cache_dir", "cache_limit") if self.prefix_cache == "off" else (),
-            f"--epochs {self.epochs}, as it keeps what comes before the last": (
-                ("keep_every",) if self.keep_every >= self.epochs else ()
-            ),
-        }
+        )
         problems = [
             f"--{name.replace('_', '-')} {as_typed(value)}: has no effect with {other}; leave it out or change that"
-            for other, names in idle.items()
+            for hindered, other, names in hindrances
             for name in names
-            if name in given and not turned_off(name, value := getattr(self, name))
+            if hindered and name in given and not turned_off(name, value := getattr(self, name))
         ]
         if problems:
             raise UserError(*problems)
