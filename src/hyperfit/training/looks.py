@@ -9,11 +9,10 @@ from accelerate import Accelerator
 
 from hyperfit.errors import UserError
 from hyperfit.runs.directory import RunDir
-from hyperfit.training import probes
+from hyperfit.training import probes, stopping
 from hyperfit.training.checks import CheckedRecipe
 from hyperfit.training.lines import epoch_line
 from hyperfit.training.state import State
-from hyperfit.training.stopping import AUTO
 
 Say = Callable[[str], None]
 
@@ -72,7 +71,7 @@ class Looks:
         """Whether ``--stop auto`` ends training here, the same in all processes."""
         if self.checked.recipe.stop != "auto":
             return False
-        ends = self.accelerator.is_main_process and AUTO.ends(self.run.events("epoch")[1:])
+        ends = self.accelerator.is_main_process and stopping.AUTO.ends(self.run.events("epoch")[1:])
         verdicts = self.accelerator.gather(torch.tensor([int(ends)], device=self.checked.device))
         return bool(verdicts[0])  # the first process has looked
 

@@ -21,12 +21,12 @@ from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import writing
 from hyperfit.runs.result import save_result
+from hyperfit.training import stopping
 from hyperfit.training.checks import CheckedRecipe
 from hyperfit.training.lines import copying_line, unjudged, verdict
 from hyperfit.training.looks import Looks, Say
 from hyperfit.training.loss import SequenceLoss
 from hyperfit.training.state import State
-from hyperfit.training.stopping import AUTO
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class Loop:
         if self.prefix is not None and not self.checked.streaming:
             self.notify(self.prefix.saving())
         copied = self.copied(last)
-        ended = verdict(str(state.reason), loss, goal, copied, AUTO.name)
+        ended = verdict(str(state.reason), loss, goal, copied, stopping.AUTO.name)
         told = f"{ended}: training loss {THOUSANDTHS.told(loss)} after {state.epoch} epochs; {folder}"
         judged = unjudged(self.checked.recipe) if copied else ""
         self.notify("; ".join(filter(None, (told, copied, judged))))
