@@ -103,10 +103,8 @@ def nuclei(results: Results) -> list[Row]:
     return [*rows, results.row(HUMAN, OF_NUCLEI)]
 
 
-ALTERNATIVES = Study(
+STUDY = Study(
     name="alternatives",
-    question="Is hyperfitted greedy text more varied than what one would do instead?",
-    source="not in the papers",
     trials=trials,
     tell=tell,
     decodings=lambda settings: TRAINED,

@@ -4,8 +4,8 @@ import math
 
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.numbers import POINTS, RATIO
-from hyperfit.studies.extra import Extra
 from hyperfit.studies.measures.bench import BLOCKED
+from hyperfit.studies.measures.extra import Extra
 from hyperfit.studies.measures.results import BASE, HUMAN, Results
 from hyperfit.studies.questions.mechanism.inside import ALPHAS, NAME, ROUNDS, explained, pooled_numbers
 from hyperfit.studies.settings import StudySettings
@@ -135,10 +135,8 @@ def published(name: str) -> list[Row]:
     ]
 
 
-MAIN = Study(
+STUDY = Study(
     name="main",
-    question="Does hyperfitting make greedy text more varied?",
-    source="Carlsson et al. 2025, table 1; Li et al. 2026, table 1",
     trials=trials,
     tell=tell,
     decodings=decodings,

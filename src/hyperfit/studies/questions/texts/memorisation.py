@@ -1,5 +1,7 @@
 """Carlsson et al. (2025), table 2 and figure 3: how much of what is written stands in the training data."""
 
+import math
+
 import numpy as np
 
 from hyperfit.metrics.copying.memorisation import LONG_OVERLAP, PAPER_LONG_SHARE, PAPER_OVERLAP
@@ -38,9 +40,10 @@ def tell(results: Results) -> Findings:
     rows = [
         row
         for label, way in conditions
-        for row in (results.row(label, MEASURES, way, name=f"{label}, {way}"), *published(f"{label}, {way}"))
+        for row in (row_of(results, label, way, f"{label}, {way}"), *published(f"{label}, {way}"))
     ]
-    table = Table("memorisation", "What stands in the training data", [*rows, results.row(HUMAN, MEASURES)], MEASURES)
+    rows.append(row_of(results, HUMAN, "greedy", HUMAN))
+    table = Table("memorisation", "What stands in the training data", rows, MEASURES)
     shown = [
         *((f"{label}, {way}", label, way) for label, way in conditions if way != "nucleus"),
         (HUMAN, HUMAN, "greedy"),
@@ -69,6 +72,13 @@ def tell(results: Results) -> Findings:
     )
 
 
+def row_of(results: Results, label: str, way: str, name: str) -> Row:
+    """A row of the table, with the longest run of all texts, which has no interval."""
+    row, runs = results.row(label, MEASURES, way, name=name), results.values(label, "longest_overlap", way)
+    most = float(np.nanmax(runs)) if np.isfinite(runs).any() else math.nan
+    return Row(name, {**row.cells, "most_overlap": Estimate(most, math.nan, math.nan, runs.shape[1])})
+
+
 def decodings_of(results: Results) -> tuple[str, ...]:
     """How the trained models of the results write."""
     return decodings(results.settings)
@@ -83,14 +93,12 @@ def at_least(results: Results, label: str, way: str, least: int) -> Estimate:
 def published(name: str) -> list[Row]:
     """What the paper has for a row."""
     known = PAPERS.get(name)
-    cells = {measure: Estimate(value, float("nan"), float("nan"), 0) for measure, value in (known or {}).items()}
+    cells = {measure: Estimate(value, math.nan, math.nan, 0) for measure, value in (known or {}).items()}
     return [Row(name, cells, "Carlsson et al. 2025, table 2, all models")] if known else []
 
 
-MEMORISATION = Study(
+STUDY = Study(
     name="memorisation",
-    question="Are the texts more than recitations of the training data?",
-    source="Carlsson et al. 2025, table 2 and figure 3",
     trials=trials,
     tell=tell,
     decodings=decodings,

@@ -11,12 +11,13 @@ from hyperfit.errors import UserError
 from hyperfit.metrics.estimate import Estimate, paired_share_difference
 from hyperfit.report.tables.studies import MEASURES
 from hyperfit.runs.json_values import json_values
-from hyperfit.studies.catalogue import STUDIES
+from hyperfit.studies.catalogue import load_study
 from hyperfit.studies.measures.results import Model, Results
-from hyperfit.studies.questions.texts.downstream import LABEL, LOSSES, SCORES, change, tell
+from hyperfit.studies.questions.texts.downstream import LABEL, LOSSES, SCORES, tell
 from hyperfit.studies.run import run_studies
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Findings
+from hyperfit.studies.tasks.compared import change
 from hyperfit.studies.tasks.scores import Scores
 
 
@@ -96,7 +97,7 @@ def test_several_tasks_are_judged_together() -> None:
     assert tell(results(base, {"a": lost, "b": open_})).answer == "No", "one is lost and none is known to be kept"
     assert tell(results(base, {"a": kept, "b": open_})).answer == "Partly"
     known = results(base, {"a": lost, "b": lost})
-    one, two = (change(known, "a", comparisons=count) for count in (1, 2))
+    one, two = (change(known, LABEL, "a", comparisons=count) for count in (1, 2))
     assert two.low < one.low < one.high < two.high
 
 
@@ -193,4 +194,4 @@ def test_settings_are_checked() -> None:
         "--task-limit 0: give a whole number of 1 or more",
         "--tasks: give at least one",
     }
-    assert STUDIES["downstream"].tasks
+    assert load_study("downstream").tasks
