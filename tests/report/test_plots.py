@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from hyperfit.report.look import CONDITIONS, IN_DARK, IN_FILE, IN_PAGE, SERIES, look_of
 from hyperfit.report.pages.mechanism import drawn
+from hyperfit.report.plots.labels import lifts, thinned
+from hyperfit.report.plots.marks import exact
 from hyperfit.report.plots.mechanism import bias_curves, temperature_diversity
-from hyperfit.report.plots.panels import Panel, exact, lifts, panels, style, thinned
+from hyperfit.report.plots.panels import Panel, panels, style
 from hyperfit.report.plots.training import loss_panel, position_panel, ttr_panel
 from hyperfit.report.plots.values import values
 from small_mechanism import about, encouragement, mechanism

@@ -1,22 +1,32 @@
 """Whole studies on a tiny model: trained once, found again, interrupted, within a budget, told from their numbers."""
 
 import json
+import math
 import os
 import signal
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from peft import PeftModel
 
 from hyperfit.cli import main
 from hyperfit.errors import UserError
+from hyperfit.metrics.predictions.predict import Reader
+from hyperfit.studies import gather
 from hyperfit.studies.catalogue import STUDIES, load_study
 from hyperfit.studies.grid import schedule, workers
 from hyperfit.studies.grid.plan import Planned, Planner
 from hyperfit.studies.grid.store import Store
 from hyperfit.studies.grid.wanted import Wanted
+from hyperfit.studies.measures.bench import Bench
+from hyperfit.studies.measures.measurer import Measurer
+from hyperfit.studies.measures.results import Model, Results
 from hyperfit.studies.questions.texts import alternatives, long_range
+from hyperfit.studies.ranges import RANGES
 from hyperfit.studies.run import run_studies
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Trial
@@ -175,8 +185,9 @@ def test_every_study_runs_whole_and_answers(
     settings = settings_for(world, seeds=1)
     if name == "quantity":
         settings = replace(settings, samples=9)
-    if load_study(name).tasks:
+    if name == "downstream":
         pytest.importorskip("lm_eval", reason="lm-eval is not installed")
+    if load_study(name).tasks:
         settings = replace(settings, tasks=(str(write_tasks(tmp_path / "own")),))
     found = run_studies([name], settings, tmp_path, notify=lambda line: None)[name]
     assert found["question"].endswith("?")
@@ -187,7 +198,78 @@ def test_every_study_runs_whole_and_answers(
         assert table["rows"]
         for row in table["rows"]:
             assert set(row["cells"]) <= {*table["measures"]}
+    assert found["lacking"] == {}
     assert "NaN" not in (tmp_path / f"{name}.json").read_text()
+    for measure, one in estimates(found):
+        least, most = RANGES.get(measure, (-math.inf, math.inf))
+        if one["low"] is not None:
+            assert least <= one["low"] <= one["value"] + 1e-9, (measure, one)
+            assert one["value"] - 1e-9 <= one["high"] <= most, (measure, one)
+
+
+def estimates(found: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every number of a study with its measure; not those of papers."""
+    for table in found["tables"]:
+        yield from (cell for row in table["rows"] if not row["source"] for cell in row["cells"].items())
+    for chart in found["charts"]:
+        yield from ((chart["measure"], one) for line in chart["lines"] for _, one in line["points"])
+    for scatter in found["scatters"]:
+        for point in scatter["points"]:
+            yield from ((scatter["x"], point["x"]), (scatter["y"], point["y"]))
+
+
+def test_strength_runs_where_lm_eval_is_missing(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lm_eval", None)
+    lines: list[str] = []
+    found = run_studies(["strength"], settings_for(world, seeds=1), tmp_path, notify=lines.append)["strength"]
+    assert [table["name"] for table in found["tables"]] == ["strength"]
+    assert any(line.startswith("--tasks are left out: needs lm-eval, and lm_eval is missing") for line in lines)
+
+
+def test_several_processes_measure_what_they_trained(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here only the base model is read and continued; both trainings were, each where it was trained."""
+    measured: list[bool] = []
+    for name in ("written", "predictions"):
+        monkeypatch.setattr(Bench, name, noted(getattr(Bench, name), measured))
+    run_studies(["early-stop"], settings_for(world), tmp_path, workers=2, notify=lambda line: None)
+    assert measured == [False, False], "its predictions and its greedy texts"
+
+
+def noted(method: Any, measured: list[bool]) -> Any:
+    """The method, noting first whether its model was trained."""
+
+    def noting(bench: Bench, reader: Reader, *args: Any) -> Any:
+        measured.append(isinstance(reader.model, PeftModel))
+        return method(bench, reader, *args)
+
+    return noting
+
+
+def test_longer_texts_hang_on_all_trainings_that_are_wanted(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also on those for which the budget did not suffice: else they would be others than those that were measured."""
+    settings = settings_for(world)
+    asked: list[Any] = []
+    monkeypatch.setattr(gather, "bench_of", lambda of, trials: asked.append((of.total, list(trials))))
+    told = Results(settings, Model(), Model(), {}, {})
+    monkeypatch.setattr(gather, "results_at", lambda *args: replace(told, longer={}))
+    nothing: Any = None
+    wanted = [Trial("a", settings.recipe), Trial("b", replace(settings.recipe, data="builtin:news"))]
+    measurer = Measurer(settings, Store(tmp_path), nothing)
+    found = gather.results_of(load_study("main"), measurer, {}, wanted)
+    assert asked == [(256, wanted)]
+    assert list(found.longer) == [256]
+
+
+def test_every_study_is_listed_under_its_name() -> None:
+    for name, one in STUDIES.items():
+        assert load_study(name).name == name
+        assert one.question.endswith("?")
 
 
 def test_what_hinders_a_study_is_told(world: tuple[str, str], tmp_path: Path) -> None:

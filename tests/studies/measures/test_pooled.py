@@ -2,15 +2,19 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
 from hyperfit.metrics.estimate import Estimate, estimate
+from hyperfit.recipes.recipe import Recipe
+from hyperfit.studies.grid.training import Trained
 from hyperfit.studies.measures.pooled import difference, over_runs, pooled, pooled_share
 from hyperfit.studies.measures.results import Model, Results
 from hyperfit.studies.settings import StudySettings
+from hyperfit.studies.study import Trial
 from hyperfit.studies.words import answer
 
 
@@ -62,6 +66,24 @@ def test_seeds_are_paired_by_their_numbers() -> None:
     known = Results(StudySettings(model="m"), Model(), Model(), {}, {"a": [of(1), of(2)], "b": [of(0), of(1)]})
     assert known.difference("a", "b", "ttr").value == 0
     assert math.isnan(replace(known, models={"a": [of(2)], "b": [of(0)]}).difference("a", "b", "ttr").value)
+
+
+def test_a_training_that_diverged_has_no_part_in_means() -> None:
+    def ended(reason: str, loss: float) -> Any:
+        trial = Trial("a", Recipe(model="m", data="d"))
+        nothing: Any = None
+        return Trained(
+            trial=trial, run=nothing, parameters=7, epochs=4, reason=reason, train_loss=loss, epoch_seconds=1.0,
+            cache_seconds=0.0,
+        )  # fmt: skip
+
+    both = {"a": [ended("loss", 0.25), ended("nan", math.nan)], "b": [ended("nan", math.nan)]}
+    known = Results(StudySettings(model="m"), Model(), Model(), both, {})
+    found = known.training("a", "train_loss")
+    assert found is not None
+    assert (found.value, found.n) == (0.25, 1)
+    assert known.estimate_of("a", "epochs") == 4
+    assert math.isnan(known.estimate_of("b", "epochs"))
 
 
 def test_no_hit_anywhere_does_not_show_that_nothing_changes() -> None:

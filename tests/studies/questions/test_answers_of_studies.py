@@ -11,7 +11,6 @@ from hyperfit.numbers import RATIO
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.report.pages.overview import first_sentence
 from hyperfit.runs.directory import RunDir
-from hyperfit.studies.grid.plan import Size
 from hyperfit.studies.grid.training import Trained
 from hyperfit.studies.measures.results import Model, Results
 from hyperfit.studies.questions.mechanism import strength
@@ -148,19 +147,6 @@ def test_curves_say_what_early_stopping_would_have_chosen(tmp_path: Any) -> None
     assert found.answer == "Yes"
     assert "best after epoch 1, the type-token ratio of greedy text after epoch 3" in found.sentence
     assert "a ratio .300 [.300, .300] lower" in found.sentence
-
-
-def test_operations_by_hand() -> None:
-    """Forward 2 a parameter, backward 2 to states and 2 to weights that learn; a head always passes gradients on."""
-    size = Size(blocks=6, block=1000, head=500, total=7000)
-    recipe = Recipe(model="m", data="d", samples=10, length=8, late_blocks=2)
-    assert size.operations(recipe) == 80 * (4 * 2 * 1000 + 4 * 500)
-    whole = Recipe(model="m", data="d", samples=10, length=8, method="late-full", late_blocks=2)
-    assert size.operations(whole) == 80 * (6 * 2 * 1000 + 4 * 500)
-    full = Recipe(model="m", data="d", samples=10, length=8, method="full")
-    assert size.operations(full) == 80 * (6 * 6 * 1000 + 6 * 500)
-    assert size.trained(full) == 7000
-    assert size.trained(whole) == 2000
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ from markupsafe import Markup
 
 from hyperfit.report.harmless import harmless
 from hyperfit.report.look import CONDITIONS, IN_PAGE, SERIES, Look
-from hyperfit.report.plots.panels import LINE, Found, Panel, panels, style
+from hyperfit.report.plots.labels import LINE
+from hyperfit.report.plots.marks import Found
+from hyperfit.report.plots.panels import Panel, panels, style
 from hyperfit.report.plots.values import svg
 from hyperfit.report.tables.studies import measure_of
 

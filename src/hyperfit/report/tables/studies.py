@@ -65,13 +65,22 @@ def study_tables(found: Found) -> list[Sheet]:
             table["name"],
             table["title"],
             [
-                Row(row["name"], [cell(row["cells"], measure_of(key)) for key in table["measures"]], row["source"])
+                Row(row["name"], [cell(row["cells"], measure_of(key)) for key in measured(table)], row["source"])
                 for row in table["rows"]
             ],
-            tuple(measure_of(key) for key in table["measures"]),
+            tuple(map(measure_of, measured(table))),
             table["unit"],
         )
         for table in found["tables"]
+    ]
+
+
+def measured(table: Found) -> list[str]:
+    """Measures of which at least one row has a value: some need a scorer, or longer texts."""
+    return [
+        key
+        for key in table["measures"]
+        if any((row["cells"].get(key) or {}).get("value") is not None for row in table["rows"])
     ]
 
 
