@@ -80,7 +80,7 @@ def test_answers_come_first_and_every_value_can_be_read(page: Path) -> None:
     assert '<th scope="row">equal updates</th><td>64</td><td>0.52</td><td>0.5</td><td>0.54</td>' in html
     assert "2 trainings, 2 seeds, 24 contexts" in html
     assert '<p class="answer">2 questions: 1 Yes, 1 Partly.</p>' in html
-    assert "Not trained yet: a (1 seed), b (3 seeds)." in html
+    assert "Not trained, for lack of time or of text: a (1 seed), b (3 seeds)." in html
     assert "Left out, as training diverged: a (seed 1)." in html
     assert "n = 24 contexts" in html
     assert (page.parent / "tables" / "quantity.csv").read_text().count("0.41") == 1

@@ -96,7 +96,7 @@ def left_out(found: Found) -> list[str]:
     """Which trainings are no part of a study's numbers, and why."""
     lacking = [f"{label} ({counted(count, 'seed')})" for label, count in found.get("lacking", {}).items()]
     diverged = [f"{one['label']} (seed {one['seed']})" for one in found["trainings"] if one.get("reason") == "nan"]
-    said = {"Not trained yet": lacking, "Left out, as training diverged": diverged}
+    said = {"Not trained, for lack of time or of text": lacking, "Left out, as training diverged": diverged}
     return [f"{why}: {harmless(', '.join(which))}." for why, which in said.items() if which]
 
 

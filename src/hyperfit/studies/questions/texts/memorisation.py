@@ -8,7 +8,7 @@ from hyperfit.metrics.copying.memorisation import LONG_OVERLAP, PAPER_LONG_SHARE
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.numbers import PERCENT, RATIO, TENTHS
 from hyperfit.recipes.recipe import MOST_COPYING
-from hyperfit.studies.measures.bench import BLOCKED
+from hyperfit.studies.measures.bench import BLOCKED, named
 from hyperfit.studies.measures.pooled import pooled_share
 from hyperfit.studies.measures.results import BASE, HUMAN, Results
 from hyperfit.studies.questions.texts.main import LABEL, trials
@@ -40,12 +40,12 @@ def tell(results: Results) -> Findings:
     rows = [
         row
         for label, way in conditions
-        for row in (row_of(results, label, way, f"{label}, {way}"), *published(f"{label}, {way}"))
+        for row in (row_of(results, label, way, f"{label}, {named(way)}"), *published(f"{label}, {way}"))
     ]
     rows.append(row_of(results, HUMAN, "greedy", HUMAN))
     table = Table("memorisation", "What stands in the training data", rows, MEASURES)
     shown = [
-        *((f"{label}, {way}", label, way) for label, way in conditions if way != "nucleus"),
+        *((f"{label}, {named(way)}", label, way) for label, way in conditions if way != "nucleus"),
         (HUMAN, HUMAN, "greedy"),
     ]
     lines = [
