@@ -131,6 +131,8 @@ class Headline:
     measure: str
     rows: tuple[str, ...]
     """Names of rows; those that the table lacks are passed over."""
+    told: str = ""
+    """What is drawn, where the measure's own heading does not say it."""
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def small_bars(found: Found, headline: Found) -> Markup:
         panel.handles.clear()  # the places say what the bars are
         panel.size = (WIDTH, FRAME + LINE / 72 * sum(2 + name.count("\n") for name in names))
         panel.figure.set_size_inches(*panel.size)
-        return drawn(panel, found, measure.heading)
+        return drawn(panel, found, headline.get("told") or measure.heading)
 
 
 def curves(panel: Panel, chart: Found) -> None:

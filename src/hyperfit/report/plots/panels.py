@@ -176,7 +176,7 @@ class Panel:
         places = sorted({mark.at for mark in self.marks if not math.isnan(mark.at)})
         scale: Callable[[float], float] = math.log2 if self.axes.get_xscale() == "log" else float
         if self.lying:
-            self.axes.set_yticks(places, [self.place(at) for at in places], multialignment="right")
+            self.axes.set_yticks(places, [""] * len(places))
             self.axes.set_ylim(places[-1] + 0.6, places[0] - 0.6)
             return
         shown = thinned(places, scale)
@@ -192,6 +192,7 @@ class Panel:
     def finish(self) -> Figure:
         """Write the names of what is drawn: at right ends, and below the axes, where they cover nothing."""
         (self.axes.set_xlim if self.lying else self.axes.set_ylim)(*self.limits)
+        self.name_lying()
         lowest, highest = self.axes.get_ylim()
         high = [HIGH * (height - lowest) / (highest - lowest) for _, height, _ in self.ends]
         for (series, height, look), lift in zip(self.ends, lifts(high), strict=True):
@@ -225,6 +226,22 @@ class Panel:
             for text in legend.get_texts():
                 text.set_parse_math(False)
         return self.figure
+
+    def name_lying(self) -> None:
+        """Write the places of bars that lie, line by line, as a page's font has other widths than the one here."""
+        for at in self.axes.get_yticks() if self.lying else ():
+            lines = self.place(at).split("\n")
+            for number, line in enumerate(lines):
+                self.axes.annotate(
+                    line,
+                    (0, at),
+                    (-5, LINE * ((len(lines) - 1) / 2 - number)),
+                    xycoords=self.axes.get_yaxis_transform(),
+                    textcoords="offset points",
+                    ha="right",
+                    va="center",
+                    parse_math=False,
+                )
 
 
 def panels(rows: int, columns: int, paint: Paint) -> list[Panel]:

@@ -147,7 +147,9 @@ def tell(results: Results) -> Findings:
         f"output changes by {TENTHS.within(wider, '+')} (Li et al., TinyLlama: .684, .397, .409, 39 %, "
         "+80.8).",
         [Table("mechanism", "The mechanism, over seeds", rows, ("ours", "paper"), "seeds")],
-        headline=Headline("mechanism", "ours", tuple(name for name in numbers if name.startswith("TTR"))),
+        headline=Headline(
+            "mechanism", "ours", tuple(name for name in numbers if name.startswith("TTR")), "type-token ratio"
+        ),
     )
 
 

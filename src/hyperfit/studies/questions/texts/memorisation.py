@@ -63,8 +63,8 @@ def tell(results: Results) -> Findings:
         f"The longest run of training data in a greedy text goes from {TENTHS.told(before.value)} to "
         f"{TENTHS.within(longest)} tokens (Carlsson et al. 4.0 to {PAPER_OVERLAP}; human text here "
         f"{TENTHS.told(results.estimate(HUMAN, 'longest_overlap').value)}), and {PERCENT.within(share)} of "
-        f"texts hold one of more than {LONG_OVERLAP} tokens (below {PERCENT.told(PAPER_LONG_SHARE)}); with citations "
-        f"blocked {PERCENT.told(results.estimate(LABEL, 'long_overlap_share', f'greedy{BLOCKED}').value)}, at a "
+        f"texts hold one of more than {LONG_OVERLAP} tokens (theirs below {PERCENT.told(PAPER_LONG_SHARE)}); "
+        f"with citations blocked {PERCENT.told(results.estimate(LABEL, 'long_overlap_share', f'greedy{BLOCKED}').value)}, at a "
         f"type-token ratio of {RATIO.told(results.estimate(LABEL, 'ttr', f'greedy{BLOCKED}').value)} instead of "
         f"{RATIO.told(results.estimate(LABEL, 'ttr').value)}.",
         [table],
