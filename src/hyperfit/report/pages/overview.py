@@ -73,7 +73,8 @@ def small_bars(found: Found, headline: Found) -> Markup:
             look = look_of_name(row["name"])
             panel.bars(row["name"], [place], [row["cells"][measure.key]], look, factor=measure.show.factor)
         panel.handles.clear()  # the places say what the bars are
-        panel.size = (WIDTH, FRAME + LINE / 72 * sum(2 + name.count("\n") for name in names))
+        lines = 1 + max(name.count("\n") for name in names)
+        panel.size = (WIDTH, FRAME + LINE / 72 * len(names) * max(2, lines + 0.5))
         panel.figure.set_size_inches(*panel.size)
         return drawn(panel, found, headline.get("told") or measure.heading)
 

@@ -57,6 +57,7 @@ def tell(results: Results) -> Findings:
         return Findings("Not shown", "No training came to its end.", [table], [chart])
     share = results.estimate(LABEL, "long_overlap_share")
     room = Estimate(MOST_COPYING - share.value, MOST_COPYING - share.high, MOST_COPYING - share.low, share.n)
+    blocked = results.estimate(LABEL, "long_overlap_share", f"greedy{BLOCKED}")
     longest, before = (results.estimate(label, "longest_overlap") for label in (LABEL, BASE))
     return Findings(
         answer(room),
@@ -64,8 +65,7 @@ def tell(results: Results) -> Findings:
         f"{TENTHS.within(longest)} tokens (Carlsson et al. 4.0 to {PAPER_OVERLAP}; human text here "
         f"{TENTHS.told(results.estimate(HUMAN, 'longest_overlap').value)}), and {PERCENT.within(share)} of "
         f"texts hold one of more than {LONG_OVERLAP} tokens (theirs below {PERCENT.told(PAPER_LONG_SHARE)}); "
-        f"with citations blocked {PERCENT.told(results.estimate(LABEL, 'long_overlap_share', f'greedy{BLOCKED}').value)}, at a "
-        f"type-token ratio of {RATIO.told(results.estimate(LABEL, 'ttr', f'greedy{BLOCKED}').value)} instead of "
+        f"with citations blocked {PERCENT.told(blocked.value)}, at a type-token ratio of {RATIO.told(results.estimate(LABEL, 'ttr', f'greedy{BLOCKED}').value)} instead of "
         f"{RATIO.told(results.estimate(LABEL, 'ttr').value)}.",
         [table],
         [chart],
