@@ -65,7 +65,8 @@ def tell(results: Results) -> Findings:
         f"{TENTHS.within(longest)} tokens (Carlsson et al. 4.0 to {PAPER_OVERLAP}; human text here "
         f"{TENTHS.told(results.estimate(HUMAN, 'longest_overlap').value)}), and {PERCENT.within(share)} of "
         f"texts hold one of more than {LONG_OVERLAP} tokens (theirs below {PERCENT.told(PAPER_LONG_SHARE)}); "
-        f"with citations blocked {PERCENT.told(blocked.value)}, at a type-token ratio of {RATIO.told(results.estimate(LABEL, 'ttr', f'greedy{BLOCKED}').value)} instead of "
+        f"with citations blocked {PERCENT.told(blocked.value)}, at a type-token ratio of "
+        f"{RATIO.told(results.estimate(LABEL, 'ttr', f'greedy{BLOCKED}').value)} instead of "
         f"{RATIO.told(results.estimate(LABEL, 'ttr').value)}.",
         [table],
         [chart],
