@@ -102,6 +102,15 @@ def test_points_of_a_scatter_say_what_they_are_and_the_front_looks_different(pag
     assert "filled: nothing is better in both" in html
 
 
+def test_every_column_of_every_table_is_explained_once(tmp_path: Path) -> None:
+    known = study("quantity", "Yes")
+    other = Table("tasks", "Scores on tasks", [Row("base", {"task_score": about(0.4)})], ("task_score",))
+    known["tables"].append(asdict(other))
+    (tmp_path / "quantity.json").write_text(json.dumps(known))
+    html = write_studies_page(tmp_path).read_text()
+    assert [html.count(f"<dt>{heading}</dt>") for heading in ("TTR", "score, %")] == [1, 1]
+
+
 def test_a_measure_that_no_row_knows_has_no_column(page: Path) -> None:
     """Perplexity is asked for and was not measured."""
     (sheet,) = study_tables(study("quantity", "Yes"))
