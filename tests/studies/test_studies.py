@@ -371,6 +371,7 @@ def test_the_command_lists_runs_and_writes_a_page(
     model, texts = world
     flags = ["--model", model, "--data", texts, "--samples", "8", "--length", "24", "--contexts", texts]
     flags += ["--most-contexts", "4", "--context", "6", "--total", "24", "--seeds", "1", "-o", str(tmp_path / "out")]
+    flags += ["--tasks", str(write_tasks(tmp_path / "own"))]
     main(["study", "main", "strength", *flags])
     said = capsys.readouterr()
     assert "main          Does hyperfitting make greedy text more varied?\n              " in said.out
