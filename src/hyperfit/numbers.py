@@ -55,7 +55,9 @@ class Style:
         return f"[{self(known.low, sign)}, {self(known.high, sign)}]"
 
     def within(self, known: Known, sign: str = "-") -> str:
-        """The value and its interval, for a sentence."""
+        """The value and its interval, if there is one, for a sentence."""
+        if math.isnan(known.low) or math.isnan(known.high):
+            return self.told(known.value, sign)
         value, low, high = (self.sentence(one, sign) for one in (known.value, known.low, known.high))
         return f"{value} [{low}, {high}]{self.unit}"
 
@@ -144,7 +146,7 @@ STYLES: dict[str, Style] = {
     **dict.fromkeys(("most_overlap", "rank", "parameters", "epochs", "seconds"), COUNT),
     **dict.fromkeys(("first_window", "middle_window", "last_window", "change", "regret"), RATIO),
     **dict.fromkeys(("epochs_saved", "texts_with_run", "task_base", "task_hyperfitted", "task_change"), PERCENT),
-    **dict.fromkeys(("task_chance",), PERCENT),
+    **dict.fromkeys(("task_score", "task_chance", "undone"), PERCENT),
     **dict.fromkeys(("preference", "judge_preference", "preferred_or_equal", "preferred", "equal"), PERCENT),
     **dict.fromkeys(("other_preferred", "wins", "with_majority", "gold", "repeat", "left"), PERCENT),
     **dict.fromkeys(("log_odds",), HUNDREDTHS),

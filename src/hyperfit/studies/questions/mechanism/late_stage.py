@@ -67,10 +67,8 @@ def tell(results: Results) -> Findings:
     )
 
 
-LATE_STAGE = Study(
+STUDY = Study(
     name="late-stage",
-    question="Do adapters in late blocks alone write as varied as adapters everywhere?",
-    source="Li et al. 2026, table 2",
     trials=trials,
     tell=tell,
     method="One recipe with adapters in the last blocks, in the first and middle ones, and in all; and with all "
