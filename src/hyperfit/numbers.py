@@ -111,6 +111,10 @@ def _share(value: float, sign: str) -> str:
     return decimal(percent, 1 if nearly else 0, sign)
 
 
+def _millions(value: float, sign: str) -> str:
+    return decimal(value / 1e6, 0, sign)
+
+
 RATIO = fixed(3, bare=True)
 """.645: at most 1, without a leading zero."""
 PERCENT = Style(_percent, _share, factor=100, unit=" %")
@@ -120,6 +124,8 @@ POINTS = Style(_percent, _percent, factor=100, unit=" points")
 TENTHS, HUNDREDTHS, THOUSANDTHS = fixed(1), fixed(2), fixed(3)
 COUNT = Style(lambda value, sign: decimal(value, 0, sign), large)
 """3,153,920 in a table, 3.15 million in a sentence."""
+MEGABYTES = Style(_millions, _millions, factor=1e-6)
+"""Bytes, 1,500,000,000, as 1,500."""
 PERPLEXITY = Style(
     lambda value, sign: decimal(value, 1 if abs(value) < 99.95 else 0, sign),
     lambda value, sign: decimal(value, 1 if abs(value) < 9.95 else 0, sign),
@@ -151,6 +157,7 @@ STYLES: dict[str, Style] = {
     **dict.fromkeys(("other_preferred", "wins", "with_majority", "gold", "repeat", "left"), PERCENT),
     **dict.fromkeys(("log_odds",), HUNDREDTHS),
     **dict.fromkeys(("weight_norm", "weight_distance", "text_seconds"), HUNDREDTHS),
+    "peak_memory": MEGABYTES,
     "perplexity": PERPLEXITY,
 }
 """How each measure is written, by its name in the files of a run."""

@@ -24,7 +24,7 @@ RANGES = {
         (
             "train_loss", "val_loss", "loss", "entropy", "longest_overlap", "most_overlap", "perplexity", "epoch",
             "epochs", "regret", "undone", "weight_norm", "weight_distance", "loss_base", "loss_hyperfitted", "seconds",
-            "text_seconds", "parameters",
+            "text_seconds", "parameters", "peak_memory",
         ),
         AMOUNT,
     ),

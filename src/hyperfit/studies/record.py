@@ -31,6 +31,7 @@ def as_json(study: Study, settings: StudySettings, results: Results, told: Findi
                 "reason": one.reason,
                 "train_loss": json_values(one.train_loss),
                 "seconds": round(one.seconds, 1),
+                "peak_memory": json_values(one.peak_memory),
                 "parameters": one.parameters,
                 "device": one.run.environment.get("device_name"),
             }

@@ -45,8 +45,11 @@ class Looks:
                 found |= probes.greedy_text(model, checked)
         return found
 
-    def probe(self, loss: float, seconds: float, *, always: bool) -> dict[str, Any]:
-        """Look at the model after an epoch as the recipe says, or ``always``; log it, say it and return it."""
+    def probe(self, loss: float, seconds: float, memory: int | None, *, always: bool) -> dict[str, Any]:
+        """Look at the model after an epoch as the recipe says, or ``always``; log it, say it and return it.
+
+        loss, seconds, memory: of the epoch's training, nats per token and bytes at its peak.
+        """
         recipe, epoch = self.checked.recipe, self.state.epoch
         event = {**self.state.event("epoch"), "train_loss": round(loss, 6)}
         due = {
@@ -54,7 +57,7 @@ class Looks:
             for name, every in (("predictions", recipe.probe_every), ("greedy", recipe.greedy_every))
         }
         event |= self.look(**due)
-        self.run.append({**event, "seconds": round(seconds, 2)})
+        self.run.append({**event, "seconds": round(seconds, 2), "peak_memory": memory})
         self.notify(epoch_line(event, recipe.epochs, seconds))
         return event
 

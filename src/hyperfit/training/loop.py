@@ -26,6 +26,7 @@ from hyperfit.training.checks import CheckedRecipe
 from hyperfit.training.lines import copying_line, unjudged, verdict
 from hyperfit.training.looks import Looks, Say
 from hyperfit.training.loss import SequenceLoss
+from hyperfit.training.memory import forget_peak, peak_memory
 from hyperfit.training.state import State
 
 
@@ -61,6 +62,7 @@ class Loop:
             self.looks.begin()
         while state.reason is None:
             started = time.monotonic() - state.seconds
+            forget_peak(self.checked.device)
             updates = epoch_order(recipe, state.epoch, len(self.checked.corpus.train), self.accelerator.num_processes)
             what = f"epoch {state.epoch + 1} of at most {recipe.epochs}, updates"
             with progress(what, len(updates), quiet=not main) as advance:
@@ -118,6 +120,7 @@ class Loop:
     def end_epoch(self, seconds: float) -> None:
         """Decide whether training has ended, probe, log, and save a checkpoint."""
         state, recipe, main = self.state, self.checked.recipe, self.accelerator.is_main_process
+        memory = peak_memory(self.checked.device)
         self.check_weights()
         loss = state.loss_sum / state.tokens
         state.epoch, state.batch, state.loss_sum, state.tokens = state.epoch + 1, 0, 0.0, 0
@@ -127,7 +130,8 @@ class Loop:
         elif state.epoch == recipe.epochs:
             state.reason = "epochs"
         kept = state.reason is None and bool(recipe.keep_every) and state.epoch % recipe.keep_every == 0
-        event = self.looks.probe(loss, seconds, always=kept or state.reason is not None) if main else {}
+        always = kept or state.reason is not None
+        event = self.looks.probe(loss, seconds, memory, always=always) if main else {}
         recites = self.looks.recite(event)
         if recites:
             self.looks.go_back()

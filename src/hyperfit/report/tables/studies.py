@@ -41,6 +41,11 @@ OWN = (
         "seconds a text",
         "To write one, of all written at once, on the machine that the answer names, beside what else it did.",
     ),
+    Measure(
+        "peak_memory",
+        "peak memory, MB",
+        "While an epoch was trained, 10^6 bytes: of a GPU what was allocated, else what of the process was resident.",
+    ),
     Measure("task_score", "score, %", "Mean over examples and seeds; 0 to 100 %."),
     Measure("task_base", "base, %", "Score of the base model, mean over examples; 0 to 100 %."),
     Measure("task_hyperfitted", "hyperfitted, %", "The same of the hyperfitted model, and over seeds."),

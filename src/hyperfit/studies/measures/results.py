@@ -199,11 +199,12 @@ class Results:
         return Row(name or label, cells)
 
     def training(self, label: str, measure: str) -> Estimate | None:
-        """Mean of a number of each training, over seeds: epochs, train_loss, seconds, parameters; None for others.
+        """Mean of a number of each training, over seeds: epochs, train_loss, seconds, parameters, peak_memory (bytes);
+        None for others.
 
         Trainings that diverged do not count.
         """
-        if measure not in ("epochs", "train_loss", "seconds", "parameters"):
+        if measure not in ("epochs", "train_loss", "seconds", "parameters", "peak_memory"):
             return None
         known = [float(getattr(one, measure)) for one in self.trained.get(label, []) if not one.diverged]
         return Estimate(float(np.mean(known)), math.nan, math.nan, len(known)) if known else UNKNOWN

@@ -12,7 +12,7 @@ from hyperfit.studies.words import answer
 
 MEASURES = (
     "ttr", "bigram_repetition", "word_share", "longest_overlap", "perplexity", "top1_agreement_with_base", "entropy",
-    "epochs", "seconds", "parameters",
+    "epochs", "seconds", "peak_memory", "parameters",
 )  # fmt: skip
 LATE, ALL = "adapters, last {}", "adapters, all"
 CLOSE = 0.05
