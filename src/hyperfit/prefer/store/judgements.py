@@ -16,14 +16,14 @@ Row = sa.Row[Answer, Assignment, Item]
 
 def judgements(study: OpenStudy) -> list[Judgement]:
     """All answers, by annotator in the order in which they saw the pairs; gold and repeated ones say so."""
-    return [judgement(row) for row in answered(study)]
+    return [judgement(row, study) for row in answered(study)]
 
 
 def rows_to_export(study: OpenStudy) -> Iterator[dict[str, Any]]:
     """The same with what reanalysis needs: the texts, the run, the order, times and changes."""
     for row in answered(study):
         yield {
-            **asdict(judgement(row)),
+            **asdict(judgement(row, study)),
             "run": row.Item.run,
             "context_text": row.Item.context,
             "first_text": row.Item.first_text,
@@ -48,8 +48,8 @@ def answered(study: OpenStudy) -> list[Row]:
         )
 
 
-def judgement(row: Row) -> Judgement:
-    """One answer."""
+def judgement(row: Row, study: OpenStudy) -> Judgement:
+    """One answer to a study."""
     answer, assignment, item = row.Answer, row.Assignment, row.Item
     return Judgement(
         judge=str(assignment.annotator_id),
@@ -66,6 +66,7 @@ def judgement(row: Row) -> Judgement:
         expected=item.expected,
         questions=dict(answer.questions),
         comment=answer.comment,
+        study=study.name,
     )
 
 

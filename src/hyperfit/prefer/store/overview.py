@@ -92,7 +92,7 @@ def overview(study: OpenStudy) -> Overview:
     words = {row.Item.id: len(row.Item.first_text.split()) + len(row.Item.second_text.split()) for row in rows}
     for row in rows:
         last[row.Assignment.annotator_id] = max(last[row.Assignment.annotator_id], row.Answer.answered_at)
-    told = [judgement(row) for row in rows]
+    told = [judgement(row, study) for row in rows]
     own = [one for one in told if one.purpose == "study"]
     by_item: dict[str, list[Judgement]] = defaultdict(list)
     for one in own:
