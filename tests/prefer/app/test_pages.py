@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree.ElementTree import fromstring
 
 import pytest
 from starlette.testclient import TestClient
@@ -204,6 +205,26 @@ def test_exports_hold_the_answers(study: OpenStudy, client: TestClient) -> None:
     assert results["preference"] == {"choices": [told.choice]}
     assert results["comment"] == {"text": ["=1+1"]}
     assert safe_cell("plain") == "plain"
+
+
+def test_what_label_studio_imports_has_its_controls_in_the_documented_interface(
+    study: OpenStudy, client: TestClient
+) -> None:
+    home, form = begun(study, client)
+    client.post(f"{home}/answer", data={**form, "comment": "so"})
+    page = (Path(__file__).parents[3] / "docs" / "preference.md").read_text(encoding="utf-8")
+    (written,) = re.findall(r"```xml\n(.*?)```", page, re.DOTALL)
+    interface = fromstring(written.replace("coherence", "fluency"))
+    controls = {(one.get("name"), one.get("toName"), one.tag.lower()): one for one in interface if one.get("toName")}
+    tasks = json.loads(exported(study, "label-studio"))
+    shown = {one.get("value", "").removeprefix("$") for one in interface.iter("Text")}
+    assert all(shown <= task["data"].keys() for task in tasks)
+    results = [one for task in tasks for annotation in task["annotations"] for one in annotation["result"]]
+    assert {one["from_name"] for one in results} == {"preference", "fluency", "comment"}
+    for one in results:
+        control = controls[one["from_name"], one["to_name"], one["type"]]
+        allowed = {choice.get("value") for choice in control.iter("Choice")}
+        assert set(one["value"].get("choices", ())) <= allowed
 
 
 def test_a_server_for_others_needs_a_password(tmp_path: Path) -> None:
