@@ -3,7 +3,8 @@
 import subprocess
 import sys
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -27,6 +28,22 @@ def test_invitations_lead_to_the_server(tmp_path: Path, capsys: pytest.CaptureFi
         assert capsys.readouterr().out.startswith("https://study.example.org/a/")
     main(["prefer", "invite", "1", "--study", study, "--url", "http://other:81/"])
     assert capsys.readouterr().out.startswith("http://other:81/a/")
+
+
+def test_a_server_that_stands_before_it_tells_who_asks(tmp_path: Path) -> None:
+    """Strangers are counted by the address that it names, and not all together by its own."""
+
+    def status(address: str) -> int:
+        try:
+            with urlopen(Request(f"{server.url}/a/guess", headers={"X-Forwarded-For": address})) as page:
+                return int(page.status)
+        except HTTPError as error:
+            with error:
+                return error.code
+
+    with serving(made_run(tmp_path / "run", 1), "--study", tmp_path / "study", "--port", 0) as server:
+        assert [status("203.0.113.1") for _ in range(21)] == [404] * 20 + [429]
+        assert status("203.0.113.2") == 404
 
 
 def test_a_study_that_goes_on_takes_no_new_settings(tmp_path: Path) -> None:

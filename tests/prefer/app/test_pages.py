@@ -146,6 +146,17 @@ def test_strangers_run_into_a_limit_and_annotators_behind_the_same_address_do_no
         assert client.post("/owner/enter", data={"password": KEY}).status_code == 429
 
 
+def test_an_annotator_who_asks_without_end_waits_alone(study: OpenStudy) -> None:
+    site = site_of(study, "http://127.0.0.1", KEY)
+    one, other = invite(study, 2)
+    with TestClient(application(site, HOSTS), base_url="http://127.0.0.1") as client:
+        found = [client.get(f"/a/{one.token}") for _ in range(140)]
+        assert {page.status_code for page in found[:120]} == {200}
+        assert found[-1].status_code == 429
+        assert found[-1].headers["retry-after"] == "30"
+        assert client.get(f"/a/{other.token}").status_code == 200
+
+
 def test_a_bucket_fills_again() -> None:
     now = [0.0]
     limit = RateLimit(per_minute=60, burst=2, clock=lambda: now[0])
