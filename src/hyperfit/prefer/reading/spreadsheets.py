@@ -26,6 +26,7 @@ COLUMNS = {
     "expected": ("expected",),
     "comment": ("comment",),
     "swapped": ("swapped",),
+    "study": ("study", "studyid"),
 }
 """What a column holds → the headings it may have, without case, spaces and marks."""
 ANNOTATOR = re.compile(r"(annotator|judge|rater|annotation)\d+")
