@@ -168,7 +168,8 @@ def verified(found: Verification) -> str:
     """How the export compares with the run, in a paragraph."""
     return (
         f"Loaded again, it continued {COUNT(found.contexts)} held-out contexts greedily by {COUNT(found.new_tokens)} "
-        f"tokens: {COUNT(found.same_texts)} texts are those of before, token by token. {choices(found)}"
+        f"tokens: {COUNT(found.same_texts)} of {COUNT(found.contexts)} texts are those of before, token by token. "
+        f"{choices(found)}"
     )
 
 

@@ -113,7 +113,14 @@ def read_back(
         return with_adapter(load_model(run.recipe.model, device=checked.device, dtype=dtype), folder, run.recipe.model)
     if settings.gguf is None:
         return load_model(str(folder), device=checked.device, dtype=checked.dtype)
-    model, tokenizer = read_gguf(folder / about.file)
+    try:
+        model, tokenizer = read_gguf(folder / about.file)
+    except Exception as error:  # whatever a reader may meet in a file that another program is to read
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise UserError(
+            f"--gguf {settings.gguf}: what was written cannot be read back by transformers ({reason}), so it cannot be "
+            "verified; nothing was kept; leave --gguf out"
+        ) from error
     texts = checked.texts.context_strings(checked.tokenizer)
     if checked.vocabulary is not None and checked.vocabulary.reread:
         pairs = zip(token_ids(checked.tokenizer, texts), token_ids(tokenizer, texts), strict=True)

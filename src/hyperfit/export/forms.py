@@ -58,6 +58,9 @@ def unheld(model: PreTrainedModel, dtype: torch.dtype) -> str | None:
 
 
 def greedy(own: Any) -> GenerationConfig:
-    """Settings of ``generate`` with the special tokens of a model's own, and nothing that draws."""
+    """Settings of ``generate`` with the special tokens of a model's own, and nothing that draws.
+
+    Said outright: where it is left open, transformers' pipeline draws.
+    """
     ids = ("bos_token_id", "eos_token_id", "pad_token_id")
-    return GenerationConfig(**{name: getattr(own, name, None) for name in ids})
+    return GenerationConfig(do_sample=False, **{name: getattr(own, name, None) for name in ids})

@@ -63,8 +63,10 @@ def vocabulary_of(tokenizer: PreTrainedTokenizerBase, size: int, ends: Sequence[
         kinds[added["id"]] = CONTROL if added["special"] else USER_DEFINED
     settings = {**special_tokens(tokenizer, ends), **begins_and_ends(tokenizer)}
     merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
+    if not merges:
+        raise UserError("its tokenizer merges nothing, and llama.cpp reads none of that kind")
     if model["byte_fallback"]:
-        return pieces(described, tokens, kinds, merges, settings, vocabulary.get(model["unk_token"]))
+        return pieces(described, tokens, kinds, merges, settings, tokenizer.unk_token_id)
     cut = pretokenizer_of(described)
     if cut is None:
         known = ", ".join(one.name for one in KNOWN)
