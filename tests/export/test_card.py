@@ -64,6 +64,18 @@ def test_measures_before_and_after_come_from_the_evaluation(runs: Path, tmp_path
     assert "| perplexity on human text | 56.2 [50.0, 60.0] | 282 [250, 300] | – |" in text
 
 
+def test_a_damaged_evaluation_is_told_before_anything_is_done(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = copied(runs / "late-lora", tmp_path / "run")
+    (run.path / "evaluation.json").write_text("{")
+    with pytest.raises(SystemExit) as ended:
+        main(["export", str(run.path), *SHORT])
+    assert ended.value.code == 2
+    assert "evaluation.json: cannot be read" in capsys.readouterr().err
+    assert not (run.path / "export").exists()
+
+
 @pytest.mark.parametrize(
     ("flags", "library", "relation"),
     [

@@ -52,7 +52,7 @@ class ExportCommand(ExportSettings):
     def run(self) -> None:
         """Export, and say what was written and how it compares."""
         from hyperfit.export.card import verified
-        from hyperfit.export.export import export
+        from hyperfit.export.export import export_run
         from hyperfit.models.loading import load_tokenizer
         from hyperfit.prefix.disk.sizes import readable
         from hyperfit.runs.directory import RunDir
@@ -60,7 +60,7 @@ class ExportCommand(ExportSettings):
 
         settings = ExportSettings(**{field.name: getattr(self, field.name) for field in fields(ExportSettings)})
         run = RunDir.open(self.run_folder)
-        made = export(run, settings, self.output)
+        made = export_run(run, settings, self.output)
         if self.json:
             print(json.dumps(json_values(made) | {"folder": str(made.folder)}, ensure_ascii=False))
             return

@@ -1,6 +1,5 @@
 """The model card of an export: that it is overfitted, on what, what that changed, how it was verified, its licence."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -98,8 +97,10 @@ llama-completion -m {file} --temp 0 -n 200 -no-cnv -p "How a text begins"
 ```"""
 
 
-def export_card(run: RunDir, settings: ExportSettings, about: About, verification: Verification) -> str:
-    """The text of README.md; no path of the machine it was made on."""
+def export_card(
+    run: RunDir, settings: ExportSettings, about: About, evaluation: Mapping[str, Any], verification: Verification
+) -> str:
+    """The text of README.md; no path of the machine it was made on. evaluation: the run's, empty if there is none."""
     recipe, environment, end = run.recipe, run.environment, run.end
     rows = {**named(recipe), "model": about.base}
     return CARD.format(
@@ -113,7 +114,7 @@ def export_card(run: RunDir, settings: ExportSettings, about: About, verificatio
         reached=reached(recipe, end["train_loss"]) if end else "",
         what=about.what,
         strength=f", with what training changed times {settings.strength:g}" if settings.strength != 1 else "",
-        measures="\n".join(measured(run, settings.strength)),
+        measures="\n".join(measured(evaluation, settings.strength)),
         verified=verified(verification),
         use=usage(settings, about).format(base=about.base, rank=recipe.rank, file=about.file),
         licence="\n".join(licences(about)),
@@ -137,10 +138,8 @@ def front_matter(run: RunDir, settings: ExportSettings, about: About) -> str:
     return str(ModelCardData(**known).to_yaml()).strip()
 
 
-def measured(run: RunDir, strength: float) -> Iterator[str]:
-    """The table of what both models write, from the run's evaluation.json."""
-    file = run.path / "evaluation.json"
-    evaluation: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+def measured(evaluation: Mapping[str, Any], strength: float) -> Iterator[str]:
+    """The table of what both models write, as they were evaluated."""
     by_model = compared(evaluation)
     if not by_model:
         yield NOT_EVALUATED

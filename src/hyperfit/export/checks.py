@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerBase
@@ -20,6 +21,7 @@ from hyperfit.models.loading import load_config, load_tokenizer
 from hyperfit.models.structure.layout import positions_of
 from hyperfit.models.structure.vocabulary import check_embedded
 from hyperfit.recipes.recipe import Precision
+from hyperfit.report.pages.run import read_evaluation
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import check_writable
 from hyperfit.runs.result import check_base
@@ -41,6 +43,8 @@ class CheckedExport:
     """Of merged weights."""
     vocabulary: Vocabulary | None
     """The tokenizer as a GGUF file has it; None where none is written."""
+    evaluation: dict[str, Any]
+    """What ``hyperfit evaluate`` left in the run; empty if nothing."""
 
 
 def check_export(run: RunDir, settings: ExportSettings, folder: Path) -> CheckedExport:
@@ -61,6 +65,9 @@ def check_export(run: RunDir, settings: ExportSettings, folder: Path) -> Checked
         check_folder(folder)
     with collecting(problems):
         device = pick_device(settings.device)
+    evaluation: dict[str, Any] = {}
+    with collecting(problems):
+        evaluation = read_evaluation(run.path)
     if settings.push is not None:
         with collecting(problems):
             check_push(settings.push)
@@ -68,6 +75,11 @@ def check_export(run: RunDir, settings: ExportSettings, folder: Path) -> Checked
         with naming(base):
             config = load_config(run.recipe.model)
             dtype = DTYPES.get(settings.dtype) or getattr(config, "dtype", None) or torch.float32
+            if getattr(config, "quantization_config", None) is not None and settings.form != "adapter":
+                problems.append(
+                    f"--form merged: {run.recipe.model} has quantized weights, to which nothing is added; give --form "
+                    "adapter"
+                )
             limit, total = positions_of(config), settings.context + settings.new_tokens
         if limit and total > limit:
             problems.append(
@@ -90,7 +102,13 @@ def check_export(run: RunDir, settings: ExportSettings, folder: Path) -> Checked
         raise UserError(*problems)
     precision = pick_precision(settings.precision, device, evaluating=True)
     return CheckedExport(
-        device=device, precision=precision, tokenizer=tokenizer, texts=texts, dtype=dtype, vocabulary=vocabulary
+        device=device,
+        precision=precision,
+        tokenizer=tokenizer,
+        texts=texts,
+        dtype=dtype,
+        vocabulary=vocabulary,
+        evaluation=evaluation,
     )
 
 

@@ -40,14 +40,14 @@ class Export:
     """Of its repository on the hub; None where it was not uploaded."""
 
 
-def export(run: RunDir, settings: ExportSettings, output: Path | None = None) -> Export:
+def export_run(run: RunDir, settings: ExportSettings, output: Path | str | None = None) -> Export:
     """Write the run's result as the settings say into a folder that is new or empty; whole, or not at all.
 
     output: the folder. None: RUN/export/FORM. Before it is put there, what was written is loaded again, and continues
     held-out contexts as the run's model has done. Raises UserError with every problem before any weights are read; and
     where what was written is another model than the run's.
     """
-    folder = output or default_folder(run.path, settings)
+    folder = Path(output) if output else default_folder(run.path, settings)
     checked = check_export(run, settings, folder)
     about = about_run(run, settings, checked)
     before = written_before(run, settings, checked)
@@ -57,7 +57,7 @@ def export(run: RunDir, settings: ExportSettings, output: Path | None = None) ->
         write_form(run, settings, checked, about, aside)
         found = compare(before, written_after(run, settings, checked, about, aside, along=before.texts))
         check_same(found, f"{about.what} of {run.path}", "give another --dtype, or report this with the model's name")
-        card = export_card(run, settings, about, found)
+        card = export_card(run, settings, about, checked.evaluation, found)
         (aside / "README.md").write_text(card, encoding="utf-8")
     files = {file.relative_to(folder).as_posix(): file.stat().st_size for file in sorted(folder.rglob("*"))}
     address = push(folder, settings.push, public=settings.public) if settings.push is not None else None
