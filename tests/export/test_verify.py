@@ -48,7 +48,7 @@ def test_differences_by_hand() -> None:
     assert verified(found) == (
         "Loaded again, it continued 3 held-out contexts greedily by 3 tokens: 1 of 3 texts are those of before, token "
         "by token. Along these texts 2 of 9 choices differ (22 %). Where texts first differ, the two likeliest tokens "
-        "were 2.00 nats apart (median; at most 2.00)."
+        "were 2.000 nats apart (median; at most 2.000)."
     )
 
 

@@ -80,7 +80,7 @@ def table(differences: "tuple[Difference, ...]", tokenizer: "PreTrainedTokenizer
     from rich.table import Table
     from rich.text import Text
 
-    from hyperfit.numbers import COUNT, HUNDREDTHS, UNDEFINED
+    from hyperfit.numbers import COUNT, THOUSANDTHS, UNDEFINED
 
     title = f"First differences, {min(SHOWN, len(differences))} of {len(differences)}, the clearest first"
     found = Table(title=title, title_justify="left", box=None)
@@ -91,7 +91,7 @@ def table(differences: "tuple[Difference, ...]", tokenizer: "PreTrainedTokenizer
             COUNT(one.context + 1),
             COUNT(one.token + 1),
             *(Text(repr(tokenizer.decode([token]))) for token in (one.before, one.after)),
-            HUNDREDTHS(one.gap),
+            THOUSANDTHS(one.gap),
             UNDEFINED if one.rank is None else COUNT(one.rank),
         )
     return found

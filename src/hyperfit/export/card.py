@@ -9,7 +9,7 @@ from hyperfit.export.about import HUB_ID, TAGS, About
 from hyperfit.export.settings import ExportSettings
 from hyperfit.export.verify import Verification
 from hyperfit.metrics.copying.memorisation import LONG_OVERLAP
-from hyperfit.numbers import COUNT, HUNDREDTHS, PERCENT, Style, style_of
+from hyperfit.numbers import COUNT, PERCENT, THOUSANDTHS, Style, style_of
 from hyperfit.report.tables.evaluations.summary import compared, decoding_of, found
 from hyperfit.runs.card import named, public_name, reached
 from hyperfit.runs.directory import RunDir
@@ -181,9 +181,9 @@ def choices(found: Verification) -> str:
     if not found.differences:
         return told
     gaps = sorted(one.gap for one in found.differences)
+    middle, most = THOUSANDTHS(gaps[len(gaps) // 2]), THOUSANDTHS(gaps[-1])
     return (
-        f"{told} Where texts first differ, the two likeliest tokens were {HUNDREDTHS(gaps[len(gaps) // 2])} nats apart "
-        f"(median; at most {HUNDREDTHS(gaps[-1])})."
+        f"{told} Where texts first differ, the two likeliest tokens were {middle} nats apart (median; at most {most})."
     )
 
 

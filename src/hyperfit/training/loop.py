@@ -21,6 +21,7 @@ from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import writing
 from hyperfit.runs.result import save_result
+from hyperfit.runs.trackers import Track
 from hyperfit.training import probes
 from hyperfit.training.checks import CheckedRecipe
 from hyperfit.training.lines import copying_line, epoch_line, verdict
@@ -43,6 +44,8 @@ class Loop:
     stop: Callable[[], bool]
     """Whether this process has been asked to stop."""
     notify: Say
+    track: Track
+    """Takes the events of epochs, for trackers."""
 
     @property
     def model(self) -> PreTrainedModel | PeftModel:
@@ -63,7 +66,7 @@ class Loop:
         if state.update == 0 and main:
             first = {"event": "epoch", "epoch": 0, "step": 0, "train_loss": None}
             human = {} if self.checked.streaming else probes.human_text(self.model, self.checked)
-            self.run.append({**first, **self.look(predictions=True, greedy=True), **human, "seconds": 0.0})
+            self.log_epoch({**first, **self.look(predictions=True, greedy=True), **human, "seconds": 0.0})
         while state.reason is None:
             started = time.monotonic() - state.seconds
             updates = epoch_order(recipe, state.epoch, len(self.checked.corpus.train), self.accelerator.num_processes)
@@ -167,9 +170,14 @@ class Loop:
             for name, every in (("predictions", recipe.probe_every), ("greedy", recipe.greedy_every))
         }
         event |= self.look(**due)
-        self.run.append({**event, "seconds": round(seconds, 2)})
+        self.log_epoch({**event, "seconds": round(seconds, 2)})
         self.notify(epoch_line(event, recipe.epochs, seconds))
         return event
+
+    def log_epoch(self, event: dict[str, Any]) -> None:
+        """Add an epoch to the log, and give its numbers to the trackers."""
+        self.run.append(event)
+        self.track(event)
 
     def recites(self, event: dict[str, Any]) -> bool | None:
         """Whether more of the greedy texts copy than the recipe bears, the same in all processes; None: not judged."""
