@@ -165,8 +165,9 @@ def save_dequantised(file: Path, folder: Path) -> None:
 
     from hyperfit.models.loading import quiet
 
-    read, tokenizer = read_gguf(file)
-    kind = "bfloat16" if rounded(file) else "float32"
+    with read_once():
+        read, tokenizer = read_gguf(file)
+        kind = "bfloat16" if rounded(file) else "float32"
     dtype = getattr(torch, kind)
     settings = {key: value for key, value in read.config.to_dict().items() if key != "quantization_config"}
     config = type(read.config).from_dict({**settings, "dtype": kind})
