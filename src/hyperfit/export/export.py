@@ -56,12 +56,19 @@ def export_run(run: RunDir, settings: ExportSettings, output: Path | str | None 
         say(f"writing {about.what} of {about.name}")
         write_form(run, settings, checked, about, aside)
         found = compare(before, written_after(run, settings, checked, about, aside, along=before.texts))
-        check_same(found, f"{about.what} of {run.path}", "give another --dtype, or report this with the model's name")
+        check_same(found, f"{about.what} of {run.path}", remedy(settings))
         card = export_card(run, settings, about, checked.evaluation, found)
         (aside / "README.md").write_text(card, encoding="utf-8")
     files = {file.relative_to(folder).as_posix(): file.stat().st_size for file in sorted(folder.rglob("*"))}
     address = push(folder, settings.push, public=settings.public) if settings.push is not None else None
     return Export(folder=folder, about=about, files=files, verification=found, address=address)
+
+
+def remedy(settings: ExportSettings) -> str:
+    """What may help where another model came out than the run's."""
+    if settings.form == "adapter":
+        return "export merged weights, without --form adapter"
+    return "leave --gguf out" if settings.gguf is not None else "give --dtype fp32"
 
 
 def written_before(run: RunDir, settings: ExportSettings, checked: CheckedExport) -> Written:
