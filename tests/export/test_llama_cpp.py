@@ -27,7 +27,7 @@ TEXTS = (
 LIKE: dict[str, Any] = {"max_position_embeddings": 256, "eos_token_id": None}
 """Of the tiny models: room for the texts, and no end beside the tokenizer's."""
 NEW, TIE, TIE_8_BITS = 24, 0.02, 0.3
-"""Tokens of a continuation; nats between the two likeliest tokens that llama.cpp's rounding to 16 or 8 bits may bridge."""
+"""Tokens of a continuation; nats between the two likeliest tokens that rounding in llama.cpp may bridge."""
 ABOUT = About(name="small", base="base", licence="apache-2.0", base_licence=None, what="GGUF file (F16)", file="m.gguf")
 
 
