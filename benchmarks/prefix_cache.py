@@ -4,6 +4,10 @@
     python benchmarks/prefix_cache.py --shape qwen -o RESULT.json
     python benchmarks/prefix_cache.py --width 0 --device cuda    # the real shape, random weights
     python benchmarks/prefix_cache.py --shape smollm2 --precision fp32 --sequences 16 --batch-size 2 --steps 2
+    python benchmarks/prefix_cache.py --shape smollm2 --precision fp32 --sequences 8 --batch-size 2 --late-blocks 20
+
+One depth a call: --late-blocks says how many of the last blocks learn, in "late-full" as in "cached", to which all
+ratios are; at most all but one, as below that there is nothing to cache.
 
 Contestants, each a process of its own that trains when it is its turn, one step at a time, so that whatever else
 the machine does falls on all of them alike:

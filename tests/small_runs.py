@@ -47,7 +47,7 @@ def quiet(line: str) -> None:
 
 def events(run: Path) -> list[dict[str, object]]:
     rows = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+    return [{key: value for key, value in row.items() if key not in ("seconds", "peak_memory")} for row in rows]
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:

@@ -154,8 +154,9 @@ def test_a_trespass_is_found(house: Path, file: str, code: str, imported: str) -
 # What follows from it
 
 
-def test_the_command_line_starts_without_torch() -> None:
-    code = "import sys, hyperfit.cli; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+@pytest.mark.parametrize("then", ["", "; hyperfit.cli.main(['study', '--list'])"], ids=["start", "study --list"])
+def test_the_command_line_starts_without_torch(then: str) -> None:
+    code = f"import sys, hyperfit.cli{then}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "hyperfit" in loaded
     heavy = {"torch", "transformers", "peft", "accelerate", "datasets", "pyarrow", "scipy", "matplotlib"}

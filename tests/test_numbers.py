@@ -72,6 +72,7 @@ def test_in_a_table_and_in_a_sentence() -> None:
     assert PERCENT.within(known) == "3 [−0.4, 7] %"
     assert PERCENT.interval(known, "+") == "[−0.4, +7.0]"
     assert RATIO.within(known) == ".031 [−.004, .070]"
+    assert PERCENT.within(Estimate(0.031, math.nan, math.nan, 1), "+") == "+3 %", "no interval of one run"
 
 
 @pytest.mark.parametrize(

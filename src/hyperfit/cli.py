@@ -17,7 +17,7 @@ from hyperfit.commands.evaluate import Evaluate
 from hyperfit.commands.export import ExportCommand
 from hyperfit.commands.generate import Generate
 from hyperfit.commands.interface.help import command_help, overview
-from hyperfit.commands.interface.line import HELP, check_command, check_line
+from hyperfit.commands.interface.line import HELP, check_command, check_line, given_settings
 from hyperfit.commands.interface.positional import positional_first
 from hyperfit.commands.judge import Judge
 from hyperfit.commands.mechanism import Mechanism
@@ -72,8 +72,8 @@ Command = (
 def parse(arguments: list[str]) -> Command:
     """The command that the arguments spell; help, where they ask for it, is printed. --preset sets train's defaults.
 
-    Raises UserError for a command, flags or values that there are not, for what is missing, and where more than one
-    value could be the command's RUN or MODEL.
+    Raises UserError for a command, flags or values that there are not, for what is missing, for flags that have no
+    effect beside the others, and where more than one value could be the command's RUN or MODEL.
     """
     name, rest = chosen(arguments)
     members = {f"{family} {what}": one for family, (_, of) in FAMILIES.items() for what, one in of.items()}
@@ -83,13 +83,16 @@ def parse(arguments: list[str]) -> Command:
         show(command_help(name, command, defaults))
     rest = positional_first(command, rest)
     check_line(name, command, rest, COMMANDS)
-    return tyro.cli(  # type: ignore[no-any-return, call-overload]
+    parsed: Command = tyro.cli(  # type: ignore[call-overload]
         command,
         args=rest,
         prog=f"hyperfit {name}",
         config=(FlagCreatePairsOff,),
         **({} if defaults is None else {"default": defaults}),
     )
+    if isinstance(parsed, Train):
+        parsed.check_effect(given_settings(Train, rest))
+    return parsed
 
 
 def chosen(arguments: list[str]) -> tuple[str, list[str]]:

@@ -55,7 +55,9 @@ class Style:
         return f"[{self(known.low, sign)}, {self(known.high, sign)}]"
 
     def within(self, known: Known, sign: str = "-") -> str:
-        """The value and its interval, for a sentence."""
+        """The value and its interval, if there is one, for a sentence."""
+        if math.isnan(known.low) or math.isnan(known.high):
+            return self.told(known.value, sign)
         value, low, high = (self.sentence(one, sign) for one in (known.value, known.low, known.high))
         return f"{value} [{low}, {high}]{self.unit}"
 
@@ -109,6 +111,10 @@ def _share(value: float, sign: str) -> str:
     return decimal(percent, 1 if nearly else 0, sign)
 
 
+def _millions(value: float, sign: str) -> str:
+    return decimal(value / 1e6, 0, sign)
+
+
 RATIO = fixed(3, bare=True)
 """.645: at most 1, without a leading zero."""
 PERCENT = Style(_percent, _share, factor=100, unit=" %")
@@ -118,6 +124,8 @@ POINTS = Style(_percent, _percent, factor=100, unit=" points")
 TENTHS, HUNDREDTHS, THOUSANDTHS = fixed(1), fixed(2), fixed(3)
 COUNT = Style(lambda value, sign: decimal(value, 0, sign), large)
 """3,153,920 in a table, 3.15 million in a sentence."""
+MEGABYTES = Style(_millions, _millions, factor=1e-6)
+"""Bytes, 1,500,000,000, as 1,500."""
 PERPLEXITY = Style(
     lambda value, sign: decimal(value, 1 if abs(value) < 99.95 else 0, sign),
     lambda value, sign: decimal(value, 1 if abs(value) < 9.95 else 0, sign),
@@ -144,11 +152,12 @@ STYLES: dict[str, Style] = {
     **dict.fromkeys(("most_overlap", "rank", "parameters", "epochs", "seconds"), COUNT),
     **dict.fromkeys(("first_window", "middle_window", "last_window", "change", "regret"), RATIO),
     **dict.fromkeys(("epochs_saved", "texts_with_run", "task_base", "task_hyperfitted", "task_change"), PERCENT),
-    **dict.fromkeys(("task_chance",), PERCENT),
+    **dict.fromkeys(("task_score", "task_chance", "undone"), PERCENT),
     **dict.fromkeys(("preference", "judge_preference", "preferred_or_equal", "preferred", "equal"), PERCENT),
     **dict.fromkeys(("other_preferred", "wins", "with_majority", "gold", "repeat", "left"), PERCENT),
     **dict.fromkeys(("log_odds",), HUNDREDTHS),
     **dict.fromkeys(("weight_norm", "weight_distance", "text_seconds"), HUNDREDTHS),
+    "peak_memory": MEGABYTES,
     "perplexity": PERPLEXITY,
 }
 """How each measure is written, by its name in the files of a run."""

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from hyperfit.cli import COMMANDS as CLI
-from hyperfit.cli import main, parse
+from hyperfit.cli import FAMILIES, main, parse
 from hyperfit.commands.demo import Demo, demo_recipe
 from hyperfit.commands.generate import Generate
 from hyperfit.commands.interface.help import groups
+from hyperfit.commands.interface.positional import POSITIONAL, described, long_flag
 from hyperfit.models.builtin import smollm2
 from hyperfit.recipes.presets import PRESETS, tiny
 from hyperfit.recipes.recipe import Recipe
@@ -139,9 +140,25 @@ MISTAKES = [
     ("demo m", ["m: hyperfit demo takes only flags"]),
     (
         "train m --data d --method full --late-blocks 2 --rank 4",
-        ["--late-blocks: has no effect", "--rank: has no effect"],
+        ["--late-blocks 2: has no effect", "--rank 4: has no effect with --method full; leave it out or change"],
     ),
-    ("train m --data d --method late-full --alpha 4", ["--alpha: has no effect with --method late-full"]),
+    ("train m --data d --method late-full --alpha 4", ["--alpha 4.0: has no effect with --method late-full"]),
+    ("train m --data d --rank 64 --method full", ["--rank 64: has no effect with --method full"]),
+    (
+        "train m --data d --stop-copying 0 --greedy-every 0",
+        ["--stop-copying 0.0: has no effect with --greedy-every 0, as it goes by what probes write between epochs"],
+    ),
+    (
+        "train m --data d --stop_copying=.25 --greedy-every=3 --streaming --probe-texts 32",
+        ["--stop-copying 0.25: has no effect with --streaming", "--greedy-every 3: has", "--probe-texts 32: has"],
+    ),
+    ("train m --data d --heldout 0 --heldout-seed 0", ["--heldout-seed 0: has no effect with --heldout 0"]),
+    ("train m --data d --heldout 0 --stop auto", ["--stop auto: auto reads what follows held-out texts"]),
+    (
+        "train m --data d --prefix-cache off --cache-dir c --cache-limit 1GB",
+        ["--cache-dir c: has no effect with --prefix-cache off", "--cache-limit 1GB: has"],
+    ),
+    ("train m --data d --keep-every 5 --epochs 5", ["--keep-every 5: has no effect with --epochs 5"]),
     ("train m --data d --blocks 1", ["--blocks 1: is for --method lora"]),
 ]
 
@@ -156,6 +173,50 @@ def test_mistakes_are_named_and_nothing_else_is(
     assert "class" not in said
     assert "missing" in " ".join(parts) or "missing" not in said, "what is wrong hides what is missing because of it"
     assert all(one.startswith("hyperfit: ") for one in said.splitlines())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--preset tiny --method full",  # the preset's rank and late blocks
+        "--preset carlsson2025 --method late-full --stop-copying None --greedy-every 0",
+        "--greedy-every 0",
+        "--streaming --greedy-every 0 --keep-every 0",
+        "--heldout 0 --probe-every 0",
+        "--keep-every 4 --epochs 5",
+    ],
+)
+def test_only_what_was_given_and_does_something_can_be_without_effect(line: str) -> None:
+    parse(["train", "m", "--data", "d", *line.split()])
+
+
+TEXT_FLAGS = [
+    (name, long_flag(field, extras))
+    for name, command in {
+        **CLI,
+        **{f"{family} {what}": member for family, (_, of) in FAMILIES.items() for what, member in of.items()},
+    }.items()
+    for field, kind, extras in described(command)
+    if POSITIONAL not in extras and re.search(r"\bstr\b|Path", str(kind))
+]
+
+
+@pytest.mark.parametrize(("command", "flag"), TEXT_FLAGS)
+@pytest.mark.parametrize("equals", [True, False])
+def test_an_empty_text_is_told_by_its_flag(
+    command: str, flag: str, equals: bool, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where it would have been this folder, or a model without a name."""
+    told = fails(capsys, *command.split(), *([f"{flag}="] if equals else [flag, ""]))
+    assert told.splitlines() == [told.strip()]
+    assert told.startswith(f'hyperfit: {flag} "": is empty; give a text')
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(("command", "argument"), [("train", "MODEL"), ("evaluate", "RUN"), ("play", "RUN")])
+def test_an_empty_argument_is_told(command: str, argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    more = ["--data", "d"] if command == "train" else []
+    assert fails(capsys, command, "", *more).startswith(f'hyperfit: {argument} "": is empty; give a text')
 
 
 def test_every_kind_of_argument_is_read() -> None:
@@ -484,6 +545,20 @@ def test_without_the_package_the_demo_says_how_to_get_it_and_goes_on(
     assert not (here / "asked-for").exists()
 
 
+def test_the_last_line_says_that_copying_was_judged_at_the_end(
+    here: Path, short_demo: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["demo", "--model", "builtin:tiny"])
+    assert "judged only" not in capsys.readouterr().err
+    short = PRESETS["tiny"]
+    monkeypatch.setitem(PRESETS, "tiny", lambda model, data: dataclasses.replace(short(model, data), greedy_every=0))
+    main(["demo", "--model", "builtin:tiny", "-o", "fast"])
+    said = capsys.readouterr().err.splitlines()
+    assert "copying was judged only at the end of training" in said[-1]
+    (ended,) = [line for line in said if "goal (at most" in line]
+    assert ended.endswith("copying was judged only here, at the end (--greedy-every 0)")
+
+
 def test_the_demo_of_what_is_no_model(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no such built-in model" in fails(capsys, "demo", "--model", "builtin:nothing")
     assert "no such model folder" in fails(capsys, "demo", "--model", "./nowhere")
@@ -492,8 +567,14 @@ def test_the_demo_of_what_is_no_model(here: Path, capsys: pytest.CaptureFixture[
 
 
 def test_the_demo_of_another_model_takes_the_recipe_of_the_real_one() -> None:
-    assert demo_recipe("some/model", None) == PRESETS["smollm2"]("some/model", "builtin:fiction")
-    assert demo_recipe("some/model", "full") == PRESETS["smollm2-full"]("some/model", "builtin:fiction")
+    """Without looks between epochs, for which it has no time; its last line says so."""
+    for method, preset in ((None, "smollm2"), ("full", "smollm2-full")):
+        own = PRESETS[preset]("some/model", "builtin:fiction")
+        assert own.greedy_every == 2
+        assert own.stop_copying is not None
+        fast = dataclasses.replace(own, greedy_every=0, probe_texts=4)
+        assert demo_recipe("some/model", method) == fast  # type: ignore[arg-type]
+    assert demo_recipe("builtin:tiny", None) == PRESETS["tiny"]("builtin:tiny", "builtin:fiction")
     assert Demo(model="builtin:tiny").folder("builtin:tiny") == Path("runs/demo-tiny")
     assert Demo(method="full").folder("some/model") == Path("runs/demo-model-full")
 

@@ -21,8 +21,9 @@ from hyperfit.mechanism.settings import STUDIES, MechanismSettings
 from hyperfit.models.loading import load_model
 from hyperfit.report.look import IN_PAGE
 from hyperfit.report.pages.mechanism import PLOTS, drawn, page, save_plot, write_mechanism_page
+from hyperfit.report.plots.labels import readable
 from hyperfit.report.plots.layers import lens_grid
-from hyperfit.report.plots.panels import readable, style
+from hyperfit.report.plots.panels import style
 from hyperfit.report.tables.mechanism.figures import ROWS, comparison
 from hyperfit.studies.explain import ALL_RUNNERS, explain
 from hyperfit.studies.placement.design import Design

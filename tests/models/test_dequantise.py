@@ -37,6 +37,7 @@ def unpacked(cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
             (folder / name).write_bytes(file.read_bytes())
 
     monkeypatch.setattr(module, "save_dequantised", save)
+    monkeypatch.setattr(module, "unpacked_size", lambda file: file.stat().st_size)
     return files
 
 
@@ -166,6 +167,21 @@ def test_weights_are_kept_exactly_unless_they_are_quantised(
     model.load_state_dict({name: tensor.to(dtype) for name, tensor in held.items()})
     torch.testing.assert_close(again(input_ids=ids).logits, model(input_ids=ids).logits)
     assert load_tokenizer(str(file))(SENTENCES[0])["input_ids"] == tiny_bpe(begins=False)(SENTENCES[0])["input_ids"]
+
+
+@pytest.mark.parametrize(("kind", "bytes_each"), [(F16, 4), (Q8, 2)], ids=["F16", "Q8_0"])
+def test_the_room_that_is_asked_for_is_what_is_written(
+    cache: Path, tmp_path: Path, kind: gguf.GGMLQuantizationType, bytes_each: int
+) -> None:
+    """Weights to the byte, and little more for the tokenizer."""
+    model, file = llama(), tmp_path / "tiny.gguf"
+    write_gguf(file, model, kind)
+    weights = bytes_each * sum(tensor.numel() for tensor in model.state_dict().values())
+    written = sum(path.stat().st_size for path in Path(model_folder(str(file))).iterdir())
+    asked = module.unpacked_size(file)
+    assert weights < written <= asked
+    described = file.stat().st_size - sum(int(tensor.n_bytes) for tensor in gguf.GGUFReader(file).tensors)
+    assert asked == weights + 8 * described
 
 
 def test_a_file_is_parsed_once(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hyperfit.cli import main
 from hyperfit.prefer.joined import condition_of
 from hyperfit.report.tables.evaluations.papers import paper_tables
-from report.made_runs import make_run
+from made_runs import make_run
 from simulated_studies import judgement
 
 

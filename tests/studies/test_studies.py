@@ -4,30 +4,32 @@ import json
 import math
 import os
 import signal
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from scipy import stats as scipy_stats
+from peft import PeftModel
 
 from hyperfit.cli import main
 from hyperfit.errors import UserError
-from hyperfit.metrics.estimate import Estimate
-from hyperfit.recipes.recipe import Recipe
-from hyperfit.studies.catalogue import STUDIES
+from hyperfit.metrics.predictions.predict import Reader
+from hyperfit.studies import gather
+from hyperfit.studies.catalogue import STUDIES, load_study
 from hyperfit.studies.grid import schedule, workers
 from hyperfit.studies.grid.plan import Planned, Planner
-from hyperfit.studies.grid.store import Store, digest, key_of, looked_at, merged
+from hyperfit.studies.grid.store import Store
 from hyperfit.studies.grid.wanted import Wanted
-from hyperfit.studies.measures.pooled import difference, over_runs, pooled, pooled_share
+from hyperfit.studies.measures.bench import Bench
+from hyperfit.studies.measures.measurer import Measurer
 from hyperfit.studies.measures.results import Model, Results
 from hyperfit.studies.questions.texts import alternatives, long_range
+from hyperfit.studies.ranges import RANGES
 from hyperfit.studies.run import run_studies
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Trial
-from hyperfit.studies.words import answer
 from small_tasks import write_tasks
 from tiny_models import save_tiny
 
@@ -183,8 +185,9 @@ def test_every_study_runs_whole_and_answers(
     settings = settings_for(world, seeds=1)
     if name == "quantity":
         settings = replace(settings, samples=9)
-    if STUDIES[name].tasks:
+    if name == "downstream":
         pytest.importorskip("lm_eval", reason="lm-eval is not installed")
+    if load_study(name).tasks:
         settings = replace(settings, tasks=(str(write_tasks(tmp_path / "own")),))
     found = run_studies([name], settings, tmp_path, notify=lambda line: None)[name]
     assert found["question"].endswith("?")
@@ -195,7 +198,78 @@ def test_every_study_runs_whole_and_answers(
         assert table["rows"]
         for row in table["rows"]:
             assert set(row["cells"]) <= {*table["measures"]}
+    assert found["lacking"] == {}
     assert "NaN" not in (tmp_path / f"{name}.json").read_text()
+    for measure, one in estimates(found):
+        least, most = RANGES.get(measure, (-math.inf, math.inf))
+        if one["low"] is not None:
+            assert least <= one["low"] <= one["value"] + 1e-9, (measure, one)
+            assert one["value"] - 1e-9 <= one["high"] <= most, (measure, one)
+
+
+def estimates(found: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every number of a study with its measure; not those of papers."""
+    for table in found["tables"]:
+        yield from (cell for row in table["rows"] if not row["source"] for cell in row["cells"].items())
+    for chart in found["charts"]:
+        yield from ((chart["measure"], one) for line in chart["lines"] for _, one in line["points"])
+    for scatter in found["scatters"]:
+        for point in scatter["points"]:
+            yield from ((scatter["x"], point["x"]), (scatter["y"], point["y"]))
+
+
+def test_strength_runs_where_lm_eval_is_missing(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lm_eval", None)
+    lines: list[str] = []
+    found = run_studies(["strength"], settings_for(world, seeds=1), tmp_path, notify=lines.append)["strength"]
+    assert [table["name"] for table in found["tables"]] == ["strength"]
+    assert any(line.startswith("--tasks are left out: needs lm-eval, and lm_eval is missing") for line in lines)
+
+
+def test_several_processes_measure_what_they_trained(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here only the base model is read and continued; both trainings were, each where it was trained."""
+    measured: list[bool] = []
+    for name in ("written", "predictions"):
+        monkeypatch.setattr(Bench, name, noted(getattr(Bench, name), measured))
+    run_studies(["early-stop"], settings_for(world), tmp_path, workers=2, notify=lambda line: None)
+    assert measured == [False, False], "its predictions and its greedy texts"
+
+
+def noted(method: Any, measured: list[bool]) -> Any:
+    """The method, noting first whether its model was trained."""
+
+    def noting(bench: Bench, reader: Reader, *args: Any) -> Any:
+        measured.append(isinstance(reader.model, PeftModel))
+        return method(bench, reader, *args)
+
+    return noting
+
+
+def test_longer_texts_hang_on_all_trainings_that_are_wanted(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also on those for which the budget did not suffice: else they would be others than those that were measured."""
+    settings = settings_for(world)
+    asked: list[Any] = []
+    monkeypatch.setattr(gather, "bench_of", lambda of, trials: asked.append((of.total, list(trials))))
+    told = Results(settings, Model(), Model(), {}, {})
+    monkeypatch.setattr(gather, "results_at", lambda *args: replace(told, longer={}))
+    nothing: Any = None
+    wanted = [Trial("a", settings.recipe), Trial("b", replace(settings.recipe, data="builtin:news"))]
+    measurer = Measurer(settings, Store(tmp_path), nothing)
+    found = gather.results_of(load_study("main"), measurer, {}, wanted)
+    assert asked == [(256, wanted)]
+    assert list(found.longer) == [256]
+
+
+def test_every_study_is_listed_under_its_name() -> None:
+    for name, one in STUDIES.items():
+        assert load_study(name).name == name
+        assert one.question.endswith("?")
 
 
 def test_what_hinders_a_study_is_told(world: tuple[str, str], tmp_path: Path) -> None:
@@ -283,130 +357,6 @@ def test_alternatives_whole_with_a_scorer(
     assert {path.name for path in (folder / "measured").iterdir()} == kept, "all of it was found again"
 
 
-# What is one training
-
-
-def test_a_default_named_and_a_default_meant_are_one_training(world: tuple[str, str]) -> None:
-    recipe = Recipe(model=world[0], data=world[1])
-    assert key_of(recipe) == key_of(replace(recipe, late_blocks=4, order_seed=0, heldout_seed=0, probe_every=5))
-    assert key_of(recipe) != key_of(replace(recipe, order_swaps=1))
-    assert key_of(recipe) != key_of(replace(recipe, seed=1))
-
-
-def test_a_setting_that_came_later_leaves_the_keys_of_older_trainings(world: tuple[str, str]) -> None:
-    """The key of a recipe all at defaults is that of the few settings that are not."""
-    recipe = Recipe(model="builtin:tiny", data="builtin:fiction", late_blocks=2, lr=1e-3)
-    assert key_of(recipe) == digest({
-        "model": "builtin:tiny", "data": "builtin:fiction", "lr": 1e-3, "method": "lora", "blocks": [10, 11],
-        "alpha": 64.0, "heldout_seed": 0, "order_seed": 0,
-    })  # fmt: skip
-    assert key_of(replace(recipe, unlikelihood=1.0)) != key_of(recipe)
-
-
-def test_a_training_that_was_looked_at_oftener_serves() -> None:
-    often = Recipe(model="m", data="d", probe_every=2, greedy_every=1, probe_texts=12)
-    assert looked_at(often, replace(often, probe_every=4, greedy_every=0, probe_texts=3))
-    assert not looked_at(often, replace(often, probe_every=3))
-    assert not looked_at(often, replace(often, probe_texts=13))
-    assert not looked_at(often, replace(often, keep_every=1))
-    both = merged(often, replace(often, probe_every=0, keep_every=1, probe_texts=20))
-    assert (both.probe_every, both.greedy_every, both.keep_every, both.probe_texts) == (2, 1, 1, 20)
-
-
-# Statistics
-
-
-def test_one_seed_is_the_bootstrap_over_contexts() -> None:
-    from hyperfit.metrics.estimate import estimate
-
-    values = np.random.default_rng(0).random((1, 20))
-    assert pooled(values) == estimate(values[0])
-
-
-def test_seeds_that_differ_widen_the_interval() -> None:
-    contexts = np.random.default_rng(0).random((1, 30))
-    same, apart = np.repeat(contexts, 3, 0), contexts + np.array([[-0.5], [0.0], [0.5]])
-    assert pooled(apart).value == pytest.approx(pooled(same).value)
-    assert pooled(apart).high - pooled(apart).low > 2 * (pooled(same).high - pooled(same).low)
-    assert pooled(same).n == 30
-
-
-def test_intervals_cover_the_truth_with_three_seeds() -> None:
-    """Of two factors, seeds and contexts, and of a few runs: in about 95 of 100 worlds in which nothing differs."""
-    rng = np.random.default_rng(0)
-    kept = {"grid": 0, "against one row": 0, "runs": 0}
-    for _ in range(300):
-        seeds, contexts = rng.normal(0, 0.05, (3, 1)), rng.normal(0, 0.1, (1, 24))
-        grid = seeds + contexts + rng.normal(0, 0.1, (3, 24))
-        base = rng.normal(0, 0.1, (1, 24)) + contexts
-        for name, found in (
-            ("grid", pooled(grid)), ("against one row", difference(grid, base)), ("runs", over_runs(list(grid[:, 0])))
-        ):  # fmt: skip
-            truth = 0.0 if name != "runs" else float(contexts[0, 0])
-            kept[name] += found.low <= truth <= found.high
-    assert all(0.9 <= count / 300 <= 1 for count in kept.values()), kept
-
-
-def test_an_interval_of_two_factors_by_hand() -> None:
-    """Seeds' means 1 and 3, contexts' means 1.5 and 2.5: variances of the mean 1 and .25, each with one degree."""
-    found = pooled(np.array([[0.5, 1.5], [2.5, 3.5]]))
-    freedom = 1.25**2 / (1 + 0.25**2)
-    half = scipy_stats.t.ppf(0.975, freedom) * math.sqrt(1.25)
-    assert (found.low, found.high) == (pytest.approx(2 - half), pytest.approx(2 + half))
-    assert over_runs([1.0, 3.0]).high == pytest.approx(2 + scipy_stats.t.ppf(0.975, 1) * 1.0)
-    assert math.isnan(over_runs([1.0]).low)
-
-
-def test_seeds_are_paired_by_their_numbers() -> None:
-    """The first lacks seed 0, the second seed 2: only seed 1 is common, and there they are the same."""
-
-    def of(seed: int) -> Model:
-        return Model(written={"greedy": {"values": {"ttr": [0.3 * seed, 0.3 * seed + 0.1]}}}, seed=seed)
-
-    known = Results(StudySettings(model="m"), Model(), Model(), {}, {"a": [of(1), of(2)], "b": [of(0), of(1)]})
-    assert known.difference("a", "b", "ttr").value == 0
-    assert math.isnan(replace(known, models={"a": [of(2)], "b": [of(0)]}).difference("a", "b", "ttr").value)
-
-
-def test_no_hit_anywhere_does_not_show_that_nothing_changes() -> None:
-    def of(value: float) -> Model:
-        return Model(written={"greedy": {"values": {"loop_share": [value] * 4}}})
-
-    known = Results(StudySettings(model="m"), of(0.0), Model(), {}, {"a": [of(0.0)], "b": [of(1.0)]})
-    same, other = known.difference("a", "base", "loop_share"), known.difference("b", "base", "loop_share")
-    assert same.low < 0 < same.high
-    assert other.value == 1
-    assert other.low < 0.9
-
-
-def test_values_by_hand() -> None:
-    found = pooled(np.array([[1.0, 3.0], [5.0, math.nan]]))
-    assert found.value == 3.0
-    assert found.n == 2
-    assert pooled_share(np.zeros((2, 10))).high == pytest.approx(0.2775, abs=1e-4), "Wilson: 0 of 10"
-    off = difference(np.array([[2.0, 4.0]]), np.array([[1.0, 1.0]]))
-    assert (off.value, off.n) == (2.0, 2)
-    with pytest.raises(ValueError, match="the same contexts"):
-        difference(np.zeros((1, 2)), np.zeros((1, 3)))
-
-
-def test_many_comparisons_widen_the_interval() -> None:
-    first, second = np.random.default_rng(1).random((2, 3, 25))
-    one, ten = difference(first, second), difference(first, second, comparisons=10)
-    assert ten.low < one.low < one.value < one.high < ten.high
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "least", "said"),
-    [
-        (0.1, 0.3, 0, "Yes"), (-0.3, -0.1, 0, "No"), (-0.1, 0.1, 0, "Partly"), (-0.04, 0.1, -0.05, "Yes"),
-        (math.nan, math.nan, 0, "Not shown"), (-0.1, 0.0, 0, "No"),
-    ],
-)  # fmt: skip
-def test_the_answer_follows_from_the_interval(low: float, high: float, least: float, said: str) -> None:
-    assert answer(Estimate((low + high) / 2, low, high, 5), least) == said
-
-
 # The command and its page
 
 
@@ -417,10 +367,11 @@ def test_the_command_lists_runs_and_writes_a_page(
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     listed = " ".join(" ".join(lines).split())
-    assert all(f"{name} {study.question} ({study.source})" in listed for name, study in STUDIES.items())
+    assert all(f"{name} {one.question} ({one.source})" in listed for name, one in STUDIES.items())
     model, texts = world
     flags = ["--model", model, "--data", texts, "--samples", "8", "--length", "24", "--contexts", texts]
     flags += ["--most-contexts", "4", "--context", "6", "--total", "24", "--seeds", "1", "-o", str(tmp_path / "out")]
+    flags += ["--tasks", str(write_tasks(tmp_path / "own"))]
     main(["study", "main", "strength", *flags])
     said = capsys.readouterr()
     assert "main          Does hyperfitting make greedy text more varied?\n              " in said.out

@@ -21,10 +21,10 @@ from hyperfit.metrics.copying.memorisation import longest_overlaps
 from hyperfit.metrics.copying.training_index import TrainingIndex
 from hyperfit.metrics.text.words import lexicon_of, word_shares
 from hyperfit.models.loading import load_model, load_tokenizer
-from hyperfit.recipes.recipe import Precision
+from hyperfit.recipes.recipe import Precision, Recipe
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import load_any
-from hyperfit.training.lines import copying_line, epoch_line, verdict
+from hyperfit.training.lines import copying_line, epoch_line, unjudged, verdict
 from hyperfit.training.loop import epoch_order
 from hyperfit.training.train import train
 from small_runs import assert_same, events, quiet, recipe_for, weights
@@ -140,6 +140,12 @@ def test_what_is_said_of_copies_by_hand() -> None:
     event = {"epoch": 2, "train_loss": 0.5, "ttr": 0.6, "word_share": 0.97, "longest_overlap": 5.1}
     line = epoch_line(event | {"long_overlap_share": 0.04}, 9, 1.0)
     assert line == "epoch   2 of at most 9  train 0.500  TTR .600  words 97 %  copied 5.1  >10: 4 %  1.0 s"
+
+
+def test_it_is_said_where_copying_could_not_end_a_run() -> None:
+    often = Recipe(model="m", data="d")
+    assert unjudged(often) == unjudged(dataclasses.replace(often, stop_copying=None, greedy_every=0)) == ""
+    assert "judged only here, at the end (--greedy-every 0)" in unjudged(dataclasses.replace(often, greedy_every=0))
 
 
 def test_where_texts_recite_nothing_is_advised_that_would_add_to_it() -> None:

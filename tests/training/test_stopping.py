@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hyperfit.training import loop
+from hyperfit.training import stopping
 from hyperfit.training.stopping import (
     AUTO,
     Rule,
@@ -66,7 +66,7 @@ def test_a_run_ends_where_the_rule_says(
         assert all(one["agreement"] is not None and 0 <= one["agreement"] <= 1 for one in so_far)
         return len(so_far) == 2
 
-    monkeypatch.setattr(loop, "AUTO", Rule("after two", second))
+    monkeypatch.setattr(stopping, "AUTO", Rule("after two", second))
     lines: list[str] = []
     run = train(recipe_for(world, epochs=4, stop="auto", stop_loss=None), tmp_path / "auto", notify=lines.append)
     two = train(recipe_for(world, epochs=2, stop_loss=None), tmp_path / "two", notify=quiet)

@@ -12,6 +12,7 @@ from hyperfit.commands.interface.help import columns, filled
 from hyperfit.commands.interface.output import Json
 from hyperfit.data.builtin import PREFIX
 from hyperfit.errors import UserError
+from hyperfit.studies.catalogue import STUDIES
 from hyperfit.studies.settings import StudySettings
 
 NAME = 14
@@ -58,15 +59,14 @@ class StudyCommand(StudySettings):
 
     def run(self) -> None:
         """Run the studies and print an answer each."""
+        if self.list or not self.names:
+            for name, one in STUDIES.items():
+                print(beside(name, f"{one.question}\n({one.source})"))
+            return
         from hyperfit.report.pages.studies import write_studies_page
-        from hyperfit.studies.catalogue import STUDIES
         from hyperfit.studies.run import run_studies
         from hyperfit.training.interrupts import terminable
 
-        if self.list or not self.names:
-            for one in STUDIES.values():
-                print(beside(one.name, f"{one.question}\n({one.source})"))
-            return
         if self.workers is not None and self.workers < 1:
             raise UserError(f"--workers {self.workers}: give a whole number of 1 or more")
         settings = StudySettings(**{field.name: getattr(self, field.name) for field in fields(StudySettings)})

@@ -1,5 +1,6 @@
 """hyperfit train."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -11,7 +12,7 @@ from hyperfit.data.builtin import PREFIX
 from hyperfit.errors import UserError
 from hyperfit.prefix.disk.eviction import LIMIT
 from hyperfit.prefix.disk.sizes import readable
-from hyperfit.recipes.recipe import CacheMode, Recipe, Tracker
+from hyperfit.recipes.recipe import CacheMode, Recipe, Tracker, as_typed
 
 PresetName = Literal[
     "carlsson2025", "li2026", "smollm2", "smollm2-late-lora", "smollm2-lora", "smollm2-full", "tiny", "tiny-full"
@@ -75,10 +76,45 @@ class Train(Recipe):
         """The settings without what only the command line knows."""
         return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})
 
+    def check_effect(self, given: Collection[str]) -> None:
+        """Raises UserError for each of the ``given`` settings that can do nothing beside the others.
+
+        What a preset or a default says is let be, and so is what turns something off.
+        """
+        probed = ("probe_every", "greedy_every", "probe_texts", "validation_samples", "stop_copying")
+        method = f"--method {self.method}"
+        hindrances = (
+            (not self.late, method, ("late_blocks",)),
+            (not self.adapters, method, ("target_modules", "rank", "alpha")),
+            (
+                not self.greedy_every,
+                "--greedy-every 0, as it goes by what probes write between epochs",
+                ("stop_copying",),
+            ),
+            (
+                self.streaming,
+                "--streaming, which cannot write greedy texts",
+                ("greedy_every", "probe_texts", "stop_copying"),
+            ),
+            (not self.heldout, "--heldout 0, as it is for held-out texts", (*probed, "heldout_seed")),
+            (self.prefix_cache == "off", "--prefix-cache off", ("cache_dir", "cache_limit")),
+            (
+                self.keep_every >= self.epochs,
+                f"--epochs {self.epochs}, as it keeps what comes before the last",
+                ("keep_every",),
+            ),
+        )
+        problems = [
+            f"--{name.replace('_', '-')} {as_typed(value)}: has no effect with {other}; leave it out or change that"
+            for hindered, other, names in hindrances
+            for name in names
+            if hindered and name in given and not turned_off(name, value := getattr(self, name))
+        ]
+        if problems:
+            raise UserError(*problems)
+
     def run(self) -> None:
         """Train and say where the result lies."""
-        if problems := useless(self.recipe):
-            raise UserError(*problems)
         from hyperfit.training.train import train
 
         run = train(
@@ -94,14 +130,9 @@ class Train(Recipe):
         say(f"next: hyperfit evaluate {run.path}")
 
 
-def useless(recipe: Recipe) -> list[str]:
-    """A problem for each flag that a recipe's method makes no use of."""
-    unused = {"late_blocks": recipe.late} | dict.fromkeys(("target_modules", "rank", "alpha"), recipe.adapters)
-    return [
-        f"--{name.replace('_', '-')}: has no effect with --method {recipe.method}; leave it out"
-        for name, used in unused.items()
-        if not used and getattr(recipe, name) != getattr(Recipe, name)
-    ]
+def turned_off(name: str, value: object) -> bool:
+    """Whether a setting says that nothing be done."""
+    return value is None or value == () or (name.endswith("_every") and value == 0)
 
 
 def default_output(recipe: Recipe) -> Path:

@@ -86,7 +86,8 @@ class Recipe:
     (``hyperfit.training.stopping``), and there at the latest."""
     stop_copying: float | None = MOST_COPYING
     """Share of a probe's greedy texts with a run of more than ten tokens of training data above which the run ends, and
-    the last probed epoch below is its result (0 to 1). None: go on, whatever is copied."""
+    the last probed epoch below is its result (0 to 1); never, where greedy_every is 0. None: go on, whatever is
+    copied."""
 
     probe_every: int = 1
     """Epochs between probes of validation loss and entropy; 0: only before the first and after the last."""
@@ -117,7 +118,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         problems = [
-            f"--{name.replace('_', '-')} {_shown(getattr(self, name))}: {rule}"
+            f"--{name.replace('_', '-')} {as_typed(getattr(self, name))}: {rule}"
             for name, ok, rule in self._rules()
             if not ok
         ]
@@ -159,6 +160,11 @@ class Recipe:
                 "stop",
                 self.stop != "auto" or (self.probe_every > 0 and self.greedy_every > 0),
                 "auto reads the probes; give --probe-every and --greedy-every, 1 or more",
+            ),
+            (
+                "stop",
+                self.stop != "auto" or self.heldout > 0,
+                "auto reads what follows held-out texts; give a --heldout above 0",
             ),
             ("weight_decay", math.isfinite(self.weight_decay) and self.weight_decay >= 0, "give 0 or more"),
             ("unlikelihood", math.isfinite(self.unlikelihood) and self.unlikelihood >= 0, "give 0 or more"),
@@ -221,6 +227,6 @@ class Recipe:
         return cls(**settings)
 
 
-def _shown(value: object) -> str:
+def as_typed(value: object) -> str:
     """A setting as it is typed."""
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -8,7 +8,7 @@ import torch
 from hyperfit.console import within
 from hyperfit.errors import UserError
 from hyperfit.generation.citations.of_run import trained_on
-from hyperfit.studies.catalogue import STUDIES
+from hyperfit.studies.catalogue import load_study
 from hyperfit.studies.grid.store import key_of
 from hyperfit.studies.grid.training import Trained, trained_by
 from hyperfit.studies.grid.wanted import Wanted, seeded
@@ -27,14 +27,14 @@ class Measures:
 
     measurer: Measurer
     trials: tuple[Trial, ...]
-    """All that are trained: none reads the contexts."""
+    """All that are to be trained: none reads the contexts."""
 
     def __call__(self, wanted: Wanted, trained: Trained[Trial]) -> None:
         """Everything into the store."""
         device = trained.run.recipe.device
         here = self.measurer if device == "auto" else self.measurer.on(torch.device(device))
         for name, trial in wanted.models:
-            for measurer, study in measurements(STUDIES[name], here, self.trials):
+            for measurer, study in measurements(load_study(name), here, self.trials):
                 model_of(study, measurer, replace(trained, trial=trial))
 
 
@@ -70,9 +70,13 @@ def model_of(study: Study, measurer: Measurer, one: Trained[Trial]) -> tuple[Tra
     return one, replace(model, seed=trial.recipe.seed)
 
 
-def results_of(study: Study, measurer: Measurer, trained: dict[str, Trained[Trial]]) -> Results:
-    """Everything the study has to go by, measured where that is not done yet."""
-    trials = [one.trial for one in trained.values()]
+def results_of(
+    study: Study, measurer: Measurer, trained: dict[str, Trained[Trial]], trials: Sequence[Trial]
+) -> Results:
+    """Everything the study has to go by, measured where that is not done yet.
+
+    trials: all that were to be trained, whether or not they are: what models are measured on hangs on them.
+    """
     (_, _), *longer = measurements(study, measurer, trials)
     results = results_at(study, measurer, trained)
     for again, same in longer:

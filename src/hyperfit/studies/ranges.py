@@ -5,26 +5,30 @@ from dataclasses import replace
 
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.metrics.score import ALL_SHARES
-from hyperfit.studies.study import Chart, Findings, Row, Table
+from hyperfit.studies.study import Chart, Findings, Row, Scatter, Table
 
-SHARE, AMOUNT = (0.0, 1.0), (0.0, math.inf)
+SHARE, HUNDRED, AMOUNT, BELOW_ZERO = (0.0, 1.0), (0.0, 100.0), (0.0, math.inf), (-math.inf, 0.0)
 RANGES = {
     **dict.fromkeys(ALL_SHARES, SHARE),
     **dict.fromkeys(
         (
-            "ttr", "word_share", "bigram_repetition", "trigram_repetition", "self_bleu", "top1_agreement",
-            "top1_agreement_with_base", "top1_mass", "top3_mass", "epochs_saved", "texts_with_run", "first_window",
-            "middle_window", "last_window",
+            "ttr", "word_share", "bigram_repetition", "trigram_repetition", "novel_4grams", "novel_8grams",
+            "top1_agreement", "top1_agreement_with_base", "top1_mass", "top3_mass", "top5_mass", "epochs_saved",
+            "texts_with_run", "first_window", "middle_window", "last_window", "mauve", "task_score", "task_base",
+            "task_hyperfitted", "task_chance",
         ),
         SHARE,
     ),
+    **dict.fromkeys(("self_bleu", "dataset_bleu"), HUNDRED),
     **dict.fromkeys(
         (
-            "train_loss", "val_loss", "loss", "entropy", "longest_overlap", "perplexity", "epoch", "epochs", "regret",
-            "weight_norm", "weight_distance",
+            "train_loss", "val_loss", "loss", "entropy", "longest_overlap", "most_overlap", "perplexity", "epoch",
+            "epochs", "regret", "undone", "weight_norm", "weight_distance", "loss_base", "loss_hyperfitted", "seconds",
+            "text_seconds", "parameters", "peak_memory",
         ),
         AMOUNT,
     ),
+    "coherence": BELOW_ZERO,
 }  # fmt: skip
 """Measure → its least and its largest value; no range: a difference, or what has none."""
 
@@ -39,7 +43,12 @@ def in_range(measure: str, found: Estimate) -> Estimate:
 
 def within_ranges(told: Findings) -> Findings:
     """All that a study found, each interval inside of what its measure can be."""
-    return replace(told, tables=[of_table(one) for one in told.tables], charts=[of_chart(one) for one in told.charts])
+    return replace(
+        told,
+        tables=[of_table(one) for one in told.tables],
+        charts=[of_chart(one) for one in told.charts],
+        scatters=[of_scatter(one) for one in told.scatters],
+    )
 
 
 def of_table(table: Table) -> Table:
@@ -56,3 +65,9 @@ def of_chart(chart: Chart) -> Chart:
         replace(line, points=[(at, in_range(chart.measure, one)) for at, one in line.points]) for line in chart.lines
     ]
     return replace(chart, lines=lines)
+
+
+def of_scatter(scatter: Scatter) -> Scatter:
+    """A scatter's intervals in range."""
+    points = [replace(one, x=in_range(scatter.x, one.x), y=in_range(scatter.y, one.y)) for one in scatter.points]
+    return replace(scatter, points=points)

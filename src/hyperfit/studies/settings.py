@@ -42,8 +42,8 @@ class StudySettings:
     is installed, MAUVE: builtin:smollm2 for texts of a smaller model, or one that is larger than --model. None: not
     measured."""
     tasks: tuple[str, ...] = (CONTINUATION,)
-    """Of the study downstream: tasks, groups and tags of lm-eval (mmlu, glue), YAML files or folders of tasks, or
-    builtin:continuation: which of four continuations of an embedded text is the real one."""
+    """Of the studies downstream and strength: tasks, groups and tags of lm-eval (mmlu, glue), YAML files or folders of
+    tasks, or builtin:continuation: which of four continuations of an embedded text is the real one."""
     task_limit: int | None = None
     """Examples of each task, the first. None: all."""
     device: str = "auto"

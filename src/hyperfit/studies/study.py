@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import RunDir
-from hyperfit.studies.extra import Extra
+from hyperfit.studies.measures.extra import Extra
 from hyperfit.studies.settings import StudySettings
 
 if TYPE_CHECKING:
@@ -131,6 +131,8 @@ class Headline:
     measure: str
     rows: tuple[str, ...]
     """Names of rows; those that the table lacks are passed over."""
+    told: str = ""
+    """What is drawn, where the measure's own heading does not say it."""
 
 
 @dataclass(frozen=True)
@@ -150,13 +152,10 @@ class Findings:
 
 @dataclass(frozen=True)
 class Study:
-    """A question and how it is asked."""
+    """How a question of the catalogue is asked and answered."""
 
     name: str
-    question: str
-    """That can be answered by yes or no."""
-    source: str
-    """Table, figure or section of the papers, or who asked."""
+    """In the catalogue, which has the question."""
     trials: Callable[[StudySettings], Sequence[Trial]]
     """What is trained with one seed, most informative first; the machinery repeats it for every seed."""
     tell: Callable[["Results"], Findings]

@@ -4,6 +4,7 @@ from typing import Any
 
 from hyperfit.metrics.copying.memorisation import LONG_OVERLAP, REMEDY, copies_much
 from hyperfit.numbers import TENTHS, style_of
+from hyperfit.recipes.recipe import Recipe
 
 
 def epoch_line(event: dict[str, Any], epochs: int, seconds: float) -> str:
@@ -34,6 +35,13 @@ def copying_line(event: dict[str, Any], texts: int) -> str:
         f"{round(share * texts)} of {texts} texts"
     )
     return f"{found}: {REMEDY} would lower that" if copies_much(overlap, share) else found
+
+
+def unjudged(recipe: Recipe) -> str:
+    """That ``stop_copying`` could not act, where probes write nothing between epochs; or ""."""
+    if recipe.stop_copying is None or recipe.greedy_every:
+        return ""
+    return "copying was judged only here, at the end (--greedy-every 0)"
 
 
 def verdict(reason: str, loss: float, goal: float | None, copied: str, rule: str) -> str:

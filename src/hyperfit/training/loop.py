@@ -1,17 +1,17 @@
-"""The loop to near-zero loss: stop rule, probes, checkpoints, what an interruption leaves."""
+"""The loop to near-zero loss: epochs of updates, checkpoints, the result, what an interruption leaves."""
 
 import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from peft import PeftModel
-from transformers import PreTrainedModel
 
 from hyperfit.console import progress
 from hyperfit.errors import UserError
@@ -22,14 +22,13 @@ from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import writing
 from hyperfit.runs.result import save_result
 from hyperfit.runs.trackers import Track
-from hyperfit.training import probes
+from hyperfit.training import stopping
 from hyperfit.training.checks import CheckedRecipe
-from hyperfit.training.lines import copying_line, epoch_line, verdict
+from hyperfit.training.lines import copying_line, unjudged, verdict
+from hyperfit.training.looks import Looks, Say
 from hyperfit.training.loss import SequenceLoss
+from hyperfit.training.memory import forget_peak, peak_memory
 from hyperfit.training.state import State
-from hyperfit.training.stopping import AUTO
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -47,11 +46,10 @@ class Loop:
     track: Track
     """Takes the events of epochs, for trackers."""
 
-    @property
-    def model(self) -> PreTrainedModel | PeftModel:
-        """The model in training."""
-        assert isinstance(self.state.model, (PreTrainedModel, PeftModel))
-        return self.state.model
+    @cached_property
+    def looks(self) -> Looks:
+        """At the model between epochs."""
+        return Looks(self.checked, self.run, self.state, self.accelerator, self.notify, self.track)
 
     @property
     def kind(self) -> str:
@@ -61,14 +59,13 @@ class Loop:
     def run_epochs(self) -> None:
         """Epochs until the loss is reached, the epochs are used up, or a signal asks to stop."""
         state, recipe, main = self.state, self.checked.recipe, self.accelerator.is_main_process
-        loss = SequenceLoss(self.model, self.checked.autocast, recipe.unlikelihood)
+        loss = SequenceLoss(state.model, self.checked.autocast, recipe.unlikelihood)
         model, optimizer = self.accelerator.prepare(loss, state.optimizer)
         if state.update == 0 and main:
-            first = {"event": "epoch", "epoch": 0, "step": 0, "train_loss": None}
-            human = {} if self.checked.streaming else probes.human_text(self.model, self.checked)
-            self.log_epoch({**first, **self.look(predictions=True, greedy=True), **human, "seconds": 0.0})
+            self.looks.begin()
         while state.reason is None:
             started = time.monotonic() - state.seconds
+            forget_peak(self.checked.device)
             updates = epoch_order(recipe, state.epoch, len(self.checked.corpus.train), self.accelerator.num_processes)
             what = f"epoch {state.epoch + 1} of at most {recipe.epochs}, updates"
             with progress(what, len(updates), quiet=not main) as advance:
@@ -123,21 +120,10 @@ class Loop:
             state.tokens += predicted
         return bool(reduced[1] > 0)
 
-    def look(self, *, predictions: bool, greedy: bool) -> dict[str, float | str | None]:
-        """Probes of the model as it stands, for the log."""
-        checked, model, state = self.checked, self.model, self.state
-        found: dict[str, float | str | None] = {}
-        with checked.autocast(), torch.compiler.set_stance("force_eager"):  # texts grow: each length would be compiled
-            if predictions:
-                known, state.choices = probes.predictions(model, checked.corpus, checked.batch_size, state.choices)
-                found |= known
-            if greedy and not checked.streaming:
-                found |= probes.greedy_text(model, checked)
-        return found
-
     def end_epoch(self, seconds: float) -> None:
         """Decide whether training has ended, probe, log, and save a checkpoint."""
         state, recipe, main = self.state, self.checked.recipe, self.accelerator.is_main_process
+        memory = peak_memory(self.checked.device)
         self.check_weights()
         loss = state.loss_sum / state.tokens
         state.epoch, state.batch, state.loss_sum, state.tokens = state.epoch + 1, 0, 0.0, 0
@@ -147,12 +133,13 @@ class Loop:
         elif state.epoch == recipe.epochs:
             state.reason = "epochs"
         kept = state.reason is None and bool(recipe.keep_every) and state.epoch % recipe.keep_every == 0
-        event = self.probe(loss, seconds, always=kept or state.reason is not None) if main else {}
-        recites = self.recites(event)
+        always = kept or state.reason is not None
+        event = self.looks.probe(loss, seconds, memory, always=always) if main else {}
+        recites = self.looks.recite(event)
         if recites:
-            self.go_back()
+            self.looks.go_back()
             return
-        if recipe.stop == "auto" and state.reason is None and self.agreed(AUTO.ends(self.epochs()) if main else False):
+        if state.reason is None and self.looks.settled():
             state.reason = "auto"
         if recites is False:
             state.sound = state.update
@@ -161,74 +148,6 @@ class Loop:
         if main and (state.reason or state.epoch % recipe.checkpoint_every == 0 or state.sound == state.update):
             self.checkpoint()
 
-    def probe(self, loss: float, seconds: float, *, always: bool) -> dict[str, Any]:
-        """Look at the model after an epoch as the recipe says, or ``always``; log it, say it and return it."""
-        recipe, epoch = self.checked.recipe, self.state.epoch
-        event = {"event": "epoch", "epoch": epoch, "step": self.state.update, "train_loss": round(loss, 6)}
-        due = {
-            name: always or (bool(every) and epoch % every == 0)
-            for name, every in (("predictions", recipe.probe_every), ("greedy", recipe.greedy_every))
-        }
-        event |= self.look(**due)
-        self.log_epoch({**event, "seconds": round(seconds, 2)})
-        self.notify(epoch_line(event, recipe.epochs, seconds))
-        return event
-
-    def log_epoch(self, event: dict[str, Any]) -> None:
-        """Add an epoch to the log, and give its numbers to the trackers."""
-        self.run.append(event)
-        self.track(event)
-
-    def recites(self, event: dict[str, Any]) -> bool | None:
-        """Whether more of the greedy texts copy than the recipe bears, the same in all processes; None: not judged."""
-        state, recipe = self.state, self.checked.recipe
-        share, most, every = event.get("long_overlap_share"), recipe.stop_copying, recipe.greedy_every
-        judged = most is not None and bool(every) and (state.reason is not None or state.epoch % every == 0)
-        verdict = -1 if share is None or not judged else int(share > most)
-        verdicts = self.accelerator.gather(torch.tensor([verdict], device=self.checked.device))
-        return {-1: None, 0: False, 1: True}[int(verdicts[0])]  # the first process has looked
-
-    def agreed(self, verdict: bool) -> bool:
-        """What the first process has found, in all processes."""
-        verdicts = self.accelerator.gather(torch.tensor([int(verdict)], device=self.checked.device))
-        return bool(verdicts[0])
-
-    def epochs(self) -> list[dict[str, Any]]:
-        """The log's epochs of training so far."""
-        return self.run.events("epoch")[1:]
-
-    def go_back(self) -> None:
-        """End training, as the texts recite: with the weights of the last checkpoint whose texts do not, if any.
-
-        The log is cut to that place, and a line of its own says which epoch was given up.
-        """
-        state, main = self.state, self.accelerator.is_main_process
-        given_up = self.place("recited")
-        if state.sound is not None:
-            if main:
-                self.run.discard_checkpoints(after=state.sound)
-            self.accelerator.wait_for_everyone()
-            checkpoint = self.run.newest_checkpoint(self.notify)
-            if checkpoint is None or checkpoint.place["update"] != state.sound:
-                raise UserError(
-                    f"{self.run.path}: the checkpoint to go back to (update {state.sound}) is damaged; train again in "
-                    "a new --output"
-                )
-            state.read(checkpoint)
-            if main:
-                self.run.rewind_events(checkpoint.place["events_size"])
-        state.reason = "copying"
-        if main:
-            self.run.append(given_up)
-        before = state.epoch < given_up["epoch"]
-        result = (
-            f"the result is epoch {state.epoch}" if before else "no epoch before it was probed, so it is the result"
-        )
-        self.notify(
-            f"the greedy texts of epoch {given_up['epoch']} recite training data (--stop-copying "
-            f"{self.checked.recipe.stop_copying:g}): {result}"
-        )
-
     def checkpoint(self) -> None:
         """Save the place reached and what has been learned."""
         self.run.save_checkpoint(self.state.update, self.state.place, self.state.write, spared=self.state.sound)
@@ -236,9 +155,9 @@ class Loop:
     def keep(self, loss: float, event: dict[str, Any]) -> None:
         """Leave the model as it stands as a run that was to end after this epoch, whose probe is ``event``."""
         recipe = replace(self.checked.recipe, epochs=self.state.epoch, keep_every=0)
-        end = {**self.place("end"), "reason": "epochs", "train_loss": round(loss, 6)}
+        end = {**self.state.event("end"), "reason": "epochs", "train_loss": round(loss, 6)}
         with self.run.keeping(recipe, end) as folder:
-            save_result(self.model, folder / self.kind, recipe, self.checked.tokenizer, loss, self.copied(event))
+            save_result(self.state.model, folder / self.kind, recipe, self.checked.tokenizer, loss, self.copied(event))
 
     def finish(self) -> None:
         """Save the result, say plainly whether its goal was reached, and let the checkpoints go."""
@@ -247,15 +166,16 @@ class Loop:
         loss = last["train_loss"]
         folder = self.run.path / self.kind
         with writing(folder) as aside:
-            save_result(self.model, aside, self.checked.recipe, self.checked.tokenizer, loss, self.copied(last))
-        self.run.append({**self.place("end"), "reason": state.reason, "train_loss": loss})
+            save_result(self.state.model, aside, self.checked.recipe, self.checked.tokenizer, loss, self.copied(last))
+        self.run.append({**self.state.event("end"), "reason": state.reason, "train_loss": loss})
         self.run.discard_checkpoints()
         if self.prefix is not None and not self.checked.streaming:
             self.notify(self.prefix.saving())
         copied = self.copied(last)
-        ended = verdict(str(state.reason), loss, goal, copied, AUTO.name)
+        ended = verdict(str(state.reason), loss, goal, copied, stopping.AUTO.name)
         told = f"{ended}: training loss {THOUSANDTHS.told(loss)} after {state.epoch} epochs; {folder}"
-        self.notify("; ".join(filter(None, (told, copied))))
+        judged = unjudged(self.checked.recipe) if copied else ""
+        self.notify("; ".join(filter(None, (told, copied, judged))))
 
     def copied(self, event: dict[str, Any]) -> str:
         """What of the training data stands in the texts of a probe; "" where none were written."""
@@ -269,7 +189,7 @@ class Loop:
     def diverged(self) -> UserError:
         """Loss or weights are NaN or infinite: log it; the newest checkpoint is the last good state."""
         if self.accelerator.is_main_process:
-            self.run.append({**self.place("end"), "reason": "nan"})
+            self.run.append({**self.state.event("end"), "reason": "nan"})
         return UserError(
             f"--lr {self.checked.recipe.learning_rate}: loss or weights became NaN or infinite in epoch "
             f"{self.state.epoch + 1}, about update {self.state.update}; give a smaller --lr (or --precision fp32) and "
@@ -282,14 +202,10 @@ class Loop:
         self.check_weights()
         if self.accelerator.is_main_process:
             self.checkpoint()
-            self.run.append({**self.place("end"), "reason": "interrupted"})
+            self.run.append({**self.state.event("end"), "reason": "interrupted"})
         self.accelerator.wait_for_everyone()  # a launcher ends all processes when the first one leaves
         self.notify(f"interrupted after update {self.state.update}; repeat the command with --resume to go on")
         return KeyboardInterrupt()
-
-    def place(self, event: str) -> dict[str, Any]:
-        """An event with the place reached."""
-        return {"event": event, "epoch": self.state.epoch, "step": self.state.update}
 
 
 def epoch_order(recipe: Recipe, epoch: int, count: int, processes: int) -> list[list[int]]:

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from hyperfit.runs.directory import Checkpoint
 
@@ -20,7 +22,7 @@ class State:
     There is no random state: dropout is off, and the order of an epoch follows from the seed and its number.
     """
 
-    model: nn.Module
+    model: PreTrainedModel | PeftModel
     optimizer: torch.optim.Optimizer
     epoch: int = 0
     """Epochs completed."""
@@ -51,6 +53,10 @@ class State:
         """The part that goes into JSON; floats come back exactly."""
         names = ("epoch", "batch", "update", "loss_sum", "tokens", "seconds", "reason", "sound")
         return {name: getattr(self, name) for name in names}
+
+    def event(self, name: str) -> dict[str, Any]:
+        """An event of the log with the place reached."""
+        return {"event": name, "epoch": self.epoch, "step": self.update}
 
     def write(self, folder: Path) -> None:
         """Save parameters, optimiser and the last probe's choices as safetensors."""

@@ -73,15 +73,19 @@ def reciting(event: Mapping[str, Any]) -> bool:
 def stopped_at(rule: Rule, epochs: Epochs) -> int:
     """The place in ``epochs`` of the one that training under a rule would give.
 
-    That is where the rule ends it; or, where an epoch recites before, the last one that does not, and the first if all
-    do; or the last epoch.
+    That is where training ends; where it ends as an epoch recites, the one before, and the first if there is none.
     """
-    for place in range(len(epochs)):
-        if reciting(epochs[place]):
-            return max(place - 1, 0)
-        if rule.ends(epochs[: place + 1]):
-            return place
-    return len(epochs) - 1
+    place = ended_at(rule, epochs)
+    return max(place - 1, 0) if reciting(epochs[place]) else place
+
+
+def ended_at(rule: Rule, epochs: Epochs) -> int:
+    """The place of the epoch after which training ends: the first that recites, or where the rule says so, or the last.
+
+    An epoch that recites is trained before that is seen, though it is not the result.
+    """
+    ends = (place for place in range(len(epochs)) if reciting(epochs[place]) or rule.ends(epochs[: place + 1]))
+    return next(ends, len(epochs) - 1)
 
 
 FIXED = tuple(loss_below(target) for target in (0.5, 0.2, 0.1, 0.05, 0.01))

@@ -21,7 +21,8 @@ from hyperfit.runs.directory import ENDED, RunDir
 from hyperfit.runs.trackers import tracked_by, tracking
 from hyperfit.training.checks import CheckedRecipe, check, check_learning, environment
 from hyperfit.training.interrupts import stop_requests, terminable
-from hyperfit.training.loop import Loop, Say
+from hyperfit.training.looks import Say
+from hyperfit.training.loop import Loop
 from hyperfit.training.setup import set_up
 from hyperfit.training.state import State
 

@@ -25,7 +25,7 @@ from hyperfit.training.train import train
 from small_runs import quiet, recipe_for
 from small_tasks import CHOICE, QUESTIONS, READ, WRITE, write_tasks
 
-pytest.importorskip("lm_eval", reason="lm-eval is not installed")
+evaluator = pytest.importorskip("lm_eval.evaluator", reason="lm-eval is not installed")
 CPU = torch.device("cpu")
 
 
@@ -108,6 +108,21 @@ def test_bits_a_word_equal_a_plain_reading(
     assert found.loss
     assert found.measure == "word_perplexity"
     assert found.values == pytest.approx([one / 2 for one in nats], rel=1e-4), "two words each"
+
+
+def test_nothing_is_asked_of_the_machine_and_its_git(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """In a folder that is in no repository, git would complain of each model."""
+    monkeypatch.chdir(tmp_path)
+    asked = evaluator.get_git_commit_hash
+    measured(write_tasks(tmp_path / "t", CHOICE), model, tokenizer)
+    assert "fatal" not in capfd.readouterr().err
+    assert evaluator.get_git_commit_hash is asked, "as it was, afterwards"
 
 
 def test_a_limit_takes_the_first_and_twice_is_the_same(

@@ -85,6 +85,12 @@ def ends_values(word: str) -> bool:
     return word == "--" or FLAG.match(word) is not None
 
 
+def given_settings(command: type, arguments: list[str]) -> set[str]:
+    """The fields of a command whose flags stand on its line, by their own name."""
+    given, _ = read_line(flags_of(command), arguments)
+    return {one.name.removeprefix("--").replace("-", "_") for one in given}
+
+
 def flag_problems(one: Given, name: str, flags: Mapping[str, Flag], others: Mapping[str, type]) -> Iterator[str]:
     """What is wrong with a flag as it was given."""
     if one.flag is None:
@@ -97,13 +103,17 @@ def flag_problems(one: Given, name: str, flags: Mapping[str, Flag], others: Mapp
         yield f"{one.name}: its value is missing; {wanted(one.flag.kind)}"
     else:
         for value in one.values:
-            if not any(reads_as(value, kind) for kind in kinds(one.flag.kind)):
+            if not value:
+                yield f'{one.name} "": is empty; {wanted(one.flag.kind)}, or leave the flag out'
+            elif not any(reads_as(value, kind) for kind in kinds(one.flag.kind)):
                 yield f"{one.name} {value}: {wanted(one.flag.kind)}{perhaps(value, choices(one.flag.kind))}"
 
 
 def positional_problems(command: type, value: str) -> list[str]:
     """What is wrong with the positional's value: that it is not of its type."""
     (kind,) = (kind for _, kind, extras in described(command) if POSITIONAL in extras)
+    if not value:
+        return [f'{positional_of(command)} "": is empty; {wanted(kind)}']
     right = any(reads_as(value, one) for one in kinds(kind))
     return [] if right else [f"{positional_of(command)} {value}: {wanted(kind)}"]
 

@@ -20,8 +20,8 @@ from hyperfit.errors import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-ROOM = 7
-"""Bytes that must be free for a byte of the file: 4 bits become 16, and some to spare."""
+TOKENIZER = 8
+"""Bytes that a byte of the file which is no weight takes at most: a tokenizer is written as JSON."""
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 """What makes up the folder; a tokenizer's settings beside them."""
 SUMS = "sha256sums.txt"
@@ -82,9 +82,10 @@ def dequantised(name: str, file: Path, folder: Path, check: Callable[[], None] =
     with FileLock(lock):  # of several processes one unpacks, the others wait
         if not folder.is_dir():
             check()
-            check_room(name, folder.parent, ROOM * file.stat().st_size)
-            say(f"{name}: de-quantising {file.name} into {folder}, once")
-            unpack(name, file, folder)
+            with read_once():
+                check_room(name, folder.parent, unpacked_size(file))
+                say(f"{name}: de-quantising {file.name} into {folder}, once")
+                unpack(name, file, folder)
     return folder
 
 
@@ -118,6 +119,15 @@ def writable(name: str, folder: Path) -> Path:
             "folder in the environment variable HYPERFIT_CACHE"
         ) from error
     return lock
+
+
+def unpacked_size(file: Path) -> int:
+    """Bytes that the folder made from a GGUF file takes: its weights as they are written, and the tokenizer."""
+    from gguf import GGUFReader
+
+    tensors = GGUFReader(str(file)).tensors
+    weights = sum(int(tensor.n_elements) for tensor in tensors) * (2 if rounded(file) else 4)
+    return weights + TOKENIZER * (file.stat().st_size - sum(int(tensor.n_bytes) for tensor in tensors))
 
 
 def check_room(name: str, folder: Path, needs: int) -> None:

@@ -17,7 +17,8 @@ from hyperfit.report.look import IN_FILE, IN_PAGE, Paint
 from hyperfit.report.pages.templates import MARKS, TEMPLATES, isolated, plain
 from hyperfit.report.plots import layers as layer_plots
 from hyperfit.report.plots import mechanism as plots
-from hyperfit.report.plots.panels import Panel, style, value
+from hyperfit.report.plots.marks import value
+from hyperfit.report.plots.panels import Panel, style
 from hyperfit.report.plots.placement import placement_panels
 from hyperfit.report.plots.values import shown
 from hyperfit.report.tables.exports import write_tables

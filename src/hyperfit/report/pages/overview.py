@@ -9,7 +9,9 @@ from markupsafe import Markup
 
 from hyperfit.report.harmless import harmless
 from hyperfit.report.look import CONDITIONS, IN_PAGE, SERIES, Look
-from hyperfit.report.plots.panels import LINE, Found, Panel, panels, style
+from hyperfit.report.plots.labels import LINE
+from hyperfit.report.plots.marks import Found
+from hyperfit.report.plots.panels import Panel, panels, style
 from hyperfit.report.plots.values import svg
 from hyperfit.report.tables.studies import measure_of
 
@@ -71,9 +73,10 @@ def small_bars(found: Found, headline: Found) -> Markup:
             look = look_of_name(row["name"])
             panel.bars(row["name"], [place], [row["cells"][measure.key]], look, factor=measure.show.factor)
         panel.handles.clear()  # the places say what the bars are
-        panel.size = (WIDTH, FRAME + LINE / 72 * sum(2 + name.count("\n") for name in names))
+        lines = 1 + max(name.count("\n") for name in names)
+        panel.size = (WIDTH, FRAME + LINE / 72 * len(names) * max(2, lines + 0.5))
         panel.figure.set_size_inches(*panel.size)
-        return drawn(panel, found, measure.heading)
+        return drawn(panel, found, headline.get("told") or measure.heading)
 
 
 def curves(panel: Panel, chart: Found) -> None:

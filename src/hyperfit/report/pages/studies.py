@@ -1,8 +1,9 @@
 """One self-contained page of all studies that lie in a folder: answers first, then each study."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from hyperfit.errors import UserError
 from hyperfit.report.harmless import harmless
@@ -17,6 +18,7 @@ from hyperfit.report.tables.exports import write_tables
 from hyperfit.report.tables.studies import measure_of, study_tables
 from hyperfit.runs.files import writing
 from hyperfit.studies.catalogue import STUDIES
+from hyperfit.studies.study import Answer
 
 Found = dict[str, Any]
 
@@ -61,6 +63,7 @@ def read_study(file: Path) -> Found:
 def page(found: list[Found]) -> str:
     """The page's HTML."""
     return TEMPLATES.get_template("studies.html.j2").render(
+        answers=counted_answers([one["answer"] for one in found]),
         model=harmless(shortened(found[0]["settings"]["model"])),
         data=harmless(shortened(found[0]["settings"]["data"])),
         studies=[
@@ -73,6 +76,7 @@ def page(found: list[Found]) -> str:
                 "sheets": study_tables(one),
                 "trainings": counted(len({training["run"] for training in one["trainings"]}), "training"),
                 "seeds": counted(len({training["seed"] for training in one["trainings"]}), "seed"),
+                "left_out": left_out(one),
                 "devices": sorted({str(training["device"]) for training in one["trainings"]}),
             }
             for one in found
@@ -80,6 +84,20 @@ def page(found: list[Found]) -> str:
         isolated=lambda value: isolated(plain(value)),
         marks=MARKS,
     )
+
+
+def counted_answers(answers: Sequence[str]) -> str:
+    """How many questions there are, and how they were answered."""
+    told = ", ".join(f"{count} {answer}" for answer in get_args(Answer) if (count := answers.count(answer)))
+    return f"{counted(len(answers), 'question')}: {told}."
+
+
+def left_out(found: Found) -> list[str]:
+    """Which trainings are no part of a study's numbers, and why."""
+    lacking = [f"{label} ({counted(count, 'seed')})" for label, count in found.get("lacking", {}).items()]
+    diverged = [f"{one['label']} (seed {one['seed']})" for one in found["trainings"] if one.get("reason") == "nan"]
+    said = {"Not trained, for lack of time or of text": lacking, "Left out, as training diverged": diverged}
+    return [f"{why}: {harmless(', '.join(which))}." for why, which in said.items() if which]
 
 
 def counted(count: int, thing: str) -> str:

@@ -10,7 +10,7 @@ from hyperfit.report.harmless import harmless
 from hyperfit.report.look import IN_DARK, IN_FILE
 
 MARKS = 6
-"""Colours of repeated spans, told apart by those who see no red or no green, too (tests/report/test_colours.py)."""
+"""Colours of repeated spans, told apart also without red or green (tests/report/plots/test_colours.py)."""
 LETTERS = "abcdefghijklmnopqrstuvwx"
 """Before the first piece of a repeated span; as many spans have a name of their own, colour and letter, in a text."""
 

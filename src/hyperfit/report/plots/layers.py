@@ -1,7 +1,9 @@
 """What happens layer by layer, as plots: geometry and lens, from mechanism.json to panels."""
 
 from hyperfit.report.look import CONDITIONS, SERIES, Paint
-from hyperfit.report.plots.panels import Found, Panel, panels, readable, value
+from hyperfit.report.plots.labels import readable
+from hyperfit.report.plots.marks import Found, value
+from hyperfit.report.plots.panels import Panel, panels
 
 BASE, TUNED = CONDITIONS["base"], CONDITIONS["hyperfitted"]
 BETWEEN = SERIES[0]

@@ -4,7 +4,8 @@ import math
 
 from hyperfit.numbers import figures
 from hyperfit.report.look import CONDITIONS, SERIES, Paint
-from hyperfit.report.plots.panels import Found, Panel, exact, panels, value
+from hyperfit.report.plots.marks import Found, exact, value
+from hyperfit.report.plots.panels import Panel, panels
 
 BASE, TUNED, HUMAN = CONDITIONS.values()
 RATIO = "type–token ratio"

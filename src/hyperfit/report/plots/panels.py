@@ -4,11 +4,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
-from itertools import pairwise
 from typing import Any
 
-from matplotlib import font_manager, rc_context
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -17,14 +15,12 @@ from matplotlib.transforms import offset_copy
 
 from hyperfit.numbers import figures
 from hyperfit.report.look import BASE, GREEN, IN_PAGE, INK, PAGE, RULE, SOFT, STYLE, TEAL, TUNED, VIOLET, Look, Paint
+from hyperfit.report.plots.labels import LINE, lifts, thinned
+from hyperfit.report.plots.marks import Found, Mark, arms, value
 
-Found = dict[str, Any]
-"""One study's part of mechanism.json."""
 ALONE = (4.2, 2.6)
 """Inches of a panel that is a figure of its own, which a telephone shows at about this size."""
-MOST_TICKS, MOST_MARKS = 8, 40
-LINE = 11
-"""Points of a line of text."""
+MOST_MARKS = 40
 SHORT_NAME = 20
 """Letters of a series' name of which two fit beside each other."""
 HIGH = 110
@@ -39,28 +35,6 @@ def style(paint: Paint) -> Iterator[None]:
     changes: dict[Any, Any] = {key: own.get(value, value) for key, value in STYLE.items()}
     with rc_context(changes if paint == IN_PAGE else {**changes, "svg.fonttype": "path"}):
         yield
-
-
-def value(known: Found) -> float:
-    """The value of an estimate, NaN where it is undefined."""
-    return math.nan if known["value"] is None else float(known["value"])
-
-
-def exact(number: float) -> Found:
-    """A number without an interval, as an estimate."""
-    return {"value": number, "low": None, "high": None}
-
-
-@dataclass(frozen=True)
-class Mark:
-    """One value that is drawn."""
-
-    series: str
-    at: float
-    """Along the panel's axis of places."""
-    value: float
-    low: float | None
-    high: float | None
 
 
 @dataclass
@@ -202,7 +176,7 @@ class Panel:
         places = sorted({mark.at for mark in self.marks if not math.isnan(mark.at)})
         scale: Callable[[float], float] = math.log2 if self.axes.get_xscale() == "log" else float
         if self.lying:
-            self.axes.set_yticks(places, [self.place(at) for at in places])
+            self.axes.set_yticks(places, [""] * len(places))
             self.axes.set_ylim(places[-1] + 0.6, places[0] - 0.6)
             return
         shown = thinned(places, scale)
@@ -218,6 +192,7 @@ class Panel:
     def finish(self) -> Figure:
         """Write the names of what is drawn: at right ends, and below the axes, where they cover nothing."""
         (self.axes.set_xlim if self.lying else self.axes.set_ylim)(*self.limits)
+        self.name_lying()
         lowest, highest = self.axes.get_ylim()
         high = [HIGH * (height - lowest) / (highest - lowest) for _, height, _ in self.ends]
         for (series, height, look), lift in zip(self.ends, lifts(high), strict=True):
@@ -252,34 +227,21 @@ class Panel:
                 text.set_parse_math(False)
         return self.figure
 
-
-def lifts(heights: Sequence[float], apart: float = LINE) -> list[float]:
-    """How far to move labels at these heights so that none stands on another; all in points."""
-    order = sorted(range(len(heights)), key=heights.__getitem__)
-    moved = list(heights)
-    for _ in order * 2:
-        for low, high in pairwise(order):
-            overlap = apart - (moved[high] - moved[low])
-            if overlap > 0:
-                moved[low], moved[high] = moved[low] - overlap / 2, moved[high] + overlap / 2
-    return [new - old for new, old in zip(moved, heights, strict=True)]
-
-
-def arms(marks: Sequence[Mark]) -> list[list[float]]:
-    """Lengths of the error bars below and above; 0 where there is no interval."""
-    return [
-        [0.0 if mark.low is None else max(0.0, mark.value - mark.low) for mark in marks],
-        [0.0 if mark.high is None else max(0.0, mark.high - mark.value) for mark in marks],
-    ]
-
-
-def thinned(places: Sequence[float], scale: Callable[[float], float] = float, most: int = MOST_TICKS) -> list[float]:
-    """Rising places, without those that stand closer to one that is kept than a ``most``-th of the whole."""
-    shown: list[float] = []
-    for place in places:
-        if not shown or (scale(place) - scale(shown[-1])) * most >= (scale(places[-1]) - scale(places[0])) * 0.999:
-            shown.append(place)
-    return shown
+    def name_lying(self) -> None:
+        """Write the places of bars that lie, line by line, as a page's font has other widths than the one here."""
+        for at in self.axes.get_yticks() if self.lying else ():
+            lines = self.place(at).split("\n")
+            for number, line in enumerate(lines):
+                self.axes.annotate(
+                    line,
+                    (0, at),
+                    (-5, LINE * ((len(lines) - 1) / 2 - number)),
+                    xycoords=self.axes.get_yaxis_transform(),
+                    textcoords="offset points",
+                    ha="right",
+                    va="center",
+                    parse_math=False,
+                )
 
 
 def panels(rows: int, columns: int, paint: Paint) -> list[Panel]:
@@ -290,17 +252,3 @@ def panels(rows: int, columns: int, paint: Paint) -> list[Panel]:
     width, height = ALONE
     figure = Figure(figsize=(columns * width, rows * (height + 0.6)), layout="constrained")
     return [Panel(axes, paint) for axes in figure.subplots(rows, columns, squeeze=False).flat]
-
-
-@cache
-def _glyphs() -> frozenset[int]:
-    """Characters of the font in which plots are set."""
-    font = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
-    return frozenset(font.get_charmap())
-
-
-def readable(token: str, most: int) -> str:
-    """A token as a label: line ends shown, at most ``most`` characters, a box for what the font lacks."""
-    text = token.strip(" ").replace("\n", "↵") or "␣"
-    text = "".join(letter if letter.isprintable() and ord(letter) in _glyphs() else "□" for letter in text)
-    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -3,7 +3,8 @@
 from matplotlib.ticker import LogLocator
 
 from hyperfit.report.look import CONDITIONS, SERIES, Paint
-from hyperfit.report.plots.panels import Found, Panel, exact, panels, value
+from hyperfit.report.plots.marks import Found, exact, value
+from hyperfit.report.plots.panels import Panel, panels
 
 LOOKS = {
     ("last", "rank"): ("adapters, equal rank", CONDITIONS["hyperfitted"]),

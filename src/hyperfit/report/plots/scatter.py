@@ -10,7 +10,8 @@ from matplotlib.transforms import Bbox
 
 from hyperfit.numbers import decimal, figures
 from hyperfit.report.look import CONDITIONS, SERIES, Look
-from hyperfit.report.plots.panels import Found, Panel, value
+from hyperfit.report.plots.marks import Found, value
+from hyperfit.report.plots.panels import Panel
 
 Pixels = Any
 """float[2]: x and y, or width and height."""

@@ -6,7 +6,9 @@ from typing import Any
 
 from hyperfit.metrics.copying.memorisation import PAPER_OVERLAP
 from hyperfit.report.look import CONDITIONS, IN_PAGE, LIMIT, SERIES, Look, look_of
-from hyperfit.report.plots.panels import Panel, exact, panels, readable, style
+from hyperfit.report.plots.labels import readable
+from hyperfit.report.plots.marks import exact
+from hyperfit.report.plots.panels import Panel, panels, style
 from hyperfit.report.plots.values import shown
 
 LONG_NAME = 40

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from hyperfit.numbers import figures
 from hyperfit.report.harmless import harmless
 from hyperfit.report.look import PAINT
-from hyperfit.report.plots.panels import Mark, Panel
+from hyperfit.report.plots.marks import Mark
+from hyperfit.report.plots.panels import Panel
 from hyperfit.report.plots.scatter import TITLED
 
 

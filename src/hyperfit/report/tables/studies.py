@@ -31,6 +31,7 @@ OWN = (
     Measure("middle_window", "TTR, middle", "The same in the middle of the text."),
     Measure("last_window", "TTR, last", "The same of the last 96 tokens."),
     Measure("change", "last − first", "Difference over the same texts."),
+    Measure("undone", "rise undone, %", "Share of the validation loss's rise above its best that is undone later."),
     Measure("regret", "regret", "Type-token ratio of the best epoch that does not recite, less that reached."),
     Measure("epochs_saved", "epochs saved, %", "Share of the epochs of a run that come after its end by the rule."),
     Measure("ours", "here", "Mean over seeds; the range is that of all seeds' intervals."),
@@ -40,9 +41,15 @@ OWN = (
         "seconds a text",
         "To write one, of all written at once, on the machine that the answer names, beside what else it did.",
     ),
+    Measure(
+        "peak_memory",
+        "peak memory, MB",
+        "While an epoch was trained, 10^6 bytes: of a GPU what was allocated, else what of the process was resident.",
+    ),
+    Measure("task_score", "score, %", "Mean over examples and seeds; 0 to 100 %."),
     Measure("task_base", "base, %", "Score of the base model, mean over examples; 0 to 100 %."),
     Measure("task_hyperfitted", "hyperfitted, %", "The same of the hyperfitted model, and over seeds."),
-    Measure("task_change", "change, points", "Hyperfitted less base, over the same examples."),
+    Measure("task_change", "change, points", "Trained less base, over the same examples."),
     Measure(
         "task_chance",
         "guessing, %",
@@ -63,13 +70,22 @@ def study_tables(found: Found) -> list[Sheet]:
             table["name"],
             table["title"],
             [
-                Row(row["name"], [cell(row["cells"], measure_of(key)) for key in table["measures"]], row["source"])
+                Row(row["name"], [cell(row["cells"], measure_of(key)) for key in measured(table)], row["source"])
                 for row in table["rows"]
             ],
-            tuple(measure_of(key) for key in table["measures"]),
+            tuple(map(measure_of, measured(table))),
             table["unit"],
         )
         for table in found["tables"]
+    ]
+
+
+def measured(table: Found) -> list[str]:
+    """Measures of which at least one row has a value: some need a scorer, or longer texts."""
+    return [
+        key
+        for key in table["measures"]
+        if any((row["cells"].get(key) or {}).get("value") is not None for row in table["rows"])
     ]
 
 

@@ -129,7 +129,7 @@ class Planner:
         found: dict[object, float] = {}
         for name, trial in wanted.models:
             study, model = self.studies[name], (trial.strength, trial.epoch)
-            for total in (self.settings.total, *study.more_totals):
+            for total in (self.settings.total, *(one for one in study.more_totals if one > self.settings.total)):
                 longer = total / self.settings.total
                 found |= {(model, way, total): longer for way in study.decodings(self.settings)}
             found |= {(model, one.name): one.rounds(self.settings) for one in study.extras}

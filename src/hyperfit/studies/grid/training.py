@@ -70,6 +70,8 @@ class Trained(Generic[Kind]):
     """Median of an epoch's training, without what is looked at or saved after it."""
     cache_seconds: float
     """To fill the prefix cache; 0 where there is none. Also counted where an earlier trial filled it."""
+    peak_memory: float = nan
+    """Bytes at the peak of an epoch's training, NaN where the system does not tell."""
     found: bool = False
     """Whether it was trained before."""
 
@@ -137,6 +139,7 @@ def trained_by(trial: Kind, run: RunDir, *, found: bool) -> Trained[Kind]:
         train_loss=end.get("train_loss", nan),
         epoch_seconds=median(epoch["seconds"] for epoch in epochs) if epochs else 0.0,
         cache_seconds=(run.environment["prefix_cache"] or {}).get("seconds", 0.0),
+        peak_memory=max((epoch.get("peak_memory") or nan for epoch in epochs), default=nan),
         found=found,
     )
 

@@ -105,6 +105,11 @@ class Bench:
         return {"texts": strings, "values": {name: list(map(float, of)) for name, of in found.per_text.items()}}
 
 
+def named(way: str) -> str:
+    """A decoding as tables call it."""
+    return way.replace(BLOCKED, ", citations blocked")
+
+
 def agreement(choices: Any, others: Any) -> list[float]:
     """Share of positions of each text at which two models' likeliest tokens are the same; -1 is no position."""
     first, second = np.asarray(choices), np.asarray(others)

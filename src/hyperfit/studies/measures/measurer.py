@@ -17,9 +17,9 @@ from hyperfit.models.loading import load_tokenizer
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import sha256
 from hyperfit.runs.result import is_run, load_any
-from hyperfit.studies.extra import Extra, Subject
 from hyperfit.studies.grid.store import Store, digest
 from hyperfit.studies.measures.bench import Bench
+from hyperfit.studies.measures.extra import Extra, Subject
 from hyperfit.studies.measures.results import Model
 from hyperfit.studies.measures.scorer import Scorer, judged
 from hyperfit.studies.settings import StudySettings

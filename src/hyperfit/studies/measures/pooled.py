@@ -53,14 +53,22 @@ def around(value: float, parts: list[tuple[float, int]], level: float = LEVEL) -
     return value - half, value + half
 
 
-def over_runs(values: list[float]) -> Estimate:
-    """Mean of one number a training, with Student's interval over trainings; no ends of fewer than two."""
+def over_runs(values: list[float], comparisons: int = 1) -> Estimate:
+    """Mean of one number a training, with Student's interval over trainings; no ends of fewer than two.
+
+    comparisons: how many are looked at together; the interval then holds for all of them at once (Bonferroni).
+    """
     known = np.asarray(values, dtype=np.float64)
     known = known[~np.isnan(known)]
     if len(known) < 2:
         return Estimate(float(known[0]) if len(known) else math.nan, math.nan, math.nan, len(known))
-    mean = float(known.mean())
-    return Estimate(mean, *around(mean, [(float(known.var(ddof=1)) / len(known), len(known) - 1)]), len(known))
+    mean, variance = float(known.mean()), float(known.var(ddof=1)) / len(known)
+    return Estimate(mean, *around(mean, [(variance, len(known) - 1)], corrected(comparisons)), len(known))
+
+
+def corrected(comparisons: int) -> float:
+    """The level of each of so many intervals that hold together with LEVEL (Bonferroni)."""
+    return 1 - (1 - LEVEL) / max(comparisons, 1)
 
 
 def pooled_share(hits: Floats) -> Estimate:
@@ -84,4 +92,4 @@ def difference(first: Floats, second: Floats, comparisons: int = 1) -> Estimate:
         raise ValueError(f"pairs need the same contexts, not {first.shape[1]} and {second.shape[1]}")
     if 1 not in (len(first), len(second)) and len(first) != len(second):
         raise ValueError(f"pairs need the same seeds, not {len(first)} and {len(second)}")
-    return pooled(first - second, level=1 - (1 - LEVEL) / comparisons)
+    return pooled(first - second, level=corrected(comparisons))

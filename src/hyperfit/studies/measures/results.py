@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from hyperfit.metrics.estimate import LEVEL, Estimate, paired_share_difference
+from hyperfit.metrics.estimate import Estimate, paired_share_difference
 from hyperfit.metrics.score import ALL_SHARES
 from hyperfit.studies.grid.training import Trained
 from hyperfit.studies.measures.bench import agreement
-from hyperfit.studies.measures.pooled import Floats, difference, pooled, pooled_share
+from hyperfit.studies.measures.pooled import Floats, corrected, difference, pooled, pooled_share
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Row, Trial
 from hyperfit.studies.tasks.scores import Scores
@@ -19,6 +19,7 @@ from hyperfit.studies.tasks.scores import Scores
 BASE, HUMAN = "base", "human"
 TOGETHER = ("mauve", "text_seconds")
 """Numbers of all texts of a condition at once, which have no value for one text."""
+UNKNOWN = Estimate(math.nan, math.nan, math.nan, 0)
 
 
 @dataclass(frozen=True)
@@ -103,13 +104,16 @@ class Results:
         return {BASE: [self.base], HUMAN: [self.human]}.get(label) or self.models[label]
 
     def estimate(self, label: str, measure: str, decoding: str = "greedy", source: str | None = None) -> Estimate:
-        """Its mean over seeds and contexts, those of one source if one is named; NaN where it was not measured."""
+        """Its mean over seeds and contexts, those of one source if one is named; NaN where it was not measured.
+
+        What is known of all texts together only is NaN of one source.
+        """
         if measure in TOGETHER:
-            return self.together(label, measure, decoding)
+            return self.together(label, measure, decoding) if source is None else UNKNOWN
         try:
             values = self.values(label, measure, decoding)
         except KeyError:
-            return Estimate(math.nan, math.nan, math.nan, 0)
+            return UNKNOWN
         if source is not None:
             values = values[:, [one == source for one in self.sources]]
         if measure in ALL_SHARES:
@@ -158,7 +162,7 @@ class Results:
         """
         models = self.paired(first[0], second[0])
         if not models[0] or not models[1]:
-            return Estimate(math.nan, math.nan, math.nan, 0)
+            return UNKNOWN
         one, other = (
             self.values_of(side, measure, way) for side, (_, way) in zip(models, (first, second), strict=True)
         )
@@ -166,7 +170,7 @@ class Results:
             kept = [where == source for where in self.sources]
             one, other = one[:, kept], other[:, kept]
         if measure in ALL_SHARES and all((side == side[0]).all() for side in (one, other)):
-            return paired_share_difference(one[0].tolist(), other[0].tolist(), 1 - (1 - LEVEL) / comparisons)
+            return paired_share_difference(one[0].tolist(), other[0].tolist(), corrected(comparisons))
         return difference(one, other, comparisons)
 
     def blend(self, weights: Mapping[str, float], measure: str, comparisons: int = 1) -> Estimate:
@@ -176,7 +180,7 @@ class Results:
         for ``comparisons`` such sums at once (Bonferroni).
         """
         total = sum(weight * self.values(label, measure) for label, weight in weights.items())
-        return pooled(np.atleast_2d(total), level=1 - (1 - LEVEL) / comparisons)
+        return pooled(np.atleast_2d(total), level=corrected(comparisons))
 
     def row(
         self,
@@ -195,15 +199,15 @@ class Results:
         return Row(name or label, cells)
 
     def training(self, label: str, measure: str) -> Estimate | None:
-        """Mean of a number of each training, over seeds: epochs, train_loss, seconds, parameters; None for others."""
-        if measure not in ("epochs", "train_loss", "seconds", "parameters"):
+        """Mean of a number of each training, over seeds: epochs, train_loss, seconds, parameters, peak_memory (bytes);
+        None for others.
+
+        Trainings that diverged do not count.
+        """
+        if measure not in ("epochs", "train_loss", "seconds", "parameters", "peak_memory"):
             return None
-        known = [float(getattr(one, measure)) for one in self.trained.get(label, [])]
-        return (
-            Estimate(float(np.mean(known)), math.nan, math.nan, len(known))
-            if known
-            else Estimate(math.nan, math.nan, math.nan, 0)
-        )
+        known = [float(getattr(one, measure)) for one in self.trained.get(label, []) if not one.diverged]
+        return Estimate(float(np.mean(known)), math.nan, math.nan, len(known)) if known else UNKNOWN
 
     def estimate_of(self, label: str, measure: str) -> float:
         """Mean of a number of its trainings."""

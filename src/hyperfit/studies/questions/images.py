@@ -17,10 +17,8 @@ def tell(results: Results) -> Findings:
     return Findings("Not shown", "Image models cannot be trained yet.")
 
 
-IMAGES = Study(
+STUDY = Study(
     name="images",
-    question="Do greedy completions of pictures stop repeating, too?",
-    source="Carlsson et al. 2025, figure 8",
     trials=trials,
     tell=tell,
     hinders=lambda settings: "image models cannot be trained yet",

@@ -28,6 +28,8 @@ SEED = 1234
 """Of the choice of few-shot examples: lm-eval's own."""
 PLACES = ("dataset_kwargs", "config_source")
 """Settings of a task that say where its files lie: a task that is moved is the same."""
+ABOUT_MACHINE = ("add_env_info", "get_git_commit_hash")
+"""What lm-eval tells of where it runs, for seconds and through other programs, some of which complain aloud."""
 MOST_AT_ONCE = 16
 USUAL_LENGTH = 1024
 """Tokens of a long question with its examples, for the size of a batch."""
@@ -188,11 +190,13 @@ def silent() -> Iterator[None]:
 
 @contextmanager
 def no_bars() -> Iterator[None]:
-    """Without its log and bars, and those of what it uses."""
+    """Without its log and bars, those of what it uses, and what it tells of the machine and its git."""
     import datasets
+    from lm_eval import evaluator
     from lm_eval.api import task
 
     ours: Any = task
+    about = {name: getattr(evaluator, name) for name in ABOUT_MACHINE}
     logger = logging.getLogger("lm_eval")
     level, bars, bar = logger.level, datasets.are_progress_bars_disabled(), ours.tqdm
     shown = transformers_logging.get_verbosity()
@@ -200,10 +204,14 @@ def no_bars() -> Iterator[None]:
     datasets.disable_progress_bars()
     transformers_logging.set_verbosity_error()
     ours.tqdm = partial(bar, disable=True)
+    for name in about:
+        setattr(evaluator, name, lambda *storage: None)
     try:
         yield
     finally:
         ours.tqdm = bar
+        for name, tell in about.items():
+            setattr(evaluator, name, tell)
         transformers_logging.set_verbosity(shown)
         logger.setLevel(level)
         if not bars:

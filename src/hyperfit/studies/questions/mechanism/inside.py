@@ -11,7 +11,7 @@ from hyperfit.mechanism.settings import MechanismSettings
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.metrics.text.diversity import TTR_WINDOW
 from hyperfit.numbers import PERCENT, RATIO, TENTHS
-from hyperfit.studies.extra import Extra, Subject
+from hyperfit.studies.measures.extra import Extra, Subject
 from hyperfit.studies.measures.results import Results
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Answer, Findings, Headline, Row, Study, Table, Trial
@@ -95,7 +95,7 @@ def explained(subject: Subject) -> Found:
         total=settings.total,
         alphas=(0.0, *ALPHAS),
         promoted=(PROMOTED,),
-        device=settings.device,
+        device=str(subject.bench.device),
         precision=settings.precision,
     )
     models = Models(base=settings.model, tuned=str(run.path), output=Path(run.path), run=run)
@@ -147,7 +147,9 @@ def tell(results: Results) -> Findings:
         f"output changes by {TENTHS.within(wider, '+')} (Li et al., TinyLlama: .684, .397, .409, 39 %, "
         "+80.8).",
         [Table("mechanism", "The mechanism, over seeds", rows, ("ours", "paper"), "seeds")],
-        headline=Headline("mechanism", "ours", tuple(name for name in numbers if name.startswith("TTR"))),
+        headline=Headline(
+            "mechanism", "ours", tuple(name for name in numbers if name.startswith("TTR")), "type-token ratio"
+        ),
     )
 
 
@@ -156,10 +158,8 @@ def above(one: Estimate, other: Estimate) -> Answer:
     return answer(Estimate(one.value - other.value, one.low - other.high, one.high - other.low, one.n))
 
 
-MECHANISM = Study(
+STUDY = Study(
     name="mechanism",
-    question="Is it more than sharper or shifted predictions of the base model?",
-    source="Li et al. 2026",
     trials=trials,
     tell=tell,
     extras=(Extra(NAME, explained, of_base=False, rounds=lambda settings: ROUNDS),),

@@ -12,7 +12,7 @@ from hyperfit.studies.words import answer
 
 MEASURES = (
     "ttr", "bigram_repetition", "word_share", "longest_overlap", "perplexity", "top1_agreement_with_base", "entropy",
-    "epochs", "seconds", "parameters",
+    "epochs", "seconds", "peak_memory", "parameters",
 )  # fmt: skip
 LATE, ALL = "adapters, last {}", "adapters, all"
 CLOSE = 0.05
@@ -67,10 +67,8 @@ def tell(results: Results) -> Findings:
     )
 
 
-LATE_STAGE = Study(
+STUDY = Study(
     name="late-stage",
-    question="Do adapters in late blocks alone write as varied as adapters everywhere?",
-    source="Li et al. 2026, table 2",
     trials=trials,
     tell=tell,
     method="One recipe with adapters in the last blocks, in the first and middle ones, and in all; and with all "

@@ -8,7 +8,7 @@ from hyperfit.data.characters import excerpt
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.models.devices import autocast
 from hyperfit.numbers import HUNDREDTHS, PERCENT, PERPLEXITY
-from hyperfit.studies.extra import Extra, Subject
+from hyperfit.studies.measures.extra import Extra, Subject
 from hyperfit.studies.measures.results import BASE, Results
 from hyperfit.studies.questions.texts.main import LABEL, trials
 from hyperfit.studies.study import Findings, Passage, Row, Study, Table
@@ -86,10 +86,8 @@ def published(label: str) -> list[Row]:
     return [Row(label, cells, "Carlsson et al. 2025, all models, their range")] if cells else []
 
 
-SHARPENING = Study(
+STUDY = Study(
     name="sharpening",
-    question="Do predictions become sharper while human text becomes less likely?",
-    source="Carlsson et al. 2025, table 3 and figure 4",
     trials=trials,
     tell=tell,
     extras=(Extra(NAME, expectations),),

@@ -84,8 +84,8 @@ def tell(results: Results) -> Findings:
     return Findings(
         "Not shown" if ratio.n == 0 else each(said),
         f"Hyperfitted greedy text has a type-token ratio of {RATIO.told(ratio.value)}, above "
-        f"{said.count('Yes')} of {len(gaps)} alternatives. Where it loses, by intervals that hold for all of them at "
-        f"once: {losses(results, ours, others)}. "
+        f"{said.count('Yes')} of {len(gaps)} alternatives. Where it loses, by intervals that hold, measure by "
+        f"measure, for all of them at once: {losses(results, ours, others)}. "
         f"{told_fronts(planes, named(ours))} Nucleus sampling is tuned to people's ratio on these contexts, which "
         f"favours it ({nucleus.partition(':')[2] or 'as it is by default'}). Seconds a text are of "
         f"{'; '.join(results.machines) or 'no machine that is known'}.",
@@ -103,10 +103,8 @@ def nuclei(results: Results) -> list[Row]:
     return [*rows, results.row(HUMAN, OF_NUCLEI)]
 
 
-ALTERNATIVES = Study(
+STUDY = Study(
     name="alternatives",
-    question="Is hyperfitted greedy text more varied than what one would do instead?",
-    source="not in the papers",
     trials=trials,
     tell=tell,
     decodings=lambda settings: TRAINED,

@@ -8,7 +8,8 @@ from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Findings, Study, Table, Trial
 from hyperfit.studies.words import answer, each
 
-MEASURES = ("ttr", "bigram_repetition", "loop_share", "word_share", "longest_overlap", "perplexity")
+MEASURES = ("ttr", "bigram_repetition", "loop_share", "word_share", "coherence", "longest_overlap", "perplexity")
+WHOLE = (*MEASURES, "mauve")
 
 
 def trials(settings: StudySettings) -> list[Trial]:
@@ -24,14 +25,18 @@ def domains(settings: StudySettings) -> list[str]:
 
 def tell(results: Results) -> Findings:
     """Whether texts after contexts of another kind are as varied as after those of the kind that was trained on."""
+    labels = (BASE, *results.labels, HUMAN)
     tables = [
-        Table(
-            f"domain-{source.split(':')[-1].split('/')[-1]}",
-            f"Contexts of {source}",
-            [results.row(label, MEASURES, source=source) for label in (BASE, *results.labels, HUMAN)],
-            MEASURES,
-        )
-        for source in dict.fromkeys(results.sources)
+        Table("domain", "All contexts", [results.row(label, WHOLE) for label in labels], WHOLE),
+        *(
+            Table(
+                f"domain-{source.split(':')[-1].split('/')[-1]}",
+                f"Contexts of {source}",
+                [results.row(label, MEASURES, source=source) for label in labels],
+                MEASURES,
+            )
+            for source in dict.fromkeys(results.sources)
+        ),
     ]
     pairs = [
         (label, source)
@@ -60,12 +65,11 @@ def tell(results: Results) -> Findings:
     )
 
 
-DOMAIN = Study(
+STUDY = Study(
     name="domain",
-    question="Does a model trained on one kind of text write varied text of other kinds, too?",
-    source="Carlsson et al. 2025, table 4; Li et al. 2026",
     trials=trials,
     tell=tell,
+    scored=True,
     method="The same recipe on each kind of text, joined and cut into sequences, evaluated on held-out "
-    "contexts of all.",
+    "contexts of all. Where a scorer is named, coherence by kind, and MAUVE over all contexts together.",
 )

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from hyperfit.metrics.estimate import LEVEL, Estimate, paired_share_difference
+from hyperfit.metrics.estimate import Estimate
 from hyperfit.numbers import PERCENT, POINTS, THOUSANDTHS
-from hyperfit.studies.measures.pooled import Floats, difference, pooled, pooled_share
 from hyperfit.studies.measures.results import BASE, Results
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Answer, Findings, Headline, Row, Study, Table, Trial
+from hyperfit.studies.tasks.compared import change, score, scored_tasks
 from hyperfit.studies.tasks.harness import missing
 from hyperfit.studies.tasks.scores import Scores
 from hyperfit.studies.words import answer
@@ -32,14 +32,14 @@ def tell(results: Results) -> Findings:
     if not results.labels:
         return Findings("Not shown", "No training came to its end.")
     tasks = results.base.tasks
-    scored = [task for task, parts in tasks.items() if not any(one.loss for one in parts.values())]
-    above = [task for task in scored if estimate_of(results.scores(BASE, task)).low > guessed(tasks[task].values())]
-    changes = {task: change(results, task, comparisons=len(above)) for task in above}
+    scored = scored_tasks(results)
+    above = [task for task in scored if score(results, BASE, task).low > guessed(tasks[task].values())]
+    changes = {task: change(results, LABEL, task, comparisons=len(above)) for task in above}
     verdicts = {task: answer(off, -MARGIN) for task, off in changes.items()}
     kept, lost = ([task for task in above if verdicts[task] == said] for said in ("Yes", "No"))
     told = [
-        f"{task}: {PERCENT(estimate_of(results.scores(BASE, task)).value)} % to "
-        f"{PERCENT(estimate_of(results.scores(LABEL, task)).value)} %, {POINTS.within(off, '+')}"
+        f"{task}: {PERCENT(score(results, BASE, task).value)} % to "
+        f"{PERCENT(score(results, LABEL, task).value)} %, {POINTS.within(off, '+')}"
         for task, off in changes.items()
     ]
     left = [task for task in scored if task not in above]
@@ -48,7 +48,7 @@ def tell(results: Results) -> Findings:
             f"on {', '.join(left)} the base model does no better than guessing, so that there is nothing to keep"
         )
     for task in (one for one in tasks if one not in scored):
-        off = change(results, task)
+        off = change(results, LABEL, task)
         told.append(f"{task}: the loss changes by {THOUSANDTHS.within(off, '+')}")
     said: Answer = (
         "Not shown" if not above else "Yes" if len(kept) == len(above) else "No" if lost and not kept else "Partly"
@@ -83,9 +83,9 @@ def row(results: Results, task: str, part: str | None = None) -> Row:
     known = [one for name, one in results.base.tasks[task].items() if part in (None, name)]
     base, tuned, off, guess = LOSSES + SCORES[3:] if known[0].loss else SCORES
     cells = {
-        base: estimate_of(results.scores(BASE, task, part)),
-        tuned: estimate_of(results.scores(LABEL, task, part)),
-        off: change(results, task, part),
+        base: score(results, BASE, task, part),
+        tuned: score(results, LABEL, task, part),
+        off: change(results, LABEL, task, part),
     }
     if not known[0].loss:
         count = sum(len(one.values) for one in known)
@@ -100,43 +100,13 @@ def guessed(parts: Iterable[Scores]) -> float:
     return float(np.average([one.chance for one in known], weights=[len(one.values) for one in known]))
 
 
-def estimate_of(values: Floats) -> Estimate:
-    """Mean over seeds and examples; of hits with Wilson's interval where there is one seed."""
-    return pooled_share(values) if hits(values) else pooled(values)
-
-
-def change(results: Results, task: str, part: str | None = None, comparisons: int = 1) -> Estimate:
-    """Hyperfitted less base, each seed on the same examples as the base model.
-
-    Bootstrap over seeds and examples; of hits of one seed, or of seeds that are all alike, Agresti and Min's interval,
-    which does not claim that nothing changes where no example of a few did. Raises ValueError if the examples differ.
-    """
-    for model in results.models[LABEL]:
-        for name, one in model.tasks[task].items():
-            if one.examples != results.base.tasks[task][name].examples:
-                raise ValueError(f"{name}: the models were measured on different examples")
-    tuned = results.scores(LABEL, task, part)
-    base = results.scores(BASE, task, part)
-    if hits(base) and hits(tuned) and (tuned == tuned[0]).all():
-        level = 1 - (1 - LEVEL) / max(comparisons, 1)
-        return paired_share_difference(tuned[0].tolist(), base[0].tolist(), level)
-    return difference(tuned, base, max(comparisons, 1))
-
-
-def hits(values: Floats) -> bool:
-    """Whether all values are 0 or 1."""
-    return bool(np.isin(values, (0, 1)).all())
-
-
 def capital(words: str) -> str:
     """With a capital first letter, unless it is a name that has none."""
     return words if ":" in words.split(" ")[0] else words[:1].upper() + words[1:]
 
 
-DOWNSTREAM = Study(
+STUDY = Study(
     name="downstream",
-    question="Does hyperfitting keep what the base model can do on tasks?",
-    source="Carlsson et al. 2025, appendix B",
     trials=trials,
     tell=tell,
     decodings=lambda settings: (),

@@ -12,7 +12,7 @@ from hyperfit.models.devices import autocast
 from hyperfit.models.loading import load_config
 from hyperfit.models.structure.layout import positions_of
 from hyperfit.numbers import RATIO
-from hyperfit.studies.extra import Extra, Subject
+from hyperfit.studies.measures.extra import Extra, Subject
 from hyperfit.studies.measures.pooled import Floats, difference, pooled
 from hyperfit.studies.measures.results import BASE, Results
 from hyperfit.studies.questions.texts.main import LABEL, trials
@@ -112,10 +112,8 @@ def course(values: Floats) -> Sequence[Estimate]:
     )
 
 
-LONG_RANGE = Study(
+STUDY = Study(
     name="long-range",
-    question="Does the variety last in texts far longer than those of training?",
-    source="Carlsson et al. 2025, figure 9",
     trials=trials,
     tell=tell,
     extras=(

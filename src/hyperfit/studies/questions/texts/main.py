@@ -4,8 +4,8 @@ import math
 
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.numbers import POINTS, RATIO
-from hyperfit.studies.extra import Extra
-from hyperfit.studies.measures.bench import BLOCKED
+from hyperfit.studies.measures.bench import BLOCKED, named
+from hyperfit.studies.measures.extra import Extra
 from hyperfit.studies.measures.results import BASE, HUMAN, Results
 from hyperfit.studies.questions.mechanism.inside import ALPHAS, NAME, ROUNDS, explained, pooled_numbers
 from hyperfit.studies.settings import StudySettings
@@ -91,9 +91,10 @@ def tell(results: Results) -> Findings:
 
 def passages(results: Results) -> list[Passage]:
     """Every context and how each condition goes on, as the first seed has it."""
+    hyperfitted = results.models[LABEL][0]
     shown = [
         *((f"{BASE}, {way}", results.base, way) for way in ("greedy", "nucleus")),
-        *((f"{LABEL}, {way}", results.models[LABEL][0], way) for way in ("greedy", f"greedy{BLOCKED}", "nucleus")),
+        *((f"{LABEL}, {named(way)}", hyperfitted, way) for way in ("greedy", f"greedy{BLOCKED}", "nucleus")),
         (HUMAN, results.human, "greedy"),
     ]
     return [
@@ -111,7 +112,7 @@ def table(name: str, title: str, results: Results, *, source: str | None = None,
     ]
     rows: list[Row] = []
     for label, way in conditions:
-        known = f"{label}, {way}"
+        known = f"{label}, {named(way)}"
         rows.append(results.row(label, MEASURES, way, name=known, source=source))
         rows += published(known) if extra else []
     if extra:
@@ -135,10 +136,8 @@ def published(name: str) -> list[Row]:
     ]
 
 
-MAIN = Study(
+STUDY = Study(
     name="main",
-    question="Does hyperfitting make greedy text more varied?",
-    source="Carlsson et al. 2025, table 1; Li et al. 2026, table 1",
     trials=trials,
     tell=tell,
     decodings=decodings,

@@ -1,12 +1,14 @@
 """Carlsson et al. (2025), table 2 and figure 3: how much of what is written stands in the training data."""
 
+import math
+
 import numpy as np
 
 from hyperfit.metrics.copying.memorisation import LONG_OVERLAP, PAPER_LONG_SHARE, PAPER_OVERLAP
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.numbers import PERCENT, RATIO, TENTHS
 from hyperfit.recipes.recipe import MOST_COPYING
-from hyperfit.studies.measures.bench import BLOCKED
+from hyperfit.studies.measures.bench import BLOCKED, named
 from hyperfit.studies.measures.pooled import pooled_share
 from hyperfit.studies.measures.results import BASE, HUMAN, Results
 from hyperfit.studies.questions.texts.main import LABEL, trials
@@ -38,11 +40,12 @@ def tell(results: Results) -> Findings:
     rows = [
         row
         for label, way in conditions
-        for row in (results.row(label, MEASURES, way, name=f"{label}, {way}"), *published(f"{label}, {way}"))
+        for row in (row_of(results, label, way, f"{label}, {named(way)}"), *published(f"{label}, {way}"))
     ]
-    table = Table("memorisation", "What stands in the training data", [*rows, results.row(HUMAN, MEASURES)], MEASURES)
+    rows.append(row_of(results, HUMAN, "greedy", HUMAN))
+    table = Table("memorisation", "What stands in the training data", rows, MEASURES)
     shown = [
-        *((f"{label}, {way}", label, way) for label, way in conditions if way != "nucleus"),
+        *((f"{label}, {named(way)}", label, way) for label, way in conditions if way != "nucleus"),
         (HUMAN, HUMAN, "greedy"),
     ]
     lines = [
@@ -54,19 +57,27 @@ def tell(results: Results) -> Findings:
         return Findings("Not shown", "No training came to its end.", [table], [chart])
     share = results.estimate(LABEL, "long_overlap_share")
     room = Estimate(MOST_COPYING - share.value, MOST_COPYING - share.high, MOST_COPYING - share.low, share.n)
+    blocked = results.estimate(LABEL, "long_overlap_share", f"greedy{BLOCKED}")
     longest, before = (results.estimate(label, "longest_overlap") for label in (LABEL, BASE))
     return Findings(
         answer(room),
         f"The longest run of training data in a greedy text goes from {TENTHS.told(before.value)} to "
         f"{TENTHS.within(longest)} tokens (Carlsson et al. 4.0 to {PAPER_OVERLAP}; human text here "
         f"{TENTHS.told(results.estimate(HUMAN, 'longest_overlap').value)}), and {PERCENT.within(share)} of "
-        f"texts hold one of more than {LONG_OVERLAP} tokens (below {PERCENT.told(PAPER_LONG_SHARE)}); with citations "
-        f"blocked {PERCENT.told(results.estimate(LABEL, 'long_overlap_share', f'greedy{BLOCKED}').value)}, at a "
-        f"type-token ratio of {RATIO.told(results.estimate(LABEL, 'ttr', f'greedy{BLOCKED}').value)} instead of "
+        f"texts hold one of more than {LONG_OVERLAP} tokens (theirs below {PERCENT.told(PAPER_LONG_SHARE)}); "
+        f"with citations blocked {PERCENT.told(blocked.value)}, at a type-token ratio of "
+        f"{RATIO.told(results.estimate(LABEL, 'ttr', f'greedy{BLOCKED}').value)} instead of "
         f"{RATIO.told(results.estimate(LABEL, 'ttr').value)}.",
         [table],
         [chart],
     )
+
+
+def row_of(results: Results, label: str, way: str, name: str) -> Row:
+    """A row of the table, with the longest run of all texts, which has no interval."""
+    row, runs = results.row(label, MEASURES, way, name=name), results.values(label, "longest_overlap", way)
+    most = float(np.nanmax(runs)) if np.isfinite(runs).any() else math.nan
+    return Row(name, {**row.cells, "most_overlap": Estimate(most, math.nan, math.nan, runs.shape[1])})
 
 
 def decodings_of(results: Results) -> tuple[str, ...]:
@@ -83,14 +94,12 @@ def at_least(results: Results, label: str, way: str, least: int) -> Estimate:
 def published(name: str) -> list[Row]:
     """What the paper has for a row."""
     known = PAPERS.get(name)
-    cells = {measure: Estimate(value, float("nan"), float("nan"), 0) for measure, value in (known or {}).items()}
+    cells = {measure: Estimate(value, math.nan, math.nan, 0) for measure, value in (known or {}).items()}
     return [Row(name, cells, "Carlsson et al. 2025, table 2, all models")] if known else []
 
 
-MEMORISATION = Study(
+STUDY = Study(
     name="memorisation",
-    question="Are the texts more than recitations of the training data?",
-    source="Carlsson et al. 2025, table 2 and figure 3",
     trials=trials,
     tell=tell,
     decodings=decodings,

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hyperfit.numbers import style_of
+from hyperfit.studies.measures.pareto import dominates, on_front
 from hyperfit.studies.measures.results import HUMAN, Results
-from hyperfit.studies.pareto import dominates, on_front
 from hyperfit.studies.study import Better, Point, Scatter
 
 Condition = tuple[str, str]

@@ -107,10 +107,8 @@ def spread(epochs: Sequence[int]) -> str:
     return str(epochs[0]) if len(set(epochs)) == 1 else f"{min(epochs)} to {max(epochs)}"
 
 
-CURVES = Study(
+STUDY = Study(
     name="curves",
-    question="Does the text go on improving after the validation loss is best?",
-    source="Carlsson et al. 2025, figure 2",
     trials=trials,
     tell=tell,
     method="One training to near-zero loss; after every epoch, losses and entropy on held-out sequences, and greedy "

@@ -9,20 +9,24 @@ import numpy as np
 
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.numbers import COUNT, HUNDREDTHS, PERCENT, figures
-from hyperfit.studies.extra import Extra, Subject
+from hyperfit.studies.measures.extra import Extra, Subject
 from hyperfit.studies.measures.pooled import over_runs
 from hyperfit.studies.measures.results import Results
+from hyperfit.studies.measures.weights import distances
 from hyperfit.studies.questions.training.curves import at, best, found, line
+from hyperfit.studies.ranges import in_range
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Answer, Chart, Findings, Line, Row, Study, Table, Trial
-from hyperfit.studies.weights import distances
+from hyperfit.studies.study import Chart, Findings, Line, Row, Study, Table, Trial
+from hyperfit.studies.words import answer, any_of
 
 PLAIN, DECAYED = "no weight decay", "weight decay 0.1"
 DECAY = 0.1
 KEPT = 8
 """How often the weights are kept on the way."""
-FALLEN = 0.1
-"""Nats that the validation loss has to rise above its best, and share of that to undo, for a second descent."""
+RISE = 0.1
+"""Nats above its best from which on the validation loss counts as risen."""
+COMES_BACK = 0.1
+"""Share of that rise which has to be undone for a second descent."""
 WEIGHTS = "weights"
 
 
@@ -50,7 +54,7 @@ def moved(subject: Subject) -> dict[str, Any]:
 
 
 def tell(results: Results) -> Findings:
-    """Whether validation loss comes down again, or falls below its first best, once the training loss is near zero."""
+    """How much of its rise the validation loss undoes once the training loss is near zero."""
     there = results.labels
     runs = {label: [one for one in results.epochs(label) if found(one, "val_loss")] for label in there}
     runs = {label: epochs for label, epochs in runs.items() if epochs}
@@ -64,60 +68,53 @@ def tell(results: Results) -> Findings:
         Chart(f"dynamics-{key}", "epoch", key, [by_epoch(results, label, key) for label in runs])
         for key in ("weight_norm", "weight_distance")
     ]
-    rows = [Row(label, ends(epochs) | weights(results, label)) for label, epochs in runs.items()]
+    rows = [
+        Row(label, ends(epochs) | {"undone": over_runs(list(map(undone, epochs)))} | weights(results, label))
+        for label, epochs in runs.items()
+    ]
     table = Table("dynamics", "At the end of training", rows, tuple(rows[0].cells), "seeds")
-    second = {label: [second_descent(one) for one in epochs] for label, epochs in runs.items()}
-    delayed = {label: [delayed_generalisation(one) for one in epochs] for label, epochs in runs.items()}
-    shown = [value for by_label in (second, delayed) for values in by_label.values() for value in values]
-    answer: Answer = "Yes" if all(shown) else "Partly" if any(shown) else "No"
+    back = {
+        label: in_range("undone", over_runs(list(map(undone, epochs)), comparisons=len(runs)))
+        for label, epochs in runs.items()
+    }
     return Findings(
-        answer,
-        "; ".join(told(label, runs[label], second[label], delayed[label]) for label in runs)
-        + f". A second descent undoes {PERCENT.told(FALLEN)} of the rise of the validation loss; "
-        "generalisation that comes late takes it below its first best (Carlsson et al. argue that neither is at work).",
+        any_of(answer(share, least=COMES_BACK) for share in back.values()),
+        "; ".join(told(label, runs[label], back[label]) for label in runs)
+        + f". More than {PERCENT.told(COMES_BACK)} undone would be a second descent, more than 100 % late "
+        "generalisation (Carlsson et al. argue that neither is at work).",
         [table],
         charts,
     )
 
 
-def second_descent(epochs: Sequence[dict[str, Any]]) -> bool:
-    """Whether the validation loss, after its largest rise above what was best by then, undoes a part of that rise."""
+def undone(epochs: Sequence[dict[str, Any]]) -> float:
+    """What share of its rise the validation loss undoes in the end: 0 none, above 1 below the best before the rise.
+
+    The rise: from the best so far to the epoch that lies furthest above it; the end: the lowest behind that. NaN where
+    there is no rise of more than RISE nats, so that nothing can come back.
+    """
     losses = [event["val_loss"] for event in found(epochs, "val_loss")]
     rises = [loss - min(losses[: place + 1]) for place, loss in enumerate(losses)]
     highest = max(range(len(losses)), key=lambda place: rises[place])
-    fallen = losses[highest] - min(losses[highest:])
-    return bool(rises[highest] > FALLEN and fallen >= FALLEN * rises[highest])
+    return (losses[highest] - min(losses[highest:])) / rises[highest] if rises[highest] > RISE else math.nan
 
 
-def delayed_generalisation(epochs: Sequence[dict[str, Any]]) -> bool:
-    """Whether the validation loss falls below an earlier minimum from which it had risen by a tenth of a nat."""
-    lowest, highest = math.inf, -math.inf
-    for event in found(epochs, "val_loss"):
-        loss = event["val_loss"]
-        if loss < lowest:
-            if highest - lowest > FALLEN:
-                return True
-            lowest, highest = loss, loss
-        highest = max(highest, loss)
-    return False
-
-
-def told(label: str, runs: Sequence[Sequence[dict[str, Any]]], second: list[bool], delayed: list[bool]) -> str:
+def told(label: str, runs: Sequence[Sequence[dict[str, Any]]], back: Estimate) -> str:
     """One recipe's course."""
     first = float(np.mean([at(one, best(one, "val_loss", min), "val_loss") for one in runs]))
     last = ends(runs)
+    share = f"of its rise {PERCENT.within(back)} is undone" if back.n else "it never rises"
     return (
         f"{label}, {COUNT.told(last['epoch'].value)} epochs to a training loss of {figures(last['train_loss'].value)}: "
-        f"validation loss {HUNDREDTHS.told(first)} at best and {HUNDREDTHS.told(last['val_loss'].value)} in the end, a "
-        f"second descent in {sum(second)} and "
-        f"late generalisation in {sum(delayed)} of {len(second)} seeds"
+        f"validation loss {HUNDREDTHS.told(first)} at best and {HUNDREDTHS.told(last['val_loss'].value)} in the end; "
+        f"{share} (n = {len(runs)} seeds)"
     )
 
 
 def ends(runs: Sequence[Sequence[dict[str, Any]]]) -> dict[str, Estimate]:
     """What the last epochs say, over seeds."""
     keys = ("epoch", "train_loss", "val_loss", "entropy", "ttr", "word_share", "longest_overlap")
-    return {key: over_runs([float(one[-1].get(key) or math.nan) for one in runs]) for key in keys}
+    return {key: over_runs([at(one, one[-1]["epoch"], key) for one in runs]) for key in keys}
 
 
 def weights(results: Results, label: str) -> dict[str, Estimate]:
@@ -138,14 +135,14 @@ def by_epoch(results: Results, label: str, key: str) -> Line:
     return Line(label, points)
 
 
-DYNAMICS = Study(
+STUDY = Study(
     name="dynamics",
-    question="Does anything come back when training goes on far beyond near-zero loss?",
-    source="Carlsson et al. 2025, section 7.2; Li et al. 2026 train for 260 epochs",
     trials=trials,
     tell=tell,
     extras=(Extra(WEIGHTS, moved, of_base=False),),
     method="Twice the most epochs of the recipe, whatever the loss, without weight decay and with 0.1; losses, "
-    "texts and the distance of the weights from their start on the way. The norm is that of the change that adapters "
-    "make, or of the trained weights.",
+    "texts and the distance of the weights from their start on the way. What comes back: the share of its rise "
+    "that the validation loss undoes, over seeds, each with its own choice of validation sequences; Yes where an "
+    f"interval lies above {PERCENT.told(COMES_BACK)}, of intervals that hold for both recipes at once. The norm is "
+    "that of the change that adapters make, or of the trained weights.",
 )

@@ -52,10 +52,8 @@ def tell(results: Results) -> Findings:
     )
 
 
-EARLY_STOP = Study(
+STUDY = Study(
     name="early-stop",
-    question="Does training on from the best validation loss to near-zero loss make the text more varied?",
-    source="asked for by reviewers of Carlsson et al. 2025",
     trials=trials,
     tell=tell,
     method="One training whose every epoch is kept: the model of its lowest validation loss against the one it "

@@ -100,10 +100,8 @@ def told(results: Results, by_way: dict[str, list[tuple[float, str]]]) -> tuple[
     )
 
 
-QUANTITY = Study(
+STUDY = Study(
     name="quantity",
-    question="Do fewer sequences give less varied text?",
-    source="Carlsson et al. 2025, section 6.3",
     trials=trials,
     tell=tell,
     hinders=lambda settings: too_few(settings),

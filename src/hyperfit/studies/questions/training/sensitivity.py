@@ -87,10 +87,8 @@ def said_of(off: Estimate) -> Answer:
     return answer(Estimate(abs(off.value), max(off.low, -off.high), max(off.high, -off.low), off.n))
 
 
-SENSITIVITY = Study(
+STUDY = Study(
     name="sensitivity",
-    question="Does the outcome hang on learning rate, batch, rank, sequences or the loss at which training stops?",
-    source="asked for by reviewers of Carlsson et al. 2025",
     trials=trials,
     tell=tell,
     method="The recipe with one setting at a time at half and twice its value, the learning rate also at a quarter and "

@@ -12,9 +12,11 @@ from hyperfit.studies.measures.pooled import over_runs
 from hyperfit.studies.measures.results import Results
 from hyperfit.studies.questions.training.curves import found
 from hyperfit.studies.questions.training.sensitivity import rate_of
+from hyperfit.studies.ranges import in_range
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Answer, Findings, Row, Study, Table, Trial
-from hyperfit.training.stopping import AUTO, FIXED, PROPOSED, Rule, reciting, stopped_at
+from hyperfit.studies.study import Findings, Row, Study, Table, Trial
+from hyperfit.studies.words import answer, both
+from hyperfit.training.stopping import AUTO, FIXED, PROPOSED, Rule, ended_at, reciting, stopped_at
 
 MEASURES = ("regret", "epochs_saved", "ttr", "word_share", "long_overlap_share", "val_loss", "train_loss", "epoch")
 FURTHER = 5
@@ -60,15 +62,14 @@ def tell(results: Results) -> Findings:
         )
         if runs
     ]
-    shipped = "which is --stop auto" if best.name == AUTO.name else f"--stop auto is: {AUTO.name}"
-    chosen = f"Chosen on the first seed: {best.name} ({shipped})."
+    chosen = f"Chosen on the first seed: {best.name} ({shipped(best, tested_on)})."
     if not tested_on:
         return Findings("Not shown", f"{chosen} No other seed was trained to test it on.", tables)
     regrets, saved = regret(best, tested_on), epochs_saved(best, tested_on)
     fixed = min(FIXED, key=lambda rule: merit(rule, tested_on))
-    answer: Answer = "Yes" if regrets.high <= CLOSE and saved.value > 0 else "No" if regrets.low > CLOSE else "Partly"
+    room = Estimate(CLOSE - regrets.value, CLOSE - regrets.high, CLOSE - regrets.low, regrets.n)
     return Findings(
-        answer,
+        both(answer(room), answer(saved)),
         f"{chosen} On {len(tested_on)} runs with other seeds it ends {RATIO.within(regrets)} below the type-token "
         f"ratio of the best epoch that does not recite, and {PERCENT.within(saved)} of the epochs earlier than "
         f"training to its end. The best fixed loss in hindsight: {fixed.name}, "
@@ -76,6 +77,15 @@ def tell(results: Results) -> Findings:
         f"{PERCENT.told(epochs_saved(fixed, tested_on).value)} earlier.",
         tables,
     )
+
+
+def shipped(best: Rule, tested_on: Sequence[Course]) -> str:
+    """Whether the rule is that of ``--stop auto``; if not, which that is and how it does on the same runs."""
+    if best.name == AUTO.name:
+        return "which is --stop auto"
+    regrets = regret(AUTO, tested_on)
+    told = f", {RATIO.within(regrets)} below on runs with other seeds" if regrets.n else ""
+    return f"--stop auto is: {AUTO.name}{told}"
 
 
 def rules(best: Rule) -> list[Rule]:
@@ -105,12 +115,14 @@ def ideal(course: Course) -> float:
 
 def regret(rule: Rule, courses: Sequence[Course]) -> Estimate:
     """How far below the ideal the ratio of the epoch is that the rule gives."""
-    return over_runs([ideal(course) - course[stopped_at(rule, course)]["ttr"] for course in courses])
+    return in_range(
+        "regret", over_runs([ideal(course) - course[stopped_at(rule, course)]["ttr"] for course in courses])
+    )
 
 
 def epochs_saved(rule: Rule, courses: Sequence[Course]) -> Estimate:
     """Share of the epochs of a run that come after the rule has ended it."""
-    return over_runs([1 - (stopped_at(rule, course) + 1) / len(course) for course in courses])
+    return in_range("epochs_saved", over_runs([1 - (ended_at(rule, course) + 1) / len(course) for course in courses]))
 
 
 def merit(rule: Rule, courses: Sequence[Course]) -> float:
@@ -126,10 +138,8 @@ def row(rule: Rule, courses: Sequence[Course]) -> Row:
     return Row(rule.name, {"regret": regret(rule, courses), "epochs_saved": epochs_saved(rule, courses), **means})
 
 
-STOPPING = Study(
+STUDY = Study(
     name="stopping",
-    question="Can training itself tell when more of it stops paying?",
-    source="missing from the literature; asked for by readers of Li et al. 2026",
     trials=trials,
     tell=tell,
     method="Rates, batches and numbers of sequences around the recipe, trained far down and looked at after every "

@@ -13,9 +13,9 @@ from hyperfit.evaluation.contexts import Texts
 from hyperfit.metrics.by_model.coherence import coherence
 from hyperfit.studies.grid.store import Store
 from hyperfit.studies.measures.bench import Bench
+from hyperfit.studies.measures.pareto import dominates, on_front
 from hyperfit.studies.measures.results import Model, Results
 from hyperfit.studies.measures.scorer import Scorer, judged
-from hyperfit.studies.pareto import dominates, on_front
 from hyperfit.studies.questions.texts.alternatives import (
     EARLY,
     HYPERFITTED,

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_runs import LOOP, about, curve, make_run, with_copies, write_samples, write_values
 
 from browser import (
     CROOKED,
@@ -25,6 +24,7 @@ from browser import (
 from hyperfit.report.pages.compare import write_comparison
 from hyperfit.report.pages.run import write_report
 from hyperfit.runs.files import write_json
+from made_runs import LOOP, about, curve, make_run, with_copies, write_samples, write_values
 
 RTL = "\u202e"
 """Reverses what follows it."""

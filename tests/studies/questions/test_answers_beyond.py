@@ -12,12 +12,12 @@ from test_answers_of_studies import Logged, model, results
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.studies.grid.training import Trained
 from hyperfit.studies.measures.results import Model
+from hyperfit.studies.measures.weights import distances
 from hyperfit.studies.questions.mechanism import inside as mechanism
 from hyperfit.studies.questions.mechanism import sharpening
 from hyperfit.studies.questions.texts import long_range, memorisation
 from hyperfit.studies.questions.training import dynamics, stopping
 from hyperfit.studies.study import Trial
-from hyperfit.studies.weights import distances
 from hyperfit.training.stopping import loss_below, variety_settled
 from hyperfit.training.train import train
 from small_runs import quiet, recipe_for
@@ -55,6 +55,8 @@ def test_recitation_is_more_than_a_quarter_of_texts(long: float, said: str) -> N
     assert [(least, value.value) for least, value in runs.points if least in (4, 6, 16, 24)] == [
         (4, 1.0), (6, long), (16, long), (24, 0.0),
     ]  # fmt: skip
+    ours = next(row for row in found.tables[0].rows if row.name == "hyperfitted, greedy" and not row.source)
+    assert ours.cells["most_overlap"].value == 20.0
     papers = [row for row in found.tables[0].rows if row.source]
     assert [row.cells["longest_overlap"].value for row in papers] == [4.0, 5.8]
 
@@ -153,34 +155,56 @@ def course(*val: float) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("val", "second", "late"),
+    ("val", "share"),
     [
-        ((4.0, 3.0, 4.0, 5.0, 6.0), False, False),
-        ((4.0, 3.0, 4.0, 5.0, 4.9), False, False),
-        ((4.0, 3.0, 4.0, 5.0, 4.7), True, False),
-        ((4.0, 3.0, 4.0, 5.0, 2.9), True, True),
-        ((4.0, 3.5, 3.0, 2.5, 2.0), False, False),
-        ((4.0, 3.0, 3.05, 2.9, 2.8), False, False),
+        ((4.0, 3.0, 4.0, 5.0, 6.0), 0.0),
+        ((4.0, 3.0, 4.0, 5.0, 4.9), 0.05),
+        ((4.0, 3.0, 4.0, 5.0, 4.7), 0.15),
+        ((4.0, 3.0, 4.0, 5.0, 2.9, 3.5), 1.05),
+        ((4.0, 3.5, 3.0, 2.5, 2.0), np.nan),
+        ((4.0, 3.0, 3.05, 2.9, 2.8), np.nan),
     ],
     ids=["rises", "wavers", "comes down a little", "below its first best", "only falls", "wavers as it falls"],
 )
-def test_second_descent_and_late_generalisation(
-    tmp_path: Path, val: tuple[float, ...], second: bool, late: bool
+def test_what_share_of_its_rise_the_validation_loss_undoes(val: tuple[float, ...], share: float) -> None:
+    assert dynamics.undone(course(*val)) == pytest.approx(share, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("ends", "said", "told"),
+    [
+        ((4.98, 4.94, 4.96), "No", "of its rise 2 [0, 4] % is undone"),
+        ((4.5, 4.4, 4.6), "Yes", "of its rise 25 [13, 37] % is undone"),
+        ((4.9, 4.6, 4.7), "Partly", "of its rise 13 [0, 32] % is undone"),
+        ((4.7,), "Not shown", "of its rise 15 % is undone (n = 1 seeds)"),
+    ],
+    ids=["stays", "comes back", "open", "one seed"],
+)
+def test_something_comes_back_by_an_interval_over_seeds(
+    tmp_path: Path, ends: tuple[float, ...], said: str, told: str
 ) -> None:
-    rows = course(*val)
-    assert dynamics.second_descent(rows) == second
-    assert dynamics.delayed_generalisation(rows) == late
+    """From 3 to 5 and back to these; Student's 97.5 % of two degrees is 4.303."""
     known = results({dynamics.PLAIN: model(0.5)})
     known.models[dynamics.PLAIN][0].extra[dynamics.WEIGHTS] = {
         "2": {"weight_norm": 10.0, "weight_distance": 1.0}, "4": {"weight_norm": 11.0, "weight_distance": 2.5},
     }  # fmt: skip
-    known.trained[dynamics.PLAIN].append(trained(tmp_path, rows))
+    known.trained[dynamics.PLAIN] += [trained(tmp_path, course(4.0, 3.0, 4.0, 5.0, one)) for one in ends]
     found = dynamics.tell(known)
-    assert found.answer == {0: "No", 1: "Partly", 2: "Yes"}[second + late]
-    assert f"a second descent in {second:d} and late generalisation in {late:d} of 1 seeds" in found.sentence
-    assert found.tables[0].rows[0].cells["weight_distance"].value == 2.5
+    assert found.answer == said
+    assert told in found.sentence
+    cells = found.tables[0].rows[0].cells
+    assert cells["undone"].value == pytest.approx(np.mean([(5 - one) / 2 for one in ends]))
+    assert cells["weight_distance"].value == 2.5
     moved = next(chart for chart in found.charts if chart.measure == "weight_distance")
     assert [(epoch, value.value) for epoch, value in moved.lines[0].points] == [(2.0, 1.0), (4.0, 2.5)]
+
+
+def test_where_the_loss_never_rises_nothing_can_come_back(tmp_path: Path) -> None:
+    known = results({dynamics.PLAIN: model(0.5)})
+    known.trained[dynamics.PLAIN] += [trained(tmp_path, course(4.0, 3.0, 2.0)) for _ in range(2)]
+    found = dynamics.tell(known)
+    assert found.answer == "Not shown"
+    assert "2.00 in the end; it never rises" in found.sentence
 
 
 def test_how_far_weights_have_moved(world: tuple[str, str], tmp_path: Path) -> None:
@@ -224,6 +248,8 @@ def test_regret_and_epochs_saved_by_hand() -> None:
     assert stopping.ideal(other) == 0.5, "the last recites"
     assert stopping.regret(rule, [one, other]).value == pytest.approx((0.1 + 0.0) / 2)
     assert stopping.epochs_saved(rule, [one, other]).value == pytest.approx(0.4)
+    reciting = stops(0.2, 0.4, 0.5, 0.45, 0.9, long=[0, 0.5, 0, 0, 0])
+    assert stopping.epochs_saved(rule, [reciting]).value == pytest.approx(0.6), "the one that recites was trained, too"
     assert stopping.merit(rule, [one]) == pytest.approx(0.1 + 0.06)
 
 
@@ -238,5 +264,7 @@ def test_a_rule_is_chosen_on_the_first_seed_and_tested_on_the_others(tmp_path: P
     row = next(row for row in found.tables[0].rows if row.name == variety_settled(2, 0.5).name)
     assert row.cells["epoch"].value == 4, "two looks without a record, at a loss of .2"
     assert row.cells["epochs_saved"].value == pytest.approx(0.2)
+    known.trained["as it is"] = known.trained["as it is"][:2]
+    assert stopping.tell(known).answer == "Not shown", "one run has no interval"
     known.trained["as it is"] = known.trained["as it is"][:1]
     assert stopping.tell(known).answer == "Not shown", "nothing to test on"

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from hyperfit.report.look import CONDITIONS, IN_DARK, IN_FILE, IN_PAGE, SERIES, look_of
 from hyperfit.report.pages.mechanism import drawn
+from hyperfit.report.plots.labels import lifts, thinned
+from hyperfit.report.plots.marks import exact
 from hyperfit.report.plots.mechanism import bias_curves, temperature_diversity
-from hyperfit.report.plots.panels import Panel, exact, lifts, panels, style, thinned
+from hyperfit.report.plots.panels import Panel, panels, style
 from hyperfit.report.plots.training import loss_panel, position_panel, ttr_panel
 from hyperfit.report.plots.values import values
 from small_mechanism import about, encouragement, mechanism
@@ -150,7 +152,22 @@ def test_bars_of_every_decoding_bear_the_mark_of_their_condition() -> None:
     assert {name: line.get_marker() for name, line in panel.handles.items()} == {
         "base": "s", "hyperfitted": "o", "human": "^",
     }  # fmt: skip
-    assert panel.axes.get_yticklabels()[0].get_text() == "base, greedy"
+    panel.finish()
+    assert panel.axes.texts[0].get_text() == "base, greedy"
+
+
+def test_each_line_of_a_name_ends_where_its_bars_begin() -> None:
+    """A point is 1/72 inch: the middle of two lines is the place, and each ends left of the axes."""
+    with style(IN_PAGE):
+        (panel,) = panels(1, 1, IN_PAGE)
+        panel.describe("TTR", "condition", names=["base", "stopped\nearly"], lying=True)
+        panel.bars("a", [0, 1], [exact(0.5), exact(0.25)], CONDITIONS["base"])
+        panel.finish()
+    written = {text.get_text(): text for text in panel.axes.texts}
+    assert set(written) == {"base", "stopped", "early"}
+    assert {text.get_ha() for text in written.values()} == {"right"}
+    heights = [text.xyann for text in (written["base"], written["stopped"], written["early"])]
+    assert heights == [(-5, 0), (-5, 5.5), (-5, -5.5)]
 
 
 def test_two_epochs_are_bars_and_more_are_lines() -> None:

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-from made_runs import about, evaluation, make_run, write_values
 
 from hyperfit.cli import main
 from hyperfit.errors import UserError
@@ -27,6 +26,7 @@ from hyperfit.report.tables.evaluations.runs import (
 from hyperfit.report.texts.samples import Example
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import write_json
+from made_runs import about, evaluation, make_run, write_values
 
 
 @pytest.fixture

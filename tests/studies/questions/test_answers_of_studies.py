@@ -1,5 +1,6 @@
 """What studies say of numbers that are made up: answers and sentences worked by hand."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,6 @@ from hyperfit.numbers import RATIO
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.report.pages.overview import first_sentence
 from hyperfit.runs.directory import RunDir
-from hyperfit.studies.grid.plan import Size
 from hyperfit.studies.grid.training import Trained
 from hyperfit.studies.measures.results import Model, Results
 from hyperfit.studies.questions.mechanism import strength
@@ -18,7 +18,7 @@ from hyperfit.studies.questions.texts import domain
 from hyperfit.studies.questions.training import curves, early_stop, order, quantity, sensitivity
 from hyperfit.studies.ranges import within_ranges
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Chart, Findings, Line, Row, Table, Trial
+from hyperfit.studies.study import Chart, Findings, Line, Point, Row, Scatter, Table, Trial
 from hyperfit.studies.words import any_of, both, each
 
 NOISE = np.array([-0.02, -0.01, 0.0, 0.01, 0.02, 0.0, -0.01, 0.01])
@@ -88,6 +88,15 @@ def test_the_order_matters_where_two_models_agree_at_less_than_nine_tenths() -> 
     found = order.tell(results({order.SAME: model(0.5), order.ORDERS[0]: model(0.5, choices=other)}))
     assert found.answer == "Yes"
     assert "at 50 % to 50 % of positions" in found.sentence
+    assert "another seed" not in found.sentence
+    one, same, apart = model(0.5), model(0.5, choices=other), model(0.5, choices=[[-1, 1, 9, 9, 9]] * 8)
+    known = results({order.SAME: one, order.ORDERS[0]: same})
+    known.models.update({
+        order.SAME: [replace(one, seed=0), replace(apart, seed=1)], order.ORDERS[0]: [replace(same, seed=0)],
+    })  # fmt: skip
+    assert order.over_seeds(known, order.SAME).value == 0.25, "one of four positions"
+    assert "with another seed 25 [25, 25] %" in order.tell(known).sentence
+    assert order.tell(known).tables[1].rows[-1].name == "as it is and another seed"
     assert order.tell(results({order.SAME: model(0.5), order.ORDERS[0]: model(0.5)})).answer == "No"
 
 
@@ -95,8 +104,18 @@ def test_a_domain_counts_where_it_was_not_trained_on() -> None:
     found = domain.tell(results({"trained on a": model(0.5), "trained on b": model(0.2)}))
     assert found.answer == "Partly"
     assert "in 1 of 2 pairs" in found.sentence
-    assert {table.name for table in found.tables} == {"domain-a", "domain-b"}
-    assert found.tables[0].rows[0].cells["ttr"].n == 4, "of the contexts of one source"
+    assert {table.name for table in found.tables} == {"domain", "domain-a", "domain-b"}
+    assert [table.rows[0].cells["ttr"].n for table in found.tables] == [8, 4, 4], "of all contexts, and of one source"
+
+
+def test_what_is_known_of_all_texts_together_is_not_told_of_some() -> None:
+    tuned = model(0.5)
+    tuned.written["greedy"]["together"] = {"mauve": {"value": 0.8, "low": None, "high": None, "n": 8}}
+    tables = {table.name: table for table in domain.tell(results({"trained on a": tuned})).tables}
+    assert tables["domain"].rows[1].cells["mauve"].value == 0.8
+    assert "mauve" not in tables["domain-a"].measures
+    known = results({"trained on a": tuned})
+    assert known.estimate("trained on a", "mauve", source="a").n == 0
 
 
 def test_sensitivity_names_what_moves() -> None:
@@ -130,19 +149,6 @@ def test_curves_say_what_early_stopping_would_have_chosen(tmp_path: Any) -> None
     assert "a ratio .300 [.300, .300] lower" in found.sentence
 
 
-def test_operations_by_hand() -> None:
-    """Forward 2 a parameter, backward 2 to states and 2 to weights that learn; a head always passes gradients on."""
-    size = Size(blocks=6, block=1000, head=500, total=7000)
-    recipe = Recipe(model="m", data="d", samples=10, length=8, late_blocks=2)
-    assert size.operations(recipe) == 80 * (4 * 2 * 1000 + 4 * 500)
-    whole = Recipe(model="m", data="d", samples=10, length=8, method="late-full", late_blocks=2)
-    assert size.operations(whole) == 80 * (6 * 2 * 1000 + 4 * 500)
-    full = Recipe(model="m", data="d", samples=10, length=8, method="full")
-    assert size.operations(full) == 80 * (6 * 6 * 1000 + 6 * 500)
-    assert size.trained(full) == 7000
-    assert size.trained(whole) == 2000
-
-
 @pytest.mark.parametrize(
     ("parts", "conjunction", "disjunction", "case_by_case"),
     [
@@ -173,18 +179,21 @@ def test_what_is_too_wide_to_say_is_no_answer() -> None:
 
 
 def test_intervals_end_where_a_measure_does() -> None:
-    wide, loss = Estimate(0.98, 0.9, 1.06, 3), Estimate(0.1, -0.2, 0.4, 3)
+    wide, loss, bleu = Estimate(0.98, 0.9, 1.06, 3), Estimate(0.1, -0.2, 0.4, 3), Estimate(16.6, 11.2, 23.1, 3)
     told = Findings(
         "Yes",
         "So.",
-        [Table("t", "T", [Row("a", {"word_share": wide, "train_loss": loss, "change": wide})], ())],
+        [Table("t", "T", [Row("a", {"word_share": wide, "train_loss": loss, "change": wide, "self_bleu": bleu})], ())],
         [Chart("c", "epoch", "word_share", [Line("a", [(1.0, wide)])])],
+        scatters=[Scatter("s", "longest_overlap", "runs", "ttr", "low", [Point("a", "a", "a", loss, wide)])],
     )  # fmt: skip
     found = within_ranges(told)
     cells = found.tables[0].rows[0].cells
     assert (cells["word_share"].low, cells["word_share"].high) == (0.9, 1.0)
     assert (cells["train_loss"].low, cells["train_loss"].high) == (0.0, 0.4)
     assert cells["change"] == wide, "a difference has no range"
+    assert cells["self_bleu"] == bleu, "of a hundred"
+    assert (found.scatters[0].points[0].x.low, found.scatters[0].points[0].y.high) == (0.0, 1.0)
     assert found.charts[0].lines[0].points[0][1].high == 1.0
 
 

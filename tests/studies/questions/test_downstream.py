@@ -11,12 +11,14 @@ from hyperfit.errors import UserError
 from hyperfit.metrics.estimate import Estimate, paired_share_difference
 from hyperfit.report.tables.studies import MEASURES
 from hyperfit.runs.json_values import json_values
-from hyperfit.studies.catalogue import STUDIES
+from hyperfit.studies.catalogue import load_study
 from hyperfit.studies.measures.results import Model, Results
-from hyperfit.studies.questions.texts.downstream import LABEL, LOSSES, SCORES, change, tell
+from hyperfit.studies.questions.mechanism import strength
+from hyperfit.studies.questions.texts.downstream import LABEL, LOSSES, SCORES, tell
 from hyperfit.studies.run import run_studies
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Findings
+from hyperfit.studies.tasks.compared import change
 from hyperfit.studies.tasks.scores import Scores
 
 
@@ -96,7 +98,7 @@ def test_several_tasks_are_judged_together() -> None:
     assert tell(results(base, {"a": lost, "b": open_})).answer == "No", "one is lost and none is known to be kept"
     assert tell(results(base, {"a": kept, "b": open_})).answer == "Partly"
     known = results(base, {"a": lost, "b": lost})
-    one, two = (change(known, "a", comparisons=count) for count in (1, 2))
+    one, two = (change(known, LABEL, "a", comparisons=count) for count in (1, 2))
     assert two.low < one.low < one.high < two.high
 
 
@@ -152,6 +154,31 @@ def test_another_level_widens_agresti_and_min() -> None:
     assert wide.low < usual.low < usual.value < usual.high < wide.high
 
 
+# Along the dial of the strength
+
+
+def test_strength_tells_scores_along_the_dial() -> None:
+    """Of 1,000 examples the base has 600, half of the change 590, all of it 500; losses are no scores."""
+    noise = [0.001 * number for number in range(8)]
+
+    def written(ttr: float, loss: float, right: int) -> Model:
+        values = {"ttr": [ttr + one for one in noise]}
+        tasks = {"t": {"t": scores(right)}, "w": {"w": losses(1.0)}}
+        return Model({"loss": [loss + one for one in noise]}, {"greedy": {"values": values}}, tasks=tasks)
+
+    models = {"strength 1": [written(0.6, 3.0, 500)], "strength 0.5": [written(0.5, 2.2, 590)]}
+    known = Results(StudySettings(model="builtin:tiny"), written(0.2, 2.0, 600), Model(), {}, models)
+    known.human.written["greedy"] = {"values": {}}
+    found = strength.tell(known)
+    assert found.sentence.endswith("On t the base scores 60 %; 0.5: 59 %; 1: 50 %.")
+    table = found.tables[1]
+    assert [row.name for row in table.rows] == ["t, base", "t, strength 0.5", "t, strength 1"]
+    assert [row.cells["task_score"].value for row in table.rows] == [0.6, 0.59, 0.5]
+    assert table.rows[1].cells["task_change"] == change(known, "strength 0.5", "t", comparisons=2)
+    (line,) = found.charts[-1].lines
+    assert [(at, one.value) for at, one in line.points] == [(0.0, 0.6), (0.5, 0.59), (1.0, 0.5)]
+
+
 # The package is optional
 
 
@@ -193,4 +220,4 @@ def test_settings_are_checked() -> None:
         "--task-limit 0: give a whole number of 1 or more",
         "--tasks: give at least one",
     }
-    assert STUDIES["downstream"].tasks
+    assert load_study("downstream").tasks

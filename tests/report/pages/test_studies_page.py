@@ -15,6 +15,7 @@ from hyperfit.metrics.estimate import Estimate
 from hyperfit.report.look import CONDITIONS, SERIES
 from hyperfit.report.pages.overview import looks_of
 from hyperfit.report.pages.studies import write_studies_page
+from hyperfit.report.tables.studies import study_tables
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Chart, Findings, Line, Passage, Point, Row, Scatter, Table
 
@@ -49,8 +50,10 @@ def study(name: str, answer: Any) -> dict[str, Any]:
         "study": name, "question": f"Is it so in {name}?", "source": "Carlsson et al. 2025", "method": "As told.",
         "settings": asdict(StudySettings(model=HOSTILE)), "contexts": 24,
         "trainings": [
-            {"label": "a", "seed": seed, "run": f"run{seed}", "device": "a processor"} for seed in (0, 1)
+            {"label": "a", "seed": seed, "run": f"run{seed}", "device": "a processor", "reason": reason}
+            for seed, reason in enumerate(("loss", "nan"))
         ],
+        "lacking": {"a": 1, "b": 3},
         **asdict(told),
     }  # fmt: skip
 
@@ -76,6 +79,9 @@ def test_answers_come_first_and_every_value_can_be_read(page: Path) -> None:
     assert second < html.index("<strong>Yes.</strong> What curves found.")
     assert '<th scope="row">equal updates</th><td>64</td><td>0.52</td><td>0.5</td><td>0.54</td>' in html
     assert "2 trainings, 2 seeds, 24 contexts" in html
+    assert '<p class="answer">2 questions: 1 Yes, 1 Partly.</p>' in html
+    assert "Not trained, for lack of time or of text: a (1 seed), b (3 seeds)." in html
+    assert "Left out, as training diverged: a (seed 1)." in html
     assert "n = 24 contexts" in html
     assert (page.parent / "tables" / "quantity.csv").read_text().count("0.41") == 1
 
@@ -94,6 +100,22 @@ def test_points_of_a_scatter_say_what_they_are_and_the_front_looks_different(pag
     assert ["fill: var(--page)" in mark for mark in marks] == [False, True, True, False], "hollow off the front"
     assert "perplexity on human text (← better)" in html
     assert "filled: nothing is better in both" in html
+
+
+def test_every_column_of_every_table_is_explained_once(tmp_path: Path) -> None:
+    known = study("quantity", "Yes")
+    other = Table("tasks", "Scores on tasks", [Row("base", {"task_score": about(0.4)})], ("task_score",))
+    known["tables"].append(asdict(other))
+    (tmp_path / "quantity.json").write_text(json.dumps(known))
+    html = write_studies_page(tmp_path).read_text()
+    assert [html.count(f"<dt>{heading}</dt>") for heading in ("TTR", "score, %")] == [1, 1]
+
+
+def test_a_measure_that_no_row_knows_has_no_column(page: Path) -> None:
+    """Perplexity is asked for and was not measured."""
+    (sheet,) = study_tables(study("quantity", "Yes"))
+    assert [measure.key for measure in sheet.measures] == ["ttr"]
+    assert [len(row.cells) for row in sheet.rows] == [1, 1]
 
 
 def test_no_foreign_text_does_harm(page: Path) -> None:

@@ -1,0 +1,51 @@
+"""What a training and what is measured of it are expected to take, by hand."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hyperfit.recipes.recipe import Recipe
+from hyperfit.studies.catalogue import load_study
+from hyperfit.studies.grid.plan import Planner, Size
+from hyperfit.studies.grid.store import Store
+from hyperfit.studies.grid.wanted import Wanted
+from hyperfit.studies.questions.mechanism.inside import ROUNDS
+from hyperfit.studies.settings import StudySettings
+from hyperfit.studies.study import Trial
+
+
+def test_operations_by_hand() -> None:
+    """Forward 2 a parameter, backward 2 to states and 2 to weights that learn; a head always passes gradients on."""
+    size = Size(blocks=6, block=1000, head=500, total=7000)
+    recipe = Recipe(model="m", data="d", samples=10, length=8, late_blocks=2)
+    assert size.operations(recipe) == 80 * (4 * 2 * 1000 + 4 * 500)
+    whole = Recipe(model="m", data="d", samples=10, length=8, method="late-full", late_blocks=2)
+    assert size.operations(whole) == 80 * (6 * 2 * 1000 + 4 * 500)
+    full = Recipe(model="m", data="d", samples=10, length=8, method="full")
+    assert size.operations(full) == 80 * (6 * 6 * 1000 + 6 * 500)
+    assert size.trained(full) == 7000
+    assert size.trained(whole) == 2000
+
+
+def test_the_estimate_grows_with_what_is_measured(tmp_path: Path) -> None:
+    """Texts of 128 tokens count once for each way to write of a model, those of 256 twice; nothing is twice."""
+    settings = StudySettings(model="builtin:tiny")
+    names = ("main", "memorisation", "sharpening", "strength")
+    planner = Planner(Store(tmp_path), settings, {name: load_study(name) for name in names})
+    trial = Trial("a", settings.recipe)
+
+    def rounds(*models: tuple[str, Trial]) -> float:
+        return planner.rounds(Wanted(trial, models))
+
+    main = 6 + 2 * 6 + ROUNDS
+    assert rounds(("main", trial)) == main, "five decodings, greedily with citations blocked; at 256 tokens again"
+    assert rounds(("memorisation", trial)) == 3
+    assert rounds(("main", trial), ("memorisation", trial)) == main
+    assert rounds(("main", trial), ("sharpening", trial)) == main + 1, "what both models expect next"
+    half = replace(trial, strength=0.5)
+    assert rounds(("strength", trial), ("strength", half)) == 2, "two models"
+    planner = replace(planner, settings=replace(settings, total=300))
+    assert rounds(("main", trial)) == 6 + ROUNDS, "256 tokens are no longer texts"
+    one, two = (planner.one(Wanted(trial, models)) for models in ((), (("strength", half),)))
+    assert two.seconds - one.seconds == pytest.approx(settings.most_contexts * planner.of_a_text)

@@ -1,0 +1,39 @@
+"""The most memory that training has taken."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from hyperfit.runs.directory import RunDir
+from hyperfit.training.memory import forget_peak, peak_memory
+from hyperfit.training.train import train
+from small_runs import quiet, recipe_for
+
+CPU = torch.device("cpu")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+
+
+def peak() -> int:
+    found = peak_memory(CPU)
+    assert found is not None
+    return found
+
+
+def test_a_peak_is_seen_and_forgotten() -> None:
+    forget_peak(CPU)
+    before = peak()
+    torch.ones(50_000_000)  # 200 MB, and gone at once
+    assert peak() - before > 190e6
+    forget_peak(CPU)
+    assert peak() - before < 100e6
+
+
+def test_every_epoch_tells_its_peak(world: tuple[str, str], tmp_path: Path) -> None:
+    train(recipe_for(world, epochs=2), tmp_path / "run", notify=quiet)
+    first, *epochs = RunDir.open(tmp_path / "run").events("epoch")
+    assert "peak_memory" not in first, "nothing is trained before the first epoch"
+    assert len(epochs) == 2
+    for event in epochs:
+        assert 50e6 < event["peak_memory"] < 64e9
