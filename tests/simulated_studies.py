@@ -28,7 +28,8 @@ class Population:
         weights = weights / weights.sum()
         first = float(weights @ (1 / (1 + np.exp(-(at - self.tie)))))
         second = float(weights @ (1 / (1 + np.exp(at + self.tie))))
-        return {"preferred": first, "equal": 1 - first - second, "preferred_or_equal": 1 - second}
+        shares = {"preferred": first, "equal": 1 - first - second, "preferred_or_equal": 1 - second}
+        return {**shares, "difference": first - second}
 
     def study(self, seed: int, annotators: int, contexts: int, each: int = 3) -> list[Judgement]:
         """A study: every context judged by ``each`` of the annotators, in turn."""

@@ -62,7 +62,7 @@ def start(arguments: list[str], environment: Mapping[str, str] = os.environ) -> 
         env={**environment, "OMP_NUM_THREADS": "1"},
     )
     assert process.stdout is not None
-    links = [re.search(r"http://\S+", process.stdout.readline()) for _ in range(2)]
+    links = [re.search(r"https?://\S+", process.stdout.readline()) for _ in range(2)]
     url, enter = (link[0] for link in links if link is not None)
     return Server(process, url, enter)
 

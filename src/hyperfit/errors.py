@@ -6,8 +6,11 @@
 Anything else that is raised is a bug, and shows its traceback.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, requires
+from shlex import quote
 from types import TracebackType
 
 
@@ -45,3 +48,16 @@ def naming(flag: str) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(*(f"{flag} {problem}" for problem in error.problems)) from error
+
+
+def pip_install(*packages: str) -> str:
+    """The command that installs packages which hyperfit can do without, in the versions that it takes.
+
+    It names them and not one of hyperfit's extras: that would look for hyperfit itself on the package index.
+    """
+    try:
+        asked = [one.partition(";")[0].strip() for one in requires("hyperfit") or ()]
+    except PackageNotFoundError:  # not installed, but on the path
+        asked = []
+    bounds = {re.split(r"[\s<>=!~\[]", one, maxsplit=1)[0]: one for one in asked}
+    return " ".join(["pip install", *(quote(bounds.get(name, name)) for name in packages)])

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from hyperfit.cli import main
-from hyperfit.errors import UserError
+from hyperfit.errors import UserError, pip_install
 from hyperfit.evaluation.conditions import Condition, conditions_of
 from hyperfit.evaluation.evaluate import comparisons, evaluate
 from hyperfit.evaluation.external import ExternalTexts, evaluate_texts
@@ -258,7 +258,7 @@ def test_every_problem_is_said_before_anything_is_computed(
         evaluate(run, wrong)
     said = "\n".join(error.value.problems)
     for part in (
-        "hyperfit[mauve]",
+        pip_install("mauve-text"),
         f"--mauve {small}: knows 64 positions",
         "--coherence ./nowhere: no such model folder",
         "--citation-tokens 48",

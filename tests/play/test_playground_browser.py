@@ -180,3 +180,37 @@ def test_stop_stops(browser: Any, run: Path) -> None:
             assert focused(page) == "write"
         assert odd == []
         page.context.close()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1024, 700), (820, 1180), (390, 844), (360, 640)])
+def test_the_panel_covers_neither_its_token_nor_the_buttons(browser: Any, run: Path, width: int, height: int) -> None:
+    """A few tokens of both texts, each where the page shows it."""
+    with playing(run, before=FORCED.format(text=LOOP * 4)) as url:
+        page, odd = window(browser, url, width, touch=width < 500)
+        page.set_viewport_size({"width": width, "height": height})
+        page.fill("#new-tokens", "250")
+        page.click("#write")
+        page.wait_for_selector('#status:has-text("Written in")')
+        buttons = page.locator(".act")
+        for side in ("base", "hyperfitted"):
+            for number in (3, 70, 140, 200):
+                token = page.locator(f"#{side} .t").nth(number)
+                token.scroll_into_view_if_needed()
+                token.tap() if width < 500 else token.click()
+                panel = page.locator("#alternatives").bounding_box()
+                assert not overlap(panel, token.bounding_box()), (side, number)
+                assert not overlap(panel, buttons.bounding_box()), (side, number)
+                assert token.bounding_box()["y"] >= 0
+                assert panel["x"] >= 0
+                assert panel["x"] + panel["width"] <= width
+                page.keyboard.press("Escape")
+        assert odd == []
+        page.context.close()
+
+
+def overlap(one: dict[str, float], other: dict[str, float]) -> bool:
+    """Whether two boxes have a point in common."""
+    return all(
+        one[at] < other[at] + other[size] and other[at] < one[at] + one[size]
+        for at, size in (("x", "width"), ("y", "height"))
+    )

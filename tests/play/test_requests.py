@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperfit.errors import UserError
+from hyperfit.errors import UserError, pip_install
 from hyperfit.play.checks import check_play
 from hyperfit.play.settings import PlaySettings
 from play_server import ENDLESS, START, Client, playing
@@ -176,7 +176,7 @@ def test_missing_packages_are_named(runs: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (
         2,
-        'hyperfit: hyperfit play: needs uvicorn; pip install "hyperfit[prefer]"\n',
+        f"hyperfit: hyperfit play: needs uvicorn; {pip_install('uvicorn')}\n",
     )
 
 

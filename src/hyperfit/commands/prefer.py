@@ -13,6 +13,7 @@ from hyperfit.prefer.settings import StudySettings
 
 STUDY = Path("prefer")
 ADDRESS = "http://127.0.0.1:8765"
+"""Of the server, where none is known."""
 StudyFolder = Annotated[Path, arg(aliases=["-o"])]
 
 
@@ -68,8 +69,8 @@ class PreferInvite:
     """The study's folder."""
     database: Annotated[str | None, arg(metavar="URL")] = None
     """Where it is stored, if not there."""
-    url: Annotated[str, arg(metavar="URL")] = ADDRESS
-    """Where annotators reach the server."""
+    url: Annotated[str | None, arg(metavar="URL")] = None
+    """Where annotators reach the server. None: where the study was last served."""
     json: Json = False
     """Print one JSON object a line."""
 
@@ -79,8 +80,10 @@ class PreferInvite:
         from hyperfit.prefer.store.study import invite, open_study
         from hyperfit.web.serving import check_url
 
-        url = check_url(self.url, "--url")
-        for one in invite(open_study(self.study, self.database), self.count):
+        given = None if self.url is None else check_url(self.url, "--url")
+        study = open_study(self.study, self.database)
+        url = given or study.url or ADDRESS
+        for one in invite(study, self.count):
             link = f"{url}/a/{one.token}"
             print(json.dumps({"annotator": one.id, "link": link}) if self.json else link)
 

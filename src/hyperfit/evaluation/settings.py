@@ -47,7 +47,7 @@ class EvaluationSettings:
     """Let a word that is begun be finished before its citation is broken off."""
     mauve: str | None = None
     """Measure how like human text each condition is by MAUVE, with this model as featuriser; the paper of
-    Late-Stage LoRA takes gpt2; builtin:smollm2 needs no network. Needs hyperfit[mauve]. None: not measured."""
+    Late-Stage LoRA takes gpt2; builtin:smollm2 needs no network. Needs the package mauve-text. None: not measured."""
     coherence: str | None = None
     """Measure how well continuations follow from their contexts, with this model as scorer; that paper takes
     facebook/opt-2.7b; for texts of a smaller model, builtin:smollm2 needs no network. None: not measured."""

@@ -41,3 +41,5 @@ class Judgement:
     questions: dict[str, Choice] = field(default_factory=dict)
     """Answers to further questions, such as coherence, by name."""
     comment: str = ""
+    study: str = ""
+    """Which study numbered the judge; "" where the name stands for itself."""

@@ -1,6 +1,7 @@
 """Serve a study: begin it or go on with it, say where it is, and answer until stopped."""
 
 import secrets
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,17 @@ from hyperfit.prefer.app.application import application
 from hyperfit.prefer.app.site import Site
 from hyperfit.prefer.items.pairs import pairs_of
 from hyperfit.prefer.settings import StudySettings
-from hyperfit.prefer.store.study import OpenStudy, check_same, has_study, make_study, open_study
+from hyperfit.prefer.store.study import (
+    OpenStudy,
+    check_same,
+    check_unchanged,
+    has_study,
+    make_study,
+    open_study,
+    remember_url,
+)
 from hyperfit.web.forms import FormTokens
-from hyperfit.web.serving import address_of, bound, check_url, is_local, names_of, serve
+from hyperfit.web.serving import address_of, bound, check_url, is_any, is_local, names_of, serve
 from hyperfit.web.signin import SignIn
 
 SHORTEST_PASSWORD = 12
@@ -38,8 +47,7 @@ def serve_study(runs: Sequence[Path], settings: StudySettings, place: Place, tel
     with collecting(problems):
         password = owner_password(place)
     with collecting(problems):
-        if place.url is not None:
-            check_url(place.url, "--url")
+        check_place(place)
     if problems:
         raise UserError(*problems)
     study = study_for(runs, settings, place)
@@ -49,17 +57,16 @@ def serve_study(runs: Sequence[Path], settings: StudySettings, place: Place, tel
         study.database.close()
         raise
     key = password or secrets.token_urlsafe(24)
-    site = site_of(study, place.url or address_of(listening), key)
-    app = application(site, names_of(place.host, place.url))
+    url = address_of(listening) if place.url is None else check_url(place.url, "--url")
+    remember_url(study, url)
+    site = site_of(study, url, key)
+    app = application(site, names_of(place.host, url))
 
     def ready() -> None:
         tell(f"The study is served at {site.url} (stop it with Ctrl-C; the same command goes on)")
-        tell(
-            f"Owner's page: {address_of(listening)}/owner"
-            + (" (sign in with the password)" if password else f"/enter?key={key}")
-        )
+        tell(f"Owner's page: {site.url}/owner" + (" (sign in with the password)" if password else f"/enter?key={key}"))
         tell("Invite annotators there, or with hyperfit prefer invite")
-        if not is_local(place.host):
+        if not is_local(place.host) and url.startswith("http:"):
             tell(
                 f"Warning: {place.host} can be reached by others, and passwords and answers travel unencrypted: put "
                 "a server with TLS before it, and name its address with --url"
@@ -78,8 +85,14 @@ def study_for(runs: Sequence[Path], settings: StudySettings, place: Place) -> Op
         raise UserError(f"--texts {settings.texts}: stands in place of a RUN; leave one of them out")
     if has_study(place.study, place.database):
         study = open_study(place.study, place.database)
-        if given:
-            check_same(study, runs, settings, lambda: pairs_of(runs, settings))
+        try:
+            if given:
+                check_same(study, runs, settings, lambda: pairs_of(runs, settings))
+            else:
+                check_unchanged(study, settings)
+        except UserError:
+            study.database.close()
+            raise
         return study
     if not given:
         raise UserError(
@@ -91,7 +104,18 @@ def study_for(runs: Sequence[Path], settings: StudySettings, place: Place) -> Op
 def site_of(study: OpenStudy, url: str, password: str) -> Site:
     """The pages of a study."""
     sign_in = SignIn(password=password, secret=study.secret, path="/owner", secure=url.startswith("https:"))
-    return Site(study=study, sign_in=sign_in, url=url.rstrip("/"), tokens=FormTokens(study.secret))
+    return Site(study=study, sign_in=sign_in, url=url, tokens=FormTokens(study.secret))
+
+
+def check_place(place: Place) -> None:
+    """Raises UserError where links would lead nowhere."""
+    if place.url is not None:
+        check_url(place.url, "--url")
+    elif is_any(place.host):
+        raise UserError(
+            f"--host {place.host}: is no address that a link can lead to; name one by which others reach this machine "
+            f"with --url, such as http://{socket.gethostname()}:{place.port}"
+        )
 
 
 def owner_password(place: Place) -> str:

@@ -15,12 +15,14 @@ SAFE = ("GET", "HEAD")
 class Guard:
     """Middleware: 400 for a name that is not the server's, 403 for a form of another site, 405 and 413."""
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str] | None) -> None:
+    def __init__(self, app: ASGIApp, hosts: Collection[str] | None, public_url: str = "") -> None:
         """hosts: names, without a port, by which the server is asked; None for any.
 
         A page of another site that has its own name lead to this machine (DNS rebinding) is refused by them.
+        public_url: where browsers have the pages from, if another server stands before this one: it may ask by
+        another name than they do.
         """
-        self.app, self.hosts = app, hosts
+        self.app, self.hosts, self.public = app, hosts, urlsplit(public_url).netloc
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass the request on."""
@@ -46,7 +48,7 @@ class Guard:
             return None
         if method != "POST":
             return 405, "Only GET, HEAD and POST are answered."
-        if not same_site(headers, host):
+        if not same_site(headers, (host, self.public)):
             return 403, "This form comes from another site."
         length = headers.get("content-length", "")
         if not length.isdigit():
@@ -67,12 +69,15 @@ class Bounded:
         return message if self.left >= 0 else {"type": "http.disconnect"}
 
 
-def same_site(headers: Headers, host: str) -> bool:
-    """Whether a form was sent by a page of this server, as far as the browser tells."""
+def same_site(headers: Headers, places: Collection[str]) -> bool:
+    """Whether a form was sent by a page of this server, as far as the browser tells. places: its NAME[:PORT]."""
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == host
+    if origin is None:
+        return True
+    scheme, _, place = origin.partition("://")
+    return scheme in ("http", "https") and place != "" and place in places
 
 
 def name_of(host: str) -> str:

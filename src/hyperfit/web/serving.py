@@ -22,6 +22,14 @@ def is_local(host: str) -> bool:
         return False
 
 
+def is_any(host: str) -> bool:
+    """Whether a server bound there is reached at every address of this machine, so that none stands for it."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
 def names_of(host: str, public_url: str | None) -> tuple[str, ...] | None:
     """The names by which a server may be asked; None for any: bound to more than this machine, its names are many."""
     if not is_local(host):
@@ -31,11 +39,14 @@ def names_of(host: str, public_url: str | None) -> tuple[str, ...] | None:
 
 
 def check_url(url: str, flag: str) -> str:
-    """The address without a slash at its end. Raises UserError unless it is http:// or https:// and a name."""
+    """SCHEME://NAME[:PORT], as browsers spell it. Raises UserError for what has more to it, or is no address."""
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
         raise UserError(f"{flag} {url}: is no address; give one such as https://study.example.org")
-    return url.rstrip("/")
+    if parts.path.strip("/"):
+        raise UserError(f"{flag} {url}: pages lie at the root of a name; give one of its own to them, without a path")
+    usual = {"http": ":80", "https": ":443"}[parts.scheme]
+    return f"{parts.scheme}://{parts.netloc.lower().removesuffix(usual)}"
 
 
 def bound(host: str, port: int) -> socket.socket:

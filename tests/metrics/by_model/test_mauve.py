@@ -12,7 +12,7 @@ from mauve import compute_mauve
 from mauve.utils import featurize_tokens_from_model
 from numpy.typing import NDArray
 
-from hyperfit.errors import UserError
+from hyperfit.errors import UserError, pip_install
 from hyperfit.metrics.by_model.mauve import Mauve, features, first_tokens, mauve
 from tiny_models import random_ids, save_tiny, tiny_model, tiny_tokenizer
 
@@ -130,7 +130,7 @@ def test_all_problems_are_told_at_once(featuriser: str, monkeypatch: pytest.Monk
     with pytest.raises(UserError) as caught:
         mauve([], [], featuriser=featuriser, tokens=65, device="meta")
     missing, device, tokens = caught.value.problems
-    assert "pip install 'hyperfit[mauve]'" in missing
+    assert pip_install("mauve-text") in missing
     assert "--device meta" in device
     assert "tokens 65: give 1 to 64" in tokens
     monkeypatch.undo()

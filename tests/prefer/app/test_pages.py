@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree.ElementTree import fromstring
 
 import pytest
 from starlette.testclient import TestClient
@@ -19,7 +20,7 @@ from hyperfit.prefer.store.judgements import judgements
 from hyperfit.prefer.store.study import OpenStudy, invite, make_study
 from hyperfit.web.guard import LARGEST_BODY
 from hyperfit.web.rates import RateLimit
-from hyperfit.web.serving import bound, is_local, names_of
+from hyperfit.web.serving import bound, check_url, is_any, is_local, names_of
 from study_server import made_run
 
 KEY = "a key that is long enough"
@@ -105,6 +106,22 @@ def test_forms_of_other_sites_and_other_pages_are_refused(study: OpenStudy, clie
     assert told.questions == {"fluency": "equal"}
 
 
+def test_forms_pass_a_server_that_stands_before_this_one_and_asks_by_another_name(study: OpenStudy) -> None:
+    """nginx's proxy_pass sends on the address that it asks as Host, unless told otherwise."""
+    app = application(site_of(study, "https://study.example.org", KEY), (*HOSTS, "study.example.org"))
+    with TestClient(app, base_url="http://127.0.0.1:8765", follow_redirects=False) as client:
+        home, form = begun(study, client)
+        for origin, status in (
+            ("https://study.example.org", 303),
+            ("https://evil.example", 403),
+            ("https://study.example.org.evil.example", 403),
+            ("null", 403),
+            ("file://", 403),
+            ("http://[", 403),
+        ):
+            assert client.post(f"{home}/answer", data=form, headers={"Origin": origin}).status_code == status, origin
+
+
 def test_an_annotator_answers_only_their_own_pairs(study: OpenStudy, client: TestClient) -> None:
     home, form = begun(study, client)
     other, its_form = begun(study, client)
@@ -116,15 +133,28 @@ def test_an_annotator_answers_only_their_own_pairs(study: OpenStudy, client: Tes
     assert [one.judge for one in judgements(study)] == ["1"]
 
 
-def test_strangers_run_into_a_limit_and_annotators_behind_the_same_address_too_late(study: OpenStudy) -> None:
+def test_strangers_run_into_a_limit_and_annotators_behind_the_same_address_do_not(study: OpenStudy) -> None:
     site = site_of(study, "http://127.0.0.1", KEY)
     with TestClient(application(site, HOSTS), base_url="http://127.0.0.1") as client:
         found = [client.get(f"/a/guess{number}").status_code for number in range(25)]
-    assert found == [404] * 20 + [429] * 5
+        assert found == [404] * 20 + [429] * 5
+        (person,) = invite(study, 1)
+        assert client.get(f"/a/{person.token}").status_code == 200
     with TestClient(application(site_of(study, "http://127.0.0.1", KEY), HOSTS), base_url="http://127.0.0.1") as client:
         wrong = [client.post("/owner/enter", data={"password": f"p{n}"}).status_code for n in range(22)]
         assert wrong == [403] * 20 + [429] * 2
         assert client.post("/owner/enter", data={"password": KEY}).status_code == 429
+
+
+def test_an_annotator_who_asks_without_end_waits_alone(study: OpenStudy) -> None:
+    site = site_of(study, "http://127.0.0.1", KEY)
+    one, other = invite(study, 2)
+    with TestClient(application(site, HOSTS), base_url="http://127.0.0.1") as client:
+        found = [client.get(f"/a/{one.token}") for _ in range(140)]
+        assert {page.status_code for page in found[:120]} == {200}
+        assert found[-1].status_code == 429
+        assert found[-1].headers["retry-after"] == "30"
+        assert client.get(f"/a/{other.token}").status_code == 200
 
 
 def test_a_bucket_fills_again() -> None:
@@ -188,6 +218,26 @@ def test_exports_hold_the_answers(study: OpenStudy, client: TestClient) -> None:
     assert safe_cell("plain") == "plain"
 
 
+def test_what_label_studio_imports_has_its_controls_in_the_documented_interface(
+    study: OpenStudy, client: TestClient
+) -> None:
+    home, form = begun(study, client)
+    client.post(f"{home}/answer", data={**form, "comment": "so"})
+    page = (Path(__file__).parents[3] / "docs" / "preference.md").read_text(encoding="utf-8")
+    (written,) = re.findall(r"```xml\n(.*?)```", page, re.DOTALL)
+    interface = fromstring(written.replace("coherence", "fluency"))
+    controls = {(one.get("name"), one.get("toName"), one.tag.lower()): one for one in interface if one.get("toName")}
+    tasks = json.loads(exported(study, "label-studio"))
+    shown = {one.get("value", "").removeprefix("$") for one in interface.iter("Text")}
+    assert all(shown <= task["data"].keys() for task in tasks)
+    results = [one for task in tasks for annotation in task["annotations"] for one in annotation["result"]]
+    assert {one["from_name"] for one in results} == {"preference", "fluency", "comment"}
+    for one in results:
+        control = controls[one["from_name"], one["to_name"], one["type"]]
+        allowed = {choice.get("value") for choice in control.iter("Choice")}
+        assert set(one["value"].get("choices", ())) <= allowed
+
+
 def test_a_server_for_others_needs_a_password(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run", 2)
     short = tmp_path / "short"
@@ -197,6 +247,9 @@ def test_a_server_for_others_needs_a_password(tmp_path: Path) -> None:
         (Place(study=tmp_path / "s", password_file=tmp_path / "absent"), "cannot be read"),
         (Place(study=tmp_path / "s", password_file=short), "shorter than 12"),
         (Place(study=tmp_path / "s", url="example.org"), "--url example.org"),
+        (Place(study=tmp_path / "s", url="https://example.org/study"), "lie at the root"),
+        (Place(study=tmp_path / "s", host="0.0.0.0"), "with --url, such as http"),
+        (Place(study=tmp_path / "s", host="::"), "with --url, such as http"),
     ):
         with pytest.raises(UserError, match=part):
             serve_study([run], StudySettings(), place, print)
@@ -216,5 +269,8 @@ def test_names_and_addresses(tmp_path: Path) -> None:
     ]
     assert "study.example.org" in (names_of("127.0.0.1", "https://study.example.org/x") or ())
     assert names_of("0.0.0.0", None) is None
+    assert [is_any(host) for host in ("0.0.0.0", "::", "127.0.0.1", "example.org")] == [True, True, False, False]
+    assert check_url("https://Study.example.org:443/", "--url") == "https://study.example.org", "as browsers spell it"
+    assert check_url("http://host:8765", "--url") == "http://host:8765"
     with bound("127.0.0.1", 0) as taken, pytest.raises(UserError, match="cannot be bound"):
         bound("127.0.0.1", taken.getsockname()[1])

@@ -185,6 +185,34 @@ def owner(browser: Any, enter: str) -> None:
     page.close()
 
 
+def test_another_server_that_answers_in_its_place_does_not_pass_for_it(browser: Any, tmp_path: Path) -> None:
+    """A page of a proxy's own, or of a network that wants a sign-in first: the answer is sent until it is stored."""
+    study, strange = tmp_path / "study", [200, 404, 502]
+    with serving(made_run(tmp_path / "run", 1), "--study", study, "--port", 0) as server:
+        (link,) = links(study, server.url, 1)
+        page, odd = window(browser, 1280, 800)
+        page.goto(link)
+        page.get_by_role("button", name="Start").click()
+        go_on(page, 1)
+        page.route(
+            "**/answer",
+            lambda route: (
+                route.fulfill(status=strange.pop(), body="<h1>Sign in first</h1>", content_type="text/html")
+                if strange
+                else route.continue_()
+            ),
+        )
+        page.keyboard.press("1")
+        page.wait_for_selector('#status:has-text("Not saved yet")')
+        go_on(page, 2)
+        assert strange == []
+        assert odd == []
+        page.close()
+    opened = open_study(study)
+    assert len(judgements(opened)) == 1
+    opened.database.close()
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_further_questions_by_keyboard(browser: Any, tmp_path: Path, width: int) -> None:
     study = tmp_path / "study"

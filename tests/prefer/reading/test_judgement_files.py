@@ -34,6 +34,24 @@ def problems(*paths: Path) -> str:
     return "\n".join(raised.value.problems)
 
 
+def test_annotators_of_several_studies_are_different_people(tmp_path: Path) -> None:
+    one = asdict(judgement("1", 1, "first", study="aaaa"))
+    other = asdict(judgement("1", 1, "second", study="bbbb"))
+    files = [write(tmp_path / "one.jsonl", one), write(tmp_path / "other.jsonl", other)]
+    assert [row.judge for row in read_judgements(files[:1]).people] == ["1"]
+    both = read_judgements(files)
+    assert [row.judge for row in both.people] == ["aaaa/1", "bbbb/1"]
+    assert [row.choice for row in both.without(["aaaa/1"]).people] == ["second"]
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_text("study,context,A,annotator 1\n,c1,x,A\ncccc,c2,x,A\n")
+    assert [row.judge for row in read_judgements([files[0], sheet]).people] == [
+        "aaaa/1",
+        "annotator 1",
+        "cccc/annotator 1",
+    ]
+    assert "1 has judged item item 1 twice" in problems(files[0], files[0])
+
+
 choices = st.sampled_from(["first", "second", "equal"])
 words = st.text(min_size=1, max_size=8).filter(str.strip)
 judgements = st.builds(

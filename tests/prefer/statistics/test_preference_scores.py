@@ -143,6 +143,20 @@ def test_the_judgements_that_power_asks_for_do_show_the_difference() -> None:
     assert 0.66 < shown / studies < 0.94
 
 
+@pytest.mark.parametrize(
+    ("contexts", "each", "p", "needed", "more"),
+    [(1, 1, 1.0, 6, 5), (2, 3, 0.5, 18, 12), (5, 1, 0.0625, 6, 1), (6, 1, 0.03125, 6, 0), (8, 3, 2 / 2**8, 18, 0)],
+)
+def test_all_alike_is_shown_by_contexts_and_not_by_one_judgement(
+    contexts: int, each: int, p: float, needed: int, more: int
+) -> None:
+    rows = [judgement(judge, context, "second") for context in range(contexts) for judge in range(each)]
+    told = significance(shares(rows))
+    assert told.p == pytest.approx(p)
+    assert told.p_binomial == pytest.approx(2 / 2 ** len(rows))
+    assert (told.needed, told.more) == (needed, more)
+
+
 def test_no_difference_can_not_be_shown() -> None:
     rows = [judgement(number, number, "first" if number % 2 else "second") for number in range(20)]
     told = significance(shares(rows))

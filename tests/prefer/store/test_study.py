@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from databases import postgresql
 
@@ -21,9 +23,19 @@ from hyperfit.prefer.store.answers import SIDES, Given, progress, sided, store_a
 from hyperfit.prefer.store.claims import current
 from hyperfit.prefer.store.database import connect
 from hyperfit.prefer.store.judgements import judgements
-from hyperfit.prefer.store.migrate import migrate
+from hyperfit.prefer.store.migrate import MIGRATIONS, migrate
 from hyperfit.prefer.store.overview import overview
-from hyperfit.prefer.store.study import OpenStudy, check_same, has_study, invite, make_study, open_study
+from hyperfit.prefer.store.study import (
+    OpenStudy,
+    annotator_of,
+    check_same,
+    check_unchanged,
+    has_study,
+    invite,
+    make_study,
+    open_study,
+    remember_url,
+)
 from hyperfit.prefer.store.tables import Annotator, Answer, Assignment, Superseded, Table
 from study_server import made_run
 
@@ -74,6 +86,31 @@ def test_migrations_make_the_tables_that_the_code_has(tmp_path: Path, url: str |
     with pytest.raises(UserError, match="a later version of hyperfit"):
         open_study(tmp_path / "study", url)
     study.database.close()
+
+
+def test_a_study_of_the_first_version_goes_on(tmp_path: Path, url: str | None) -> None:
+    settings = StudySettings(gold=1)
+    study = study_of(tmp_path, url, settings)
+    (person,) = invite(study, 1)
+    with study.database.engine.execution_options(writes=True).connect() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+        connection.commit()
+        assert "url" not in {column["name"] for column in sa.inspect(connection).get_columns("study")}
+    study.database.close()
+    again = open_study(tmp_path / "study", url)
+    assert (again.settings, again.secret, again.name, again.url) == (settings, study.secret, study.name, None)
+    remember_url(again, "https://study.example.org")
+    again.database.close()
+    third = open_study(tmp_path / "study", url)
+    assert third.url == "https://study.example.org"
+    with third.database.reading() as session:
+        found = annotator_of(session, person.token)
+        assert found is not None
+        assert found.id == 1
+    third.database.close()
 
 
 def test_annotators_at_once_judge_every_pair_as_often_as_it_is_wanted(tmp_path: Path, url: str | None) -> None:
@@ -188,6 +225,14 @@ def test_a_study_goes_on_as_it_began(tmp_path: Path, url: str | None) -> None:
     file.write_text(file.read_text().replace("human,", "a human,"))
     with pytest.raises(UserError, match="have changed since the study began"):
         check_same(again, runs, settings, pairs)
+    check_unchanged(again, StudySettings())
+    check_unchanged(again, settings)
+    with pytest.raises(UserError) as told:
+        check_unchanged(again, StudySettings(annotators=5, questions=("interest",)))
+    assert [problem.split(";")[0] for problem in told.value.problems] == [
+        "--annotators was 3, is now 5",
+        "--questions was fluency, is now interest",
+    ]
     for one in (study, again):
         one.database.close()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hyperfit.cli import main
-from hyperfit.errors import UserError
+from hyperfit.errors import UserError, pip_install
 from hyperfit.metrics.estimate import Estimate, paired_share_difference
 from hyperfit.report.tables.studies import MEASURES
 from hyperfit.runs.json_values import json_values
@@ -195,7 +195,7 @@ def test_named_without_lm_eval_it_is_refused(
         main(["study", "downstream", "--model", world[0], "--data", world[1], "-o", str(tmp_path / "out")])
     assert ended.value.code == 2
     said = capsys.readouterr().err
-    assert "study downstream: needs lm-eval, and lm_eval is missing; pip install 'hyperfit[eval]'" in said
+    assert "study downstream: needs lm-eval, and lm_eval is missing; " + pip_install("lm-eval") in said
     assert not (tmp_path / "out").exists()
 
 

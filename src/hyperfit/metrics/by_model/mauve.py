@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from hyperfit.errors import UserError, collecting
+from hyperfit.errors import UserError, collecting, pip_install
 from hyperfit.models.devices import pick_device
 from hyperfit.models.loading import evaluating, load_config, load_model, load_tokenizer
 from hyperfit.models.structure.layout import positions_of
@@ -130,7 +130,7 @@ def mauve_text() -> ModuleType:
     except ImportError as error:
         raise UserError(
             f"MAUVE needs mauve-text (GPL-3, hence not installed with hyperfit), and {error.name or 'it'} is missing; "
-            "pip install 'hyperfit[mauve]'"
+            f"{pip_install('mauve-text')}"
         ) from error
     return library
 

@@ -41,7 +41,7 @@ def application(site: Site, hosts: tuple[str, ...] | None) -> ASGIApp:
     def robots() -> Response:
         return PlainTextResponse("User-agent: *\nDisallow: /\n")
 
-    return SecureHeaders(Guard(app, hosts))
+    return SecureHeaders(Guard(app, hosts, site.url))
 
 
 def refusal(site: Site, error: Exception) -> Response:

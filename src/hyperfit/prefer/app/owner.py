@@ -15,6 +15,7 @@ from hyperfit.prefer.export.formats import FORMATS, exported
 from hyperfit.prefer.store.overview import overview
 from hyperfit.prefer.store.study import invite
 from hyperfit.web.forms import read_form
+from hyperfit.web.kept import Kept
 
 PATH = "/owner"
 MOST_AT_ONCE = 500
@@ -65,6 +66,7 @@ class OwnerPages:
 
     def __init__(self, site: Site) -> None:
         self.site, self.study = site, site.study
+        self.overview = Kept(lambda: overview(self.study))
 
     def who(self, request: Request) -> str:
         """The owner's session. Raises 404, as for what is not there, for others."""
@@ -90,7 +92,7 @@ class OwnerPages:
         return self.site.page(
             "owner",
             proof=self.site.tokens.issue(session),
-            overview=overview(self.study),
+            overview=self.overview(),
             settings=self.study.settings,
             runs=self.study.runs,
             url=self.site.url,
@@ -108,6 +110,7 @@ class OwnerPages:
             invite(self.study, int(count))
         except UserError as error:
             raise HTTPException(400) from error
+        self.overview.forget()
         return RedirectResponse(f"{PATH}#annotators", 303)
 
     def export(self, name: str) -> Response:

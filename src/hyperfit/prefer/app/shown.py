@@ -59,25 +59,33 @@ def waiting(session: Session, annotator: Annotator, settings: StudySettings) -> 
 
 def waiting_already(session: Session, annotator: Annotator, settings: StudySettings) -> Shown | None:
     """The pair that the annotator was given and has not answered, if it is still theirs."""
-    assignment = session.scalar(
-        sa.select(Assignment)
+    found = session.execute(
+        sa.select(Assignment, Item)
+        .join(Item, Item.id == Assignment.item_id)
         .outerjoin(Answer, Answer.assignment_id == Assignment.id)
         .where(Assignment.annotator_id == annotator.id, Answer.assignment_id.is_(None), Assignment.released.is_(False))
         .order_by(Assignment.position)
-    )
-    return None if assignment is None else shown(session, annotator, settings, assignment)
+    ).first()
+    return None if found is None else shown(session, annotator, settings, found.Assignment)
 
 
 def answered_last(session: Session, annotator: Annotator, settings: StudySettings) -> Shown | None:
     """The pair that the annotator answered last, with the answer, to change it."""
     assignment = last_answered(session, annotator)
-    return None if assignment is None else shown(session, annotator, settings, assignment)
+    if assignment is None:
+        return None
+    return shown(session, annotator, settings, assignment, session.get_one(Answer, assignment.id))
 
 
-def shown(session: Session, annotator: Annotator, settings: StudySettings, assignment: Assignment) -> Shown:
-    """A pair with its sides."""
+def shown(
+    session: Session,
+    annotator: Annotator,
+    settings: StudySettings,
+    assignment: Assignment,
+    answer: Answer | None = None,
+) -> Shown:
+    """A pair with its sides. answer: to be changed."""
     item = session.get_one(Item, assignment.item_id)
-    answer = session.get(Answer, assignment.id)
     texts = (item.second_text, item.first_text) if assignment.swapped else (item.first_text, item.second_text)
     how_far = progress(session, annotator, settings)
     return Shown(

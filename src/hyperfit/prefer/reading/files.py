@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hyperfit.errors import UserError, collecting
@@ -45,6 +45,7 @@ class Read:
 def read_judgements(paths: Sequence[Path]) -> Read:
     """All judgements of files and folders. A line whose ``kind`` is "model" or "likelihood" is of a model.
 
+    Studies number their annotators from 1: of several, one is called STUDY/NUMBER.
     Raises UserError with every problem: files that cannot be read, bad lines, and judgements that are there twice.
     """
     problems: list[str] = []
@@ -54,6 +55,7 @@ def read_judgements(paths: Sequence[Path]) -> Read:
             with collecting(problems):
                 reader = read_spreadsheet if file.suffix.lower() in SPREADSHEETS else read_jsonl
                 found += reader(file)
+    found = told_apart(found)
     count = Counter((kind, one.judge, one.item, one.purpose) for one, kind in found)
     twice = [key for key, times in count.items() if times > 1]
     if twice:
@@ -70,6 +72,13 @@ def read_judgements(paths: Sequence[Path]) -> Read:
         if kind:
             by_kind[kind].setdefault(one.judge, []).append(one)
     return Read([one for one, kind in found if not kind], by_kind["model"], by_kind["likelihood"])
+
+
+def told_apart(found: Sequence[tuple[Judgement, str]]) -> list[tuple[Judgement, str]]:
+    """The same, with the name of the study before each judge's where there are judges of several."""
+    if len({one.study for one, kind in found if not kind}) < 2:
+        return list(found)
+    return [(replace(one, judge=f"{one.study}/{one.judge}") if one.study else one, kind) for one, kind in found]
 
 
 def files_of(path: Path, problems: list[str]) -> list[Path]:

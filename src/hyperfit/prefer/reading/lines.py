@@ -134,4 +134,5 @@ def judgement_of(row: Row) -> Judgement:
         expected=row.get("expected"),
         questions=dict(row.get("questions") or {}),
         comment=str(row.get("comment") or ""),
+        study=str(row.get("study") or ""),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperfit.errors import UserError
+from hyperfit.errors import UserError, pip_install
 from hyperfit.prefer.judgement import HUMAN, Choice, Judgement
 from hyperfit.prefer.reading.lines import Problems, judgement_of
 
@@ -26,6 +26,7 @@ COLUMNS = {
     "expected": ("expected",),
     "comment": ("comment",),
     "swapped": ("swapped",),
+    "study": ("study", "studyid"),
 }
 """What a column holds → the headings it may have, without case, spaces and marks."""
 ANNOTATOR = re.compile(r"(annotator|judge|rater|annotation)\d+")
@@ -105,7 +106,7 @@ def workbook_rows(path: Path) -> Iterator[list[str]]:
     try:
         from openpyxl import load_workbook
     except ImportError as error:
-        raise UserError(f'{path}: needs openpyxl; pip install "hyperfit[prefer]", or save it as CSV') from error
+        raise UserError(f"{path}: needs openpyxl; {pip_install('openpyxl')}, or save it as CSV") from error
     try:
         book = load_workbook(path, read_only=True, data_only=True)
     except Exception as error:  # whatever zipfile and the XML parser find

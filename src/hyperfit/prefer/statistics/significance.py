@@ -10,6 +10,8 @@ from scipy.stats import binomtest
 from hyperfit.metrics.estimate import LEVEL
 from hyperfit.prefer.statistics.shares import Shares
 
+ALIKE = 6
+"""Least number of independent judgements that all agree and show a difference: 2 · 0.5⁶ < 0.05 ≤ 2 · 0.5⁵."""
 POWER = 0.8
 """How often a study of the size needed would show a difference of the size seen."""
 
@@ -33,6 +35,7 @@ def significance(found: Shares) -> Significance:
 
     needed = (z(1 − α/2) + z(power))² · n · variance / difference², where n · variance is the variance of a single
     judgement times the design effect: it holds if annotators and contexts are added in the proportion that there is.
+    Where all agree nothing varies, every context counts once, as in their interval, and ALIKE contexts are needed.
     """
     n = found.preferred.n
     won, lost = round(found.preferred.value * n), round(found.other_preferred.value * n)
@@ -41,7 +44,9 @@ def significance(found: Shares) -> Significance:
     if not difference:
         return Significance(binomial, 1.0, None, None)
     if not found.variance > 0:
-        return Significance(binomial, binomial, n, 0)
+        alike = float(binomtest(found.contexts, found.contexts).pvalue)
+        needed = math.ceil(n * ALIKE / found.contexts)
+        return Significance(binomial, alike, needed, max(0, needed - n))
     p = 2 * float(stdtr(found.degrees, -abs(difference) / math.sqrt(found.variance)))
     sure = NormalDist().inv_cdf((1 + LEVEL) / 2) + NormalDist().inv_cdf(POWER)
     needed = math.ceil(sure**2 * n * found.variance / difference**2)

@@ -42,17 +42,19 @@ def store_answer(session: Session, annotator: Annotator, assignment_id: int, giv
     The same answer sent again changes nothing ("there already"); one that changes another than the latest is refused
     ("changed elsewhere"); "unknown": there is no such assignment. What is changed is kept in ``superseded``.
     """
-    assignment = session.scalar(
-        sa.select(Assignment).where(Assignment.id == assignment_id, Assignment.annotator_id == annotator.id)
-    )
-    if assignment is None:
+    found = session.execute(
+        sa.select(Assignment, Answer)
+        .outerjoin(Answer, Answer.assignment_id == Assignment.id)
+        .where(Assignment.id == assignment_id, Assignment.annotator_id == annotator.id)
+    ).first()
+    if found is None:
         return "unknown"
+    assignment, answer = found.Assignment, found.Answer
     values = {
         "choice": unsided(given.side, assignment.swapped),
         "questions": {name: unsided(side, assignment.swapped) for name, side in given.questions.items()},
         "comment": given.comment[:LONGEST_COMMENT],
     }
-    answer = session.get(Answer, assignment.id)
     if answer is None:
         if given.revision != 0:
             return "changed elsewhere"

@@ -42,7 +42,7 @@ def candidates(session: Session, annotator: Annotator, settings: StudySettings, 
     Once all contexts are known, all items that are left. Items are numbered in a drawn order, so that neighbours have
     nothing in common.
     """
-    free = available(annotator, settings)
+    free = available(settings)
     known = (
         sa.select(Item.context_id)
         .join(Assignment, Assignment.item_id == Item.id)
@@ -50,26 +50,30 @@ def candidates(session: Session, annotator: Annotator, settings: StudySettings, 
     )
     new = Item.context_id.not_in(known)
     columns = sa.select(Item.id, Item.context_id, Item.first, Item.second, Item.taken)
-    fewest = session.scalar(sa.select(sa.func.min(Item.taken)).where(*free, new))
+    last = sa.select(sa.func.max(Item.number)).scalar_subquery()
+    fewest, most = session.execute(sa.select(sa.func.min(Item.taken), last).where(*free, new)).one()
     if fewest is None:
-        rows = list(session.execute(columns.where(*free)))
+        given = sa.select(Assignment.item_id).where(
+            Assignment.annotator_id == annotator.id, Assignment.purpose == "study"
+        )
+        rows = list(session.execute(columns.where(*free, Item.id.not_in(given))))
     else:
         best = columns.where(*free, new, Item.taken == fewest).order_by(Item.number)
-        start = draw.randint(1, session.scalar(sa.select(sa.func.max(Item.number))) or 1)
+        start = draw.randint(1, most)
         rows = list(session.execute(best.where(Item.number >= start).limit(WINDOW)))
-        rows += session.execute(best.where(Item.number < start).limit(WINDOW - len(rows)))
+        if len(rows) < WINDOW:
+            rows += session.execute(best.where(Item.number < start).limit(WINDOW - len(rows)))
     return [Candidate(row.id, row.context_id, (row.first, row.second), row.taken) for row in rows]
 
 
-def available(annotator: Annotator, settings: StudySettings) -> tuple[sa.ColumnElement[bool], ...]:
-    """What is true of the items that the annotator may still be given."""
-    given = sa.select(Assignment.item_id).where(Assignment.annotator_id == annotator.id, Assignment.purpose == "study")
-    return Item.purpose == "study", Item.taken < settings.annotators, Item.id.not_in(given)
+def available(settings: StudySettings) -> tuple[sa.ColumnElement[bool], ...]:
+    """What is true of the items that want judgements."""
+    return Item.purpose == "study", Item.taken < settings.annotators
 
 
 def count_available(session: Session, annotator: Annotator, settings: StudySettings) -> int:
     """How many these are: all that want judgements, but for those that the annotator has had."""
-    wanting = (Item.purpose == "study", Item.taken < settings.annotators)
+    wanting = available(settings)
     all_of_them = session.scalar(sa.select(sa.func.count()).select_from(Item).where(*wanting)) or 0
     had = session.scalar(
         sa.select(sa.func.count())

@@ -11,36 +11,56 @@ from hyperfit.prefer.judgement import Judgement
 from hyperfit.prefer.store.study import OpenStudy
 from hyperfit.prefer.store.tables import Answer, Assignment, Item
 
-Row = sa.Row[Answer, Assignment, Item]
+TOLD = (
+    Assignment.annotator_id,
+    Assignment.swapped,
+    Assignment.purpose,
+    Item.id.label("item"),
+    Item.context_id,
+    Item.domain,
+    Item.tokens,
+    Item.first,
+    Item.second,
+    Item.expected,
+    Answer.choice,
+    Answer.seconds,
+    Answer.questions,
+    Answer.comment,
+)
+"""What a judgement is made of: without the texts, which are most of a study."""
+Row = sa.Row[Any]
 
 
 def judgements(study: OpenStudy) -> list[Judgement]:
     """All answers, by annotator in the order in which they saw the pairs; gold and repeated ones say so."""
-    return [judgement(row) for row in answered(study)]
+    return [judgement(row, study) for row in answered(study)]
 
 
 def rows_to_export(study: OpenStudy) -> Iterator[dict[str, Any]]:
     """The same with what reanalysis needs: the texts, the run, the order, times and changes."""
-    for row in answered(study):
+    texts = (Item.run, Item.context, Item.first_text, Item.second_text)
+    times = (Assignment.position, Assignment.shown_at, Answer.answered_at, Answer.revision)
+    for row in answered(study, *texts, *times):
         yield {
-            **asdict(judgement(row)),
-            "run": row.Item.run,
-            "context_text": row.Item.context,
-            "first_text": row.Item.first_text,
-            "second_text": row.Item.second_text,
-            "position": row.Assignment.position,
-            "shown_at": moment(row.Assignment.shown_at),
-            "answered_at": moment(row.Answer.answered_at),
-            "revision": row.Answer.revision,
+            **asdict(judgement(row, study)),
+            "run": row.run,
+            "context_text": row.context,
+            "first_text": row.first_text,
+            "second_text": row.second_text,
+            "position": row.position,
+            "shown_at": moment(row.shown_at),
+            "answered_at": moment(row.answered_at),
+            "revision": row.revision,
         }
 
 
-def answered(study: OpenStudy) -> list[Row]:
-    """Every answer with its assignment and its item."""
+def answered(study: OpenStudy, *more: Any) -> list[Row]:
+    """TOLD of every answer, and more columns of it, its assignment and its item."""
     with study.database.reading() as session:
         return list(
             session.execute(
-                sa.select(Answer, Assignment, Item)
+                sa.select(*TOLD, *more)
+                .select_from(Answer)
                 .join(Assignment, Assignment.id == Answer.assignment_id)
                 .join(Item, Item.id == Assignment.item_id)
                 .order_by(Assignment.annotator_id, Assignment.position)
@@ -48,24 +68,24 @@ def answered(study: OpenStudy) -> list[Row]:
         )
 
 
-def judgement(row: Row) -> Judgement:
-    """One answer."""
-    answer, assignment, item = row.Answer, row.Assignment, row.Item
+def judgement(row: Row, study: OpenStudy) -> Judgement:
+    """One answer to a study."""
     return Judgement(
-        judge=str(assignment.annotator_id),
-        item=item.id,
-        context=item.context_id,
-        domain=item.domain,
-        tokens=item.tokens,
-        first=item.first,
-        second=item.second,
-        choice=answer.choice,
-        seconds=answer.seconds,
-        swapped=assignment.swapped,
-        purpose=assignment.purpose,
-        expected=item.expected,
-        questions=dict(answer.questions),
-        comment=answer.comment,
+        judge=str(row.annotator_id),
+        item=row.item,
+        context=row.context_id,
+        domain=row.domain,
+        tokens=row.tokens,
+        first=row.first,
+        second=row.second,
+        choice=row.choice,
+        seconds=row.seconds,
+        swapped=row.swapped,
+        purpose=row.purpose,
+        expected=row.expected,
+        questions=dict(row.questions),
+        comment=row.comment,
+        study=study.name,
     )
 
 

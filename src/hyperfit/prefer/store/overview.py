@@ -1,6 +1,5 @@
 """How a study is going, for its owner: progress, each annotator's attention and speed, agreement so far."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -11,12 +10,13 @@ import sqlalchemy as sa
 
 from hyperfit.prefer.judgement import Judgement
 from hyperfit.prefer.statistics.agreement import krippendorff_alpha
+from hyperfit.prefer.statistics.shares import grouped
 from hyperfit.prefer.store.judgements import answered, judgement
 from hyperfit.prefer.store.study import OpenStudy
-from hyperfit.prefer.store.tables import Annotator, Assignment, Item
+from hyperfit.prefer.store.tables import Annotator, Answer, Assignment, Item
 
-WORDS_A_SECOND = 15
-"""Whoever has read both texts has not read faster: about four times a quick reader's speed."""
+CHARACTERS_A_SECOND = 90
+"""Whoever has read both texts has not read faster: some 15 words, about four times a quick reader's speed."""
 SLOW = 600.0
 """Seconds for a pair, beyond which somebody was probably elsewhere."""
 SUSPICIOUS = 0.2
@@ -76,7 +76,8 @@ class Overview:
 
 def overview(study: OpenStudy) -> Overview:
     """Read off the database as it is now."""
-    rows = answered(study)
+    length = sa.func.length(Item.first_text) + sa.func.length(Item.second_text)
+    rows = answered(study, Answer.answered_at, length.label("characters"))
     with study.database.reading() as session:
         people = session.scalars(sa.select(Annotator).order_by(Annotator.id)).all()
         items = session.scalar(sa.select(sa.func.count()).where(Item.purpose == "study")) or 0
@@ -89,14 +90,12 @@ def overview(study: OpenStudy) -> Overview:
             )
         }
         session.expunge_all()
-    words = {row.Item.id: len(row.Item.first_text.split()) + len(row.Item.second_text.split()) for row in rows}
+    characters = {row.item: row.characters for row in rows}
     for row in rows:
-        last[row.Assignment.annotator_id] = max(last[row.Assignment.annotator_id], row.Answer.answered_at)
-    told = [judgement(row) for row in rows]
+        last[row.annotator_id] = max(last[row.annotator_id], row.answered_at)
+    told = [judgement(row, study) for row in rows]
     own = [one for one in told if one.purpose == "study"]
-    by_item: dict[str, list[Judgement]] = defaultdict(list)
-    for one in own:
-        by_item[one.item].append(one)
+    by_item, by_judge = grouped(own, lambda one: one.item), grouped(told, lambda one: one.judge)
     return Overview(
         answers=len(own),
         needed=items * study.settings.annotators,
@@ -106,8 +105,7 @@ def overview(study: OpenStudy) -> Overview:
         chance=chance(own),
         alpha=krippendorff_alpha(own, resamples=1).value,
         annotators=[
-            annotator_row(person, [one for one in told if one.judge == str(person.id)], by_item, words, last)
-            for person in people
+            annotator_row(person, by_judge.get(str(person.id), []), by_item, characters, last) for person in people
         ],
     )
 
@@ -116,7 +114,7 @@ def annotator_row(
     person: Annotator,
     told: Sequence[Judgement],
     by_item: dict[str, list[Judgement]],
-    words: dict[str, int],
+    characters: dict[str, int],
     last: dict[int, float],
 ) -> AnnotatorRow:
     """One annotator's work, from all that they answered."""
@@ -135,7 +133,7 @@ def annotator_row(
         left=share(one.choice == ("second" if one.swapped else "first") for one in own.values()),
         equal=share(one.choice == "equal" for one in own.values()),
         seconds=median(one.seconds or 0 for one in timed) if timed else nan,
-        fast=share((one.seconds or 0) < words[one.item] / WORDS_A_SECOND for one in timed),
+        fast=share((one.seconds or 0) < characters[one.item] / CHARACTERS_A_SECOND for one in timed),
         slow=sum((one.seconds or 0) > SLOW for one in timed),
         gold=(sum(one.choice == one.expected for one in gold), len(gold)),
         repeats=(sum(one.choice == own[one.item].choice for one in again), len(again)),

@@ -30,6 +30,10 @@ class OpenStudy:
     settings: StudySettings
     runs: tuple[str, ...]
     secret: str
+    name: str
+    """Eight hexadecimal digits that no other study has, for its annotators have but numbers."""
+    url: str | None = None
+    """Where annotators reached it when it was last served."""
 
 
 def open_study(folder: Path, url: str | None = None) -> OpenStudy:
@@ -48,7 +52,7 @@ def open_study(folder: Path, url: str | None = None) -> OpenStudy:
     except BaseException:
         database.close()
         raise
-    return OpenStudy(database, *settings_of(study.settings), study.secret)
+    return OpenStudy(database, *settings_of(study.settings), study.secret, name_of(study), study.url)
 
 
 def has_study(folder: Path, url: str | None = None) -> bool:
@@ -118,6 +122,25 @@ def check_same(
         )
 
 
+def check_unchanged(study: OpenStudy, settings: StudySettings) -> None:
+    """Raises UserError with every setting that is given, which is to say not the default, and not the study's."""
+    before, now, usual = (plain((), one) for one in (study.settings, settings, StudySettings()))
+    problems = [
+        f"--{name.replace('_', '-')} was {told(before[name])}, is now {told(now[name])}; a study stays as it began: "
+        "leave that out, or give a RUN and another --study"
+        for name in before
+        if now[name] not in (before[name], usual[name])
+    ]
+    if problems:
+        raise UserError(*problems)
+
+
+def remember_url(study: OpenStudy, url: str) -> None:
+    """Keep where annotators reach the study, for links that are made elsewhere."""
+    with study.database.writing() as session:
+        session.execute(sa.update(Study).values(url=url))
+
+
 def invite(study: OpenStudy, count: int) -> list[Annotator]:
     """New annotators, numbered on from those there are. Raises UserError for more than there can be."""
     with study.database.writing() as session:
@@ -157,6 +180,11 @@ def settings_of(values: dict[str, Any]) -> tuple[StudySettings, tuple[str, ...]]
 def fingerprint(pairs: Sequence[Pair]) -> str:
     """Of all items in their order."""
     return sha256(" ".join(f"{pair.id}:{pair.purpose}" for pair in pairs).encode()).hexdigest()
+
+
+def name_of(study: Study) -> str:
+    """By its items and the moment when it began."""
+    return sha256(f"{study.fingerprint} {study.created_at!r}".encode()).hexdigest()[:8]
 
 
 def told(value: Any) -> str:

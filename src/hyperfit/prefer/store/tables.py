@@ -32,6 +32,8 @@ class Study(Table):
     secret: Mapped[str] = mapped_column(String(64))
     """Signs forms and cookies."""
     created_at: Mapped[float] = mapped_column(Float)
+    url: Mapped[str | None] = mapped_column(Text)
+    """Where annotators reached it when it was last served."""
 
 
 class Item(Table):

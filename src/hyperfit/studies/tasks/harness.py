@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from hyperfit.console import progress
-from hyperfit.errors import UserError
+from hyperfit.errors import UserError, pip_install
 from hyperfit.metrics.predictions.predict import Model
 from hyperfit.models.devices import memory_of
 from hyperfit.models.loading import evaluating
@@ -40,7 +40,7 @@ def missing() -> str | None:
     try:
         import lm_eval  # noqa: F401
     except ImportError as error:
-        return f"needs lm-eval, and {error.name or 'it'} is missing; pip install 'hyperfit[eval]'"
+        return f"needs lm-eval, and {error.name or 'it'} is missing; {pip_install('lm-eval')}"
     return None
 
 

@@ -1,18 +1,11 @@
-// The two texts, an element a token, and what else each token could have been; all that is foreign is set as text.
+// The two texts, an element a token; all that is foreign is set as text.
 "use strict";
 const Texts = (() => {
   const LETTERS = "abcdefghijklmnopqrstuvwx", MARKS = 6;
-  const HEADINGS = { base: "Base", hyperfitted: "Hyperfitted" };
+  const { HEADINGS, made } = Panel;
   const by = id => document.getElementById(id);
-  const panel = by("alternatives"), told = by("told");
+  const panel = by("alternatives");
   const sides = {};
-
-  function made(name, text = "", kind = "") {
-    const of = document.createElement(name);
-    if (kind) of.className = kind;
-    of.textContent = text;
-    return of;
-  }
 
   function clear(lead) {
     hide();
@@ -83,72 +76,18 @@ const Texts = (() => {
     count(side, more);
   }
 
-  // Alternatives of a token
-
-  function row(one, chosen) {
-    const line = made("tr", "", one.token === chosen ? "chosen" : "");
-    const name = made("th"), bar = made("td", "", "chance"), track = made("span", "", "track"), length = made("i");
-    name.scope = "row";
-    name.append(made("bdi", one.text, "piece"));
-    length.style.width = `${100 * one.probability}%`;
-    track.append(length);
-    bar.append(track);
-    line.append(name, bar, made("td", one.percent), made("td", one.other_ordinal));
-    return line;
-  }
-
-  function show(side, number, spoken) {
-    const token = side.tokens[number];
-    if (!token) return;
-    const other = side.name === "base" ? "hyperfitted" : "base", { chosen, alternatives, look } = token;
-    for (const one of document.querySelectorAll(".now")) one.classList.remove("now");
-    token.element.classList.add("now");
-    side.at = number;
-    const heading = made("h3"), table = made("table"), head = made("tr"), rows = made("tbody");
-    heading.append(made("bdi", chosen.text, "piece"));
-    const line = `${HEADINGS[side.name]}: ${chosen.percent}, rank ${chosen.ordinal}. ` +
-      `${HEADINGS[other]}: ${chosen.other_percent}, rank ${chosen.other_ordinal}.`;
-    for (const [words, span] of [["Token", 1], [`Probability, ${side.name}`, 2], [`Rank, ${other}`, 1]]) {
-      const cell = made("th", words);
-      cell.scope = "col";
-      cell.colSpan = span;
-      head.append(cell);
-    }
-    rows.append(...alternatives.map(one => row(one, chosen.token)));
-    if (!alternatives.some(one => one.token === chosen.token)) rows.append(row(chosen, chosen.token));
-    table.append(made("thead"), rows);
-    table.tHead.append(head);
-    told.className = `of-${side.name}`;
-    const source = look.recited === null ? null : side.sources.get(String(look.recited));
-    told.replaceChildren(heading, made("p", line));
-    if (source) {
-      const where = made("p", "Recited from ");
-      where.append(made("bdi", source.name));
-      told.append(where);
-    }
-    told.append(table);
-    panel.hidden = false;
-    place(token.element);
-    if (spoken) {
-      const others = alternatives.filter(one => one.token !== chosen.token).slice(0, 3);
-      by("spoken").textContent = `${chosen.text}. ${line} Also: ` +
-        `${others.map(one => `${one.text} ${one.percent}`).join(", ")}. ${source ? `Recited from ${source.name}.` : ""}`;
-    }
-  }
-
-  function place(element) {
-    const box = element.getClientRects()[0] || element.getBoundingClientRect();
-    const width = panel.offsetWidth, height = panel.offsetHeight, room = document.documentElement.clientWidth;
-    const below = box.bottom + height + 12 < innerHeight || box.top < height + 12;
-    panel.style.left = `${Math.max(8, Math.min(box.left, room - width - 8)) + scrollX}px`;
-    panel.style.top = `${(below ? box.bottom + 8 : box.top - height - 8) + scrollY}px`;
-  }
+  // What else a token could have been
 
   let pinned = false;
   function hide() {
-    panel.hidden = true;
+    Panel.hide();
     pinned = false;
-    for (const one of document.querySelectorAll(".now")) one.classList.remove("now");
+  }
+
+  function show(side, number, spoken) {
+    if (!side.tokens[number]) return;
+    side.at = number;
+    Panel.show(side, number, spoken);
   }
 
   function tokenOf(event) {
@@ -157,7 +96,7 @@ const Texts = (() => {
   }
 
   document.addEventListener("pointerover", event => {
-    if (pinned || event.pointerType === "touch") return;
+    if (pinned || event.pointerType === "touch" || Panel.isSheet()) return;
     const found = tokenOf(event);
     if (found) show(found.side, found.number, false);
   });
@@ -183,8 +122,9 @@ const Texts = (() => {
     if (to === undefined) return;
     event.preventDefault();
     pinned = true;
-    show(side, Math.max(0, Math.min(to, last)), true);
-    side.tokens[side.at].element.scrollIntoView({ block: "nearest" });
+    const number = Math.max(0, Math.min(to, last));
+    side.tokens[number].element.scrollIntoView({ block: "nearest" });
+    show(side, number, true);
   });
   document.addEventListener("focusin", event => {
     if (event.target.matches(".text:focus-visible")) {

@@ -32,10 +32,11 @@
     for (let wait = 500; ; wait = Math.min(2 * wait, 15000)) {
       try {
         const response = await fetch(current.action, { method: "POST", body, signal: AbortSignal.timeout(PATIENCE) });
-        if (response.status < 500 && response.status !== 429) {
-          show(await response.text(), response.url);
+        const next = new DOMParser().parseFromString(await response.text(), "text/html");
+        if (response.status < 500 && response.status !== 429 && next.getElementById("main")) {
+          show(next, response.url);
           return;
-        }
+        } // else another server has answered in its place, or it has no time
       } catch { /* the server is away: it may come back */ }
       document.body.classList.add("unsaved");
       say("Not saved yet. Trying again …");
@@ -43,8 +44,7 @@
     }
   }
 
-  function show(html, address) {
-    const next = new DOMParser().parseFromString(html, "text/html");
+  function show(next, address) {
     const main = next.querySelector("main");
     const place = document.querySelector(".place progress"), reached = next.querySelector(".place progress");
     busy = false;
