@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hyperfit.cli import main
+from hyperfit.errors import pip_install
 from hyperfit.runs import trackers
 
 QUICK = "--length 16 --batch-size 4 --epochs 2 --late-blocks 2 --rank 4 --probe-texts 2 --device cpu --precision fp32"
@@ -79,7 +80,7 @@ def test_trackers_that_are_not_there_are_named_with_what_else_is_wrong(
     monkeypatch.setattr(trackers, "get_available_trackers", list)
     said = fails(capsys, world, tmp_path / "run", "--log-with", "wandb", "trackio", "--device", "cuda:99")
     for part in (
-        "--log-with wandb: its package is not there; pip install wandb, or leave it out",
+        f"--log-with wandb: its package is not there; {pip_install('wandb')}, or leave it out",
         "--log-with trackio: ",
         "--device cuda:99",
     ):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from hyperfit.errors import UserError, collecting, naming
+from hyperfit.errors import UserError, collecting, naming, pip_install
 from hyperfit.evaluation.contexts import Texts, human_texts
 from hyperfit.evaluation.settings import EvaluationSettings
 from hyperfit.export.gguf.architectures import hindrances
@@ -122,7 +122,7 @@ def check_folder(folder: Path) -> None:
 def vocabulary_for(run: RunDir, kind: str, tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
     """The run's tokenizer as a GGUF file has it. Raises UserError if there can be no such file."""
     if find_spec("gguf") is None:
-        raise UserError(f'--gguf {kind}: needs the package gguf, which writes such files; pip install "hyperfit[gguf]"')
+        raise UserError(f"--gguf {kind}: needs the package gguf, which writes such files; {pip_install('gguf')}")
     config = load_config(run.recipe.model)
     if reasons := hindrances(config):
         raise UserError(*(f"--gguf {kind}: {run.recipe.model} {reason}" for reason in reasons))

@@ -25,8 +25,8 @@ class ExportSettings:
     dtype: Dtype = "auto"
     """Type of merged weights: bf16, fp16 or fp32; auto: the base model's own."""
     gguf: GGUFKind | None = None
-    """Write one GGUF file for llama.cpp instead, of merged weights: F16, or Q8_0, about half as large. Needs
-    hyperfit[gguf]."""
+    """Write one GGUF file for llama.cpp instead, of merged weights: F16, or Q8_0, about half as large. Needs the
+    package gguf."""
     strength: float = 1.0
     """How much of what training changed is exported: 1 is the trained model, less is nearer to the base model, more
     goes beyond it."""

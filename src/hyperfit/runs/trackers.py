@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import ProjectConfiguration
 
-from hyperfit.errors import UserError
+from hyperfit.errors import UserError, pip_install
 from hyperfit.recipes.recipe import Recipe, Tracker
 from hyperfit.runs.card import named
 from hyperfit.runs.directory import RunDir
@@ -27,7 +27,7 @@ def check_trackers(names: Sequence[Tracker]) -> None:
     """Raises UserError for trackers whose package is not installed."""
     if absent := [name for name in dict.fromkeys(names) if name not in installed()]:
         raise UserError(
-            *(f"--log-with {name}: its package is not there; pip install {name}, or leave it out" for name in absent)
+            *(f"--log-with {name}: its package is not there; {pip_install(name)}, or leave it out" for name in absent)
         )
 
 
