@@ -40,8 +40,10 @@ LOSSES = [3.0, 1.0, 0.4, 0.2, 0.1, 0.05]
         (variety_settled(2, 0.5), {"ttr": [0.2, None, 0.4, None, None, 0.41]}, 5),
         (entropy_settled(0.05), {"entropy": [4.0, 3.0, 2.0, 1.95, 1.5, 1.0]}, 3),
         (entropy_settled(0.05), {"entropy": [None, None, None, 4.0, 4.0, 4.0]}, 5),
-        (choices_settled(0.9), {"agreement": [None, 0.5, 0.8, 0.85, 0.9, 0.95]}, 4),
-        (choices_settled(0.9), {"agreement": [None] * 6}, 5),
+        (choices_settled(0.9, 1.0), {"agreement": [None, 0.5, 0.8, 0.85, 0.9, 0.95]}, 4),
+        (choices_settled(0.9, 1.0), {"agreement": [0.99, 0.95, 0.8, 0.85, 0.8, 0.95]}, 1),
+        (choices_settled(0.9, 0.15), {"agreement": [0.99] * 6}, 4),
+        (choices_settled(0.9, 1.0), {"agreement": [None] * 6}, 5),
     ],
 )
 def test_where_a_rule_ends_training(rule: Rule, columns: dict[str, list[Any]], place: int) -> None:

@@ -54,14 +54,17 @@ def entropy_settled(change: float) -> Rule:
     return Rule(f"entropy moves by less than {PERCENT.told(change)} of its fall", ends)
 
 
-def choices_settled(share: float) -> Rule:
-    """Where the likeliest token on held-out text is what it was at the look before, at ``share`` of positions."""
+def choices_settled(share: float, loss: float) -> Rule:
+    """Where the likeliest token on held-out text is what it was at the look before, at ``share`` of positions.
+
+    loss: the training loss above which it never ends; a model that hardly learns yet changes no choices either.
+    """
 
     def ends(epochs: Epochs) -> bool:
         agreement = epochs[-1].get("agreement")
-        return agreement is not None and agreement >= share
+        return agreement is not None and agreement >= share and epochs[-1]["train_loss"] <= loss
 
-    return Rule(f"{PERCENT.told(share)} of choices as an epoch before", ends)
+    return Rule(f"{PERCENT.told(share)} of choices as an epoch before, loss at most {loss:g}", ends)
 
 
 def reciting(event: Mapping[str, Any]) -> bool:
@@ -93,8 +96,8 @@ FIXED = tuple(loss_below(target) for target in (0.5, 0.2, 0.1, 0.05, 0.01))
 PROPOSED = (
     *(variety_settled(patience, loss) for patience in (2, 3) for loss in (1.0, 0.5)),
     *(entropy_settled(change) for change in (0.05, 0.02)),
-    *(choices_settled(share) for share in (0.8, 0.85, 0.9)),
+    *(choices_settled(share, 1.0) for share in (0.8, 0.85, 0.9)),
 )
 """What looks."""
-AUTO = variety_settled(2, 0.5)
+AUTO = choices_settled(0.85, 1.0)
 """The rule of ``--stop auto``."""
