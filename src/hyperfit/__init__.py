@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from hyperfit.errors import UserError
 from hyperfit.evaluation.settings import EvaluationSettings
+from hyperfit.export.settings import ExportSettings
 from hyperfit.generation.settings import GenerationSettings
 from hyperfit.mechanism.settings import MechanismSettings
 from hyperfit.recipes.presets import (
@@ -21,6 +22,7 @@ from hyperfit.studies.settings import StudySettings
 
 if TYPE_CHECKING:
     from hyperfit.evaluation.evaluate import evaluate
+    from hyperfit.export.export import export_run
     from hyperfit.generation.citations.blocking import CitationBlocker
     from hyperfit.generation.continuations import continue_contexts
     from hyperfit.generation.generate import generate
@@ -45,6 +47,7 @@ __all__ = [
     "CitationBlocker",
     "EntropyMatchedTemperature",
     "EvaluationSettings",
+    "ExportSettings",
     "GenerationSettings",
     "MechanismSettings",
     "Recipe",
@@ -58,6 +61,7 @@ __all__ = [
     "continue_contexts",
     "evaluate",
     "explain",
+    "export_run",
     "generate",
     "late_stage_lora_config",
     "li2026",
@@ -86,6 +90,7 @@ _LAZY = {
     "continue_contexts": "hyperfit.generation.continuations",
     "evaluate": "hyperfit.evaluation.evaluate",
     "explain": "hyperfit.studies.explain",
+    "export_run": "hyperfit.export.export",
     "generate": "hyperfit.generation.generate",
     "late_stage_lora_config": "hyperfit.models.adapt",
     "load_any": "hyperfit.runs.result",

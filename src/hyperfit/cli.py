@@ -14,6 +14,7 @@ from hyperfit import __version__
 from hyperfit.commands.cache import Cache, CacheClear, CacheList
 from hyperfit.commands.demo import Demo
 from hyperfit.commands.evaluate import Evaluate
+from hyperfit.commands.export import ExportCommand
 from hyperfit.commands.generate import Generate
 from hyperfit.commands.interface.help import command_help, overview
 from hyperfit.commands.interface.line import HELP, check_command, check_line, given_settings
@@ -36,6 +37,7 @@ COMMANDS = {
     "evaluate": Evaluate,
     "generate": Generate,
     "report": Report,
+    "export": ExportCommand,
     "mechanism": Mechanism,
     "study": StudyCommand,
     "judge": Judge,
@@ -53,6 +55,7 @@ Command = (
     | Evaluate
     | Generate
     | Report
+    | ExportCommand
     | Mechanism
     | StudyCommand
     | Judge

@@ -25,7 +25,7 @@ from tiny_models import save_tiny, tiny_tokenizer
 
 FLAGS = Path(__file__).parent / "flags.txt"
 COMMANDS = (
-    *("demo", "train", "evaluate", "generate", "report", "mechanism", "study", "judge", "play"),
+    *("demo", "train", "evaluate", "generate", "report", "export", "mechanism", "study", "judge", "play"),
     *("prefer serve", "prefer invite", "prefer score", "prefer export"),
     *("cache list", "cache clear"),
 )
@@ -99,7 +99,7 @@ def test_help_breaks_lines_between_words_and_only_where_they_are_full(
         assert len(one) + 1 + len(other.split()[0]) > width or (one.startswith("  -") and one[22:24] != "  "), one
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "generate", "mechanism", "judge"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "generate", "export", "mechanism", "judge"])
 def test_many_flags_come_in_groups_that_hold_each_once(command: str) -> None:
     described_groups = groups(CLI[command])
     assert "other" not in described_groups

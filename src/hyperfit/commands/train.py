@@ -12,7 +12,7 @@ from hyperfit.data.builtin import PREFIX
 from hyperfit.errors import UserError
 from hyperfit.prefix.disk.eviction import LIMIT
 from hyperfit.prefix.disk.sizes import readable
-from hyperfit.recipes.recipe import CacheMode, Recipe, as_typed
+from hyperfit.recipes.recipe import CacheMode, Recipe, Tracker, as_typed
 
 PresetName = Literal[
     "carlsson2025", "li2026", "smollm2", "smollm2-late-lora", "smollm2-lora", "smollm2-full", "tiny", "tiny-full"
@@ -46,6 +46,9 @@ class Train(Recipe):
     cache_limit: str = readable(LIMIT)
     """How much the prefix caches in that folder may take together, such as 20GB. Before a new one is filled, the least
     recently used go that no run reads."""
+    log_with: tuple[Tracker, ...] = ()
+    """Trackers that get the recipe and the numbers of every epoch, too: tensorboard (files in the run's folder), wandb,
+    trackio, mlflow; each needs its package, and writes where its own settings say."""
     streaming: bool = False
     """Never hold the frozen blocks: read them from the disk one at a time to fill the prefix cache, then train with
     the late blocks alone in memory. For models that are too large for this machine."""
@@ -65,7 +68,7 @@ class Train(Recipe):
         ),
         "prefix cache and memory": ("prefix_cache", "cache_dir", "cache_limit", "streaming"),
         "machine and seed": ("device", "precision", "compile", "seed", "order_seed", "order_swaps"),
-        "the run": ("output", "preset", "resume"),
+        "the run": ("output", "preset", "resume", "log_with"),
     }
 
     @property
@@ -122,6 +125,7 @@ class Train(Recipe):
             cache_dir=self.cache_dir,
             cache_limit=self.cache_limit,
             streaming=self.streaming,
+            log_with=self.log_with,
         )
         say(f"next: hyperfit evaluate {run.path}")
 

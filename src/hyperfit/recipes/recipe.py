@@ -12,6 +12,7 @@ Chunking = Literal["start", "packed"]
 Precision = Literal["auto", "bf16", "fp32"]
 CacheMode = Literal["auto", "off", "required"]
 Stop = Literal["loss", "auto"]
+Tracker = Literal["tensorboard", "wandb", "trackio", "mlflow"]
 
 NEAR_ZERO = 0.05
 """Training loss, nats per token, at which a model counts as hyperfitted."""

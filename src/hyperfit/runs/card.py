@@ -1,8 +1,9 @@
 """The model card beside a run's result: what it is, how it is used and served, and what its licence depends on."""
 
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
+from hyperfit.data.builtin import PREFIX
 from hyperfit.numbers import THOUSANDTHS
 from hyperfit.recipes.recipe import Recipe
 
@@ -84,19 +85,30 @@ def model_card(recipe: Recipe, *, adapter: bool, loss: float, copied: str = "") 
     return CARD.format(
         model=known["model"],
         library="peft" if adapter else "transformers",
-        verdict=(REACHED if loss <= recipe.goal else NOT_REACHED).format(loss=THOUSANDTHS.told(loss), goal=recipe.goal),
+        verdict=reached(recipe, loss),
         copied=f"\nIts last probe: {copied}.\n" if copied else "",
         use=usage(recipe, adapter).format(model=known["model"], rank=recipe.rank),
         settings="\n".join(f"| {name} | {value} |" for name, value in known.items() if value not in (None, [])),
     )
 
 
+def reached(recipe: Recipe, loss: float) -> str:
+    """Whether the training loss came to its goal, and what follows for whoever uses the model."""
+    return (REACHED if loss <= recipe.goal else NOT_REACHED).format(loss=THOUSANDTHS.told(loss), goal=recipe.goal)
+
+
 def named(recipe: Recipe) -> dict[str, Any]:
     """The recipe's settings, of files and folders the last part of the name alone."""
-    names = {
-        name: Path(getattr(recipe, name)).name for name in ("model", "data") if Path(getattr(recipe, name)).exists()
-    }
-    return {**recipe.to_dict(), **names}
+    return {**recipe.to_dict(), **{name: public_name(getattr(recipe, name)) for name in ("model", "data")}}
+
+
+def public_name(name: str) -> str:
+    """What names a model or data elsewhere: of files and folders, also those of another machine, their last part."""
+    if name.startswith(PREFIX):
+        return name
+    windows = PureWindowsPath(name)
+    elsewhere = name.startswith(("/", "~", ".")) or bool(windows.drive) or "\\" in name or name.count("/") > 1
+    return windows.name if elsewhere or Path(name).exists() else name
 
 
 def usage(recipe: Recipe, adapter: bool) -> str:

@@ -145,6 +145,14 @@ def _load(name: str, device: torch.device, precision: Precision) -> PreTrainedMo
         round_frozen(model)
     if adapter is None:
         return model.requires_grad_(False)
+    return with_adapter(model, adapter, base)
+
+
+def with_adapter(model: PreTrainedModel, adapter: Path, base: str) -> PeftModel:
+    """The model with the adapter of a folder on it, frozen, in evaluation mode; base: the model's name in messages.
+
+    Raises UserError if the adapter does not belong on it.
+    """
     try:
         with quiet():
             adapted = PeftModel.from_pretrained(model, str(adapter), autocast_adapter_dtype=True)

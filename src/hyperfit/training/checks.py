@@ -2,6 +2,7 @@
 
 import dataclasses
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.metadata import version
@@ -26,8 +27,9 @@ from hyperfit.models.structure.vocabulary import check_embedded
 from hyperfit.prefix.disk.eviction import LIMIT
 from hyperfit.prefix.disk.sizes import readable, size_from
 from hyperfit.recipes.defaults import filled_in
-from hyperfit.recipes.recipe import CacheMode, Precision, Recipe
+from hyperfit.recipes.recipe import CacheMode, Precision, Recipe, Tracker
 from hyperfit.runs.directory import RunDir
+from hyperfit.runs.trackers import check_trackers
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ def check(
     prefix_cache: CacheMode = "auto",
     cache_limit: str = readable(LIMIT),
     streaming: bool = False,
+    log_with: Sequence[Tracker] = (),
 ) -> CheckedRecipe:
     """Everything that can be wrong before the model's weights are read, reported together.
 
@@ -94,6 +97,8 @@ def check(
     if streaming and processes > 1:
         problems.append("--streaming: trains in one process only; leave out accelerate's launcher, or --streaming")
     device, tokenizer, corpus, limit = torch.device("cpu"), None, None, LIMIT
+    with collecting(problems):
+        check_trackers(log_with)
     with collecting(problems):
         limit = size_from(cache_limit, "--cache-limit")
     with collecting(problems):

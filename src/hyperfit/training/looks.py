@@ -9,6 +9,7 @@ from accelerate import Accelerator
 
 from hyperfit.errors import UserError
 from hyperfit.runs.directory import RunDir
+from hyperfit.runs.trackers import Track
 from hyperfit.training import probes, stopping
 from hyperfit.training.checks import CheckedRecipe
 from hyperfit.training.lines import epoch_line
@@ -26,12 +27,14 @@ class Looks:
     state: State
     accelerator: Accelerator
     notify: Say
+    track: Track
+    """Takes the events of epochs, for trackers."""
 
     def begin(self) -> None:
         """Look at the model before training, and at the texts of people; log both as epoch 0."""
         human = {} if self.checked.streaming else probes.human_text(self.state.model, self.checked)
         found = self.look(predictions=True, greedy=True)
-        self.run.append({**self.state.event("epoch"), "train_loss": None, **found, **human, "seconds": 0.0})
+        self.log({**self.state.event("epoch"), "train_loss": None, **found, **human, "seconds": 0.0})
 
     def look(self, *, predictions: bool, greedy: bool) -> dict[str, float | str | None]:
         """Probes of the model as it stands, for the log."""
@@ -57,9 +60,14 @@ class Looks:
             for name, every in (("predictions", recipe.probe_every), ("greedy", recipe.greedy_every))
         }
         event |= self.look(**due)
-        self.run.append({**event, "seconds": round(seconds, 2), "peak_memory": memory})
+        self.log({**event, "seconds": round(seconds, 2), "peak_memory": memory})
         self.notify(epoch_line(event, recipe.epochs, seconds))
         return event
+
+    def log(self, event: dict[str, Any]) -> None:
+        """Add an epoch to the log, and give its numbers to the trackers."""
+        self.run.append(event)
+        self.track(event)
 
     def recite(self, event: dict[str, Any]) -> bool | None:
         """Whether more of an epoch's greedy texts copy than the recipe bears, in all processes; None: not judged."""

@@ -21,6 +21,7 @@ from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import writing
 from hyperfit.runs.result import save_result
+from hyperfit.runs.trackers import Track
 from hyperfit.training import stopping
 from hyperfit.training.checks import CheckedRecipe
 from hyperfit.training.lines import copying_line, unjudged, verdict
@@ -42,11 +43,13 @@ class Loop:
     stop: Callable[[], bool]
     """Whether this process has been asked to stop."""
     notify: Say
+    track: Track
+    """Takes the events of epochs, for trackers."""
 
     @cached_property
     def looks(self) -> Looks:
         """At the model between epochs."""
-        return Looks(self.checked, self.run, self.state, self.accelerator, self.notify)
+        return Looks(self.checked, self.run, self.state, self.accelerator, self.notify, self.track)
 
     @property
     def kind(self) -> str:

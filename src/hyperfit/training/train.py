@@ -1,5 +1,6 @@
 """Train as a recipe says: what happens before and after the loop, and how a run that was stopped goes on."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from hyperfit.prefix.cache import PrefixCache
 from hyperfit.prefix.disk.eviction import LIMIT
 from hyperfit.prefix.disk.sizes import readable
 from hyperfit.prefix.disk.store import FOLDER
-from hyperfit.recipes.recipe import CacheMode, Recipe
+from hyperfit.recipes.recipe import CacheMode, Recipe, Tracker
 from hyperfit.runs.directory import ENDED, RunDir
+from hyperfit.runs.trackers import tracked_by, tracking
 from hyperfit.training.checks import CheckedRecipe, check, check_learning, environment
 from hyperfit.training.interrupts import stop_requests, terminable
 from hyperfit.training.looks import Say
@@ -38,6 +40,7 @@ def train(
     cache_dir: Path | str | None = None,
     cache_limit: str = readable(LIMIT),
     streaming: bool = False,
+    log_with: Sequence[Tracker] = (),
     notify: Say = say,
 ) -> RunDir:
     """Train as the recipe says and leave the result in the folder ``output``.
@@ -48,15 +51,16 @@ def train(
     same, bit for bit. auto: where that can be done; off; required: or fail. cache_dir: where caches lie; None: in
     ``.prefix-cache`` beside the run. cache_limit: how much all of them may take, such as 20GB; before a new one is
     filled the least recently used go that no run reads. streaming: never hold the frozen blocks; they are read
-    from the disk one at a time to fill the cache, and greedy probes are left out. Raises UserError for anything wrong
+    from the disk one at a time to fill the cache, and greedy probes are left out. log_with: trackers that get the
+    numbers of every epoch, too. Raises UserError for anything wrong
     with the input, all at once, before the folder is made; and for a loss that becomes NaN. KeyboardInterrupt after
     Ctrl-C or SIGTERM, with the run left resumable. Under ``accelerate launch`` the sequences of each update are shared
     among the processes.
     """
-    accelerator = Accelerator(mixed_precision="no", device_placement=False)
+    run = RunDir(Path(output))
+    accelerator = Accelerator(mixed_precision="no", device_placement=False, **tracked_by(log_with, run.path))
     main = accelerator.is_main_process
     notify = notify if main else lambda line: None
-    run = RunDir(Path(output))
     going_on = resume and (run.path / "recipe.json").exists()
     checked = check(
         recipe,
@@ -67,6 +71,7 @@ def train(
         prefix_cache=prefix_cache,
         cache_limit=cache_limit,
         streaming=streaming,
+        log_with=log_with,
     )
     accelerator.wait_for_everyone()
     if going_on and has_ended(run, notify):
@@ -86,7 +91,8 @@ def train(
         if going_on:
             rewind(run, state, now, notify, main)
         accelerator.wait_for_everyone()
-        Loop(checked, run, state, prefix, accelerator, stop, notify).run_epochs()
+        with tracking(accelerator, run, checked.recipe) as track:
+            Loop(checked, run, state, prefix, accelerator, stop, notify, track).run_epochs()
         if stop():  # asked while the result was being saved
             raise KeyboardInterrupt
     return run

@@ -12,10 +12,13 @@ from contextlib import contextmanager, redirect_stderr
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hyperfit.console import say
 from hyperfit.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 TOKENIZER = 8
 """Bytes that a byte of the file which is no weight takes at most: a tokenizer is written as JSON."""
@@ -168,23 +171,36 @@ def save_dequantised(file: Path, folder: Path) -> None:
     config, and the tensors are copied.
     """
     import torch
+    from transformers import AutoModelForCausalLM
+
+    from hyperfit.models.loading import quiet
+
+    with read_once():
+        read, tokenizer = read_gguf(file)
+        kind = "bfloat16" if rounded(file) else "float32"
+    dtype = getattr(torch, kind)
+    settings = {key: value for key, value in read.config.to_dict().items() if key != "quantization_config"}
+    config = type(read.config).from_dict({**settings, "dtype": kind})
+    with quiet():
+        with torch.device("meta"):  # no weights to begin with
+            model = AutoModelForCausalLM.from_config(config, dtype=dtype)
+        model.load_state_dict({name: tensor.to(dtype) for name, tensor in read.state_dict().items()}, assign=True)
+        model.tie_weights()
+        model.save_pretrained(folder, max_shard_size="1000GB")
+        tokenizer.save_pretrained(folder)
+
+
+def read_gguf(file: Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+    """The model in float32, in evaluation mode, and the tokenizer, as transformers reads them from a GGUF file."""
+    import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from hyperfit.models.loading import quiet
 
     where, gguf = str(file.parent), file.name
     with read_once(), quiet(), redirect_stderr(io.StringIO()):  # a bar for seconds of work
-        read = AutoModelForCausalLM.from_pretrained(where, gguf_file=gguf, dtype=torch.float32)
-        kind = "bfloat16" if rounded(file) else "float32"
-        dtype = getattr(torch, kind)
-        settings = {key: value for key, value in read.config.to_dict().items() if key != "quantization_config"}
-        config = type(read.config).from_dict({**settings, "dtype": kind})
-        with torch.device("meta"):  # no weights to begin with
-            model = AutoModelForCausalLM.from_config(config, dtype=dtype)
-        model.load_state_dict({name: tensor.to(dtype) for name, tensor in read.state_dict().items()}, assign=True)
-        model.tie_weights()
-        model.save_pretrained(folder, max_shard_size="1000GB")
-        AutoTokenizer.from_pretrained(where, gguf_file=gguf).save_pretrained(folder)
+        model = AutoModelForCausalLM.from_pretrained(where, gguf_file=gguf, dtype=torch.float32)
+        return model, AutoTokenizer.from_pretrained(where, gguf_file=gguf)
 
 
 @contextmanager
