@@ -21,6 +21,7 @@ from hyperfit.data.reading.hub import check_hub
 from hyperfit.errors import UserError
 from hyperfit.models.files.classes import model_class, refusal, unknown
 from hyperfit.models.files.folders import model_folder
+from hyperfit.models.files.pictures import PIXELS, of_pictures
 from hyperfit.models.structure.causal import check_model
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, StrictDataclassError)
@@ -106,10 +107,15 @@ def _reason(error: BaseException) -> str:
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
-    """The model's tokenizer; its pad token set to the end-of-text token where it has none."""
+    """The model's tokenizer; its pad token set to the end-of-text token where it has none.
+
+    Raises UserError if it has none that can be loaded, and for a model of pictures.
+    """
     where = model_folder(name)
     if not Path(where).is_dir():
         check_hub(where)
+    if of_pictures(where):
+        raise UserError(f"{name}: {PIXELS}")
     check_sentencepiece(name, Path(where))
     try:
         tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)

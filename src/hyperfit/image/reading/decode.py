@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 Pixels = NDArray[np.uint8]
 """Red, green and blue, 0 to 255: uint8[height, width, 3], or of several pictures uint8[pictures, height, width, 3]."""
@@ -52,7 +52,7 @@ def decode(data: bytes, frame: Frame) -> tuple[Pixels, set[str]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own limits are above ours, and damage shows in what follows
             image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise Unusable("is no picture that can be read" if data else "is empty") from error
     except Image.DecompressionBombError as error:
         raise Unusable(f"has more than {MOST_PIXELS // 1_000_000} million pixels") from error

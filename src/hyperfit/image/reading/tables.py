@@ -52,7 +52,7 @@ def encoded(value: Any) -> bytes | None:
 
 def picture_column(source: str, schema: Any, wanted: str | None) -> str:
     """The column to read: the one that is named, else one of the usual ones, else the only one of pictures."""
-    held = [field.name for field in schema if holds_bytes(field.type)]
+    held: list[str] = [field.name for field in schema if holds_bytes(field.type)]
     if wanted is not None and wanted in held:
         return wanted
     if wanted is None:
