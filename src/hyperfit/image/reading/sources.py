@@ -1,10 +1,12 @@
-"""Pictures of any kind → pictures of one size: files, folders of files, hub data sets."""
+"""Pictures of any kind → pictures of one size: files, folders of files, hub data sets, those drawn here."""
 
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from hyperfit.console import progress
+from hyperfit.data.builtin import PREFIX
 from hyperfit.data.reading.parts import parts_of_folder
 from hyperfit.data.reading.sources import is_hidden
 from hyperfit.errors import UserError, collecting
@@ -12,6 +14,11 @@ from hyperfit.image.reading.arrays import read_npz
 from hyperfit.image.reading.decode import Frame
 from hyperfit.image.reading.found import Found, Pictures, check_usable
 from hyperfit.image.reading.tables import read_hub, read_parquet
+from hyperfit.image.shapes.scenes import picture
+
+DRAWN = f"{PREFIX}shapes"
+NUMBERS = {"train": range(1, 2001), "heldout": range(2001, 2201)}
+"""Of the pictures of ``builtin:shapes``; ``pretraining/`` draws its own from far above."""
 
 Parts = dict[str, Found]
 """``train`` and ``heldout``."""
@@ -48,14 +55,16 @@ def read_pictures(source: str, frame: Frame, *, column: str | None = None, skip:
     """All pictures of a source, in order, in the size of the frame.
 
     source: a .png or .jpg file, an .npz or .parquet file, a folder of such files (and of folders of them, which may be
-    named as parts of a data set, ``hyperfit.data.reading.parts``), or a hub data set ORG/NAME[:CONFIG[:SPLIT]]. column:
-    the array or column that holds the pictures. skip: pass over what cannot be used, with a note on each. Raises
-    UserError that names every file, or row, that cannot be used, and why.
+    named as parts of a data set, ``hyperfit.data.reading.parts``), a hub data set ORG/NAME[:CONFIG[:SPLIT]], or
+    builtin:shapes. column: the array or column that holds the pictures. skip: pass over what cannot be used, with a
+    note on each. Raises UserError that names every file, or row, that cannot be used, and why.
     """
     parts = {"train": Found(frame), "heldout": Found(frame)}
     notes: list[str] = []
     path = Path(source)
-    if path.is_dir():
+    if source.startswith(PREFIX):
+        draw(source, parts)
+    elif path.is_dir():
         read_folder(path, column, parts, notes)
     elif path.is_file():
         read_file(path, column, parts)
@@ -65,6 +74,23 @@ def read_pictures(source: str, frame: Frame, *, column: str | None = None, skip:
         read_hub(source, column, parts)
     notes += check_usable(source, (parts["train"], parts["heldout"]), skip=skip)
     return Source(parts["train"].pictures, parts["heldout"].pictures, tuple(notes))
+
+
+def draw(source: str, parts: Parts) -> None:
+    """Add the pictures that are drawn here, each named by its number."""
+    if source != DRAWN:
+        raise UserError(f"--data {source}: no such embedded pictures; give {DRAWN}")
+    with progress("drawing pictures", sum(map(len, NUMBERS.values()))) as advance:
+        for part, numbers in NUMBERS.items():
+            frame = parts[part].frame
+            side = max(frame.height, frame.width)
+            top, left = (side - frame.height) // 2, (side - frame.width) // 2
+            for number in numbers:
+                whole = picture(number, side)
+                parts[part].keep(
+                    whole[top : top + frame.height, left : left + frame.width], f"{source}:{number}", set()
+                )
+                advance(1)
 
 
 def read_folder(folder: Path, column: str | None, parts: Parts, notes: list[str]) -> None:
