@@ -50,7 +50,17 @@ class Train(Recipe):
     the late blocks alone in memory. For models that are too large for this machine."""
 
     groups: ClassVar = {
-        "data": ("data", "text_column", "samples", "length", "chunking", "heldout", "heldout_seed"),
+        "data": (
+            "data",
+            "text_column",
+            "image_column",
+            "skip_unusable",
+            "samples",
+            "length",
+            "chunking",
+            "heldout",
+            "heldout_seed",
+        ),
         "what learns": ("method", "late_blocks", "blocks", "target_modules", "rank", "alpha"),
         "optimiser": ("lr", "weight_decay", "clip", "batch_size", "accumulate", "unlikelihood"),
         "when it stops": ("epochs", "stop", "stop_loss", "stop_copying"),
@@ -76,6 +86,8 @@ class Train(Recipe):
         """Train and say where the result lies."""
         if problems := useless(self.recipe):
             raise UserError(*problems)
+        from hyperfit.models.files.folders import model_folder
+        from hyperfit.models.files.pictures import of_pictures
         from hyperfit.training.train import train
 
         run = train(
@@ -87,7 +99,8 @@ class Train(Recipe):
             cache_limit=self.cache_limit,
             streaming=self.streaming,
         )
-        say(f"next: hyperfit evaluate {run.path}")
+        if not of_pictures(model_folder(self.recipe.model)):
+            say(f"next: hyperfit evaluate {run.path}")
 
 
 def useless(recipe: Recipe) -> list[str]:

@@ -31,13 +31,18 @@ class Recipe:
     """Model folder, hub id, builtin:smollm2 or builtin:tiny."""
     data: str
     """Training texts: .txt, .jsonl, .csv or .parquet file, a folder of them, a hub data set
-    (ORG/NAME[:CONFIG[:SPLIT]]), or builtin:fiction, builtin:news, builtin:wiki."""
+    (ORG/NAME[:CONFIG[:SPLIT]]), or builtin:fiction, builtin:news, builtin:wiki. For a model of pictures: .png, .jpg,
+    .npz or .parquet file, a folder of them, a hub data set, or builtin:shapes."""
     text_column: str | None = None
     """Column that holds the text. None: "text", or the only column of strings."""
+    image_column: str | None = None
+    """Column, or array of an .npz file, that holds the pictures. None: "image", "img", or the only one of pictures."""
+    skip_unusable: bool = False
+    """Pass over pictures that cannot be used (damaged, animated, too small), and name each; else they are an error."""
     samples: int | None = None
     """Training sequences, chosen at random. None: all there are, at most 2,000."""
     length: int = 256
-    """Tokens of a training sequence."""
+    """Tokens of a training sequence; pictures are trained on whole."""
     chunking: Chunking = "start"
     """start: the first tokens of each document; packed: documents joined and cut into pieces."""
     heldout: float = 0.1
