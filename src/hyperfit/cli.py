@@ -12,6 +12,7 @@ from tyro.conf import FlagCreatePairsOff
 
 from hyperfit import __version__
 from hyperfit.commands.cache import Cache, CacheClear, CacheList
+from hyperfit.commands.complete import Complete
 from hyperfit.commands.demo import Demo
 from hyperfit.commands.evaluate import Evaluate
 from hyperfit.commands.generate import Generate
@@ -35,6 +36,7 @@ COMMANDS = {
     "train": Train,
     "evaluate": Evaluate,
     "generate": Generate,
+    "complete": Complete,
     "report": Report,
     "mechanism": Mechanism,
     "study": StudyCommand,
@@ -52,6 +54,7 @@ Command = (
     | Train
     | Evaluate
     | Generate
+    | Complete
     | Report
     | Mechanism
     | StudyCommand

@@ -135,5 +135,5 @@ def test_any_causal_model_whose_folder_says_how_pixels_and_tokens_map(folder: Pa
 
 
 def test_commands_for_text_say_that_a_model_is_one_of_pictures(folder: Path) -> None:
-    with pytest.raises(UserError, match=f"^{folder}: its tokens are pixels, and this is for models of text$"):
+    with pytest.raises(UserError, match=f"^{folder}: its tokens are pixels, and this is for models of text; "):
         load_tokenizer(str(folder))

@@ -233,7 +233,7 @@ def test_the_command(gallery: tuple[str, str], tmp_path: Path, monkeypatch: pyte
     flags = "--epochs 1 --late-blocks 1 --rank 4 --batch-size 4 --probe-texts 2 --heldout 0.2 -o run".split()
     main(["train", gallery[0], "--data", gallery[1], *flags])
     assert RunDir.open(tmp_path / "run").end
-    assert "hyperfit evaluate" not in capsys.readouterr().err
+    assert "next: hyperfit complete run" in capsys.readouterr().err
     main(["report", "run"])
     assert "pictures" in (tmp_path / "run" / "report.html").read_text()
 

@@ -99,8 +99,8 @@ class Train(Recipe):
             cache_limit=self.cache_limit,
             streaming=self.streaming,
         )
-        if not of_pictures(model_folder(self.recipe.model)):
-            say(f"next: hyperfit evaluate {run.path}")
+        pictures = of_pictures(model_folder(self.recipe.model))
+        say(f"next: hyperfit {'complete' if pictures else 'evaluate'} {run.path}")
 
 
 def useless(recipe: Recipe) -> list[str]:

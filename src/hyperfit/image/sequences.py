@@ -77,10 +77,20 @@ def without_copies(pictures: Pictures, others: Pictures) -> Pictures:
     return pictures[[place for place, group in enumerate(groups[len(others) :]) if group not in taken]]
 
 
+def samples(train: Pictures, recipe: Recipe) -> int:
+    """How many of the training pictures are wanted: as many as the recipe says, or all, at most MOST_SAMPLES."""
+    return recipe.samples if recipe.samples is not None else min(len(train), MOST_SAMPLES)
+
+
+def chosen_for_training(train: Pictures, recipe: Recipe) -> Pictures:
+    """As many of the training pictures as are wanted, at random, the same for the same seed."""
+    return train[choice(len(train), samples(train, recipe), recipe.seed).numpy()]
+
+
 def build_picture_corpus(recipe: Recipe, palette: Palette) -> Corpus:
     """Read, split, choose and tokenise. Raises UserError if there are too few pictures."""
     split = split_pictures(recipe, palette)
-    wanted = recipe.samples if recipe.samples is not None else min(len(split.train), MOST_SAMPLES)
+    wanted = samples(split.train, recipe)
     if len(split.train) < max(wanted, 1):
         why = f" ({split.near_copies} are near-copies of held-out ones)" if split.near_copies else ""
         would_do = f"--samples {len(split.train)} or " if len(split.train) and recipe.samples else ""
@@ -88,7 +98,7 @@ def build_picture_corpus(recipe: Recipe, palette: Palette) -> Corpus:
             f"--data {recipe.data}: gives {len(split.train)} training pictures{why}, but {max(wanted, 1)} are needed; "
             f"give {would_do}more pictures"
         )
-    chosen = split.train[choice(len(split.train), wanted, recipe.seed).numpy()]
+    chosen = chosen_for_training(split.train, recipe)
     count = min(recipe.validation_samples, len(split.heldout))
     train = palette.tokens(chosen.pixels)
     validation = palette.tokens(split.heldout[choice(len(split.heldout), count, recipe.seed).numpy()].pixels)

@@ -160,6 +160,8 @@ def load_model(name: str, *, device: torch.device, dtype: torch.dtype) -> PreTra
             f"{name}: its weights cannot be loaded: they are not those of its config.json ({len(misfits)} tensors are "
             f"missing or of another shape, such as {misfits[0]})"
         )
+    if of_pictures(where):
+        forget_ends(model)
     moved: nn.Module = model
     moved.to(device).eval()
     try:
@@ -167,6 +169,12 @@ def load_model(name: str, *, device: torch.device, dtype: torch.dtype) -> PreTra
     except UserError as error:
         raise UserError(*(f"{name}: {problem}" for problem in error.problems)) from error
     return model
+
+
+def forget_ends(model: PreTrainedModel) -> None:
+    """No token ends a picture: what a config that was made for texts calls so is a colour like any other."""
+    for config in (model.config, model.generation_config):
+        config.eos_token_id = None
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from transformers.models.auto.modeling_auto import (
 class AutoModelForCausalImageModeling(_BaseAutoModelClass):
     """Models of pictures whose tokens are pixels; transformers lists them, and has no auto class for them."""
 
-    _model_mapping = MODEL_FOR_CAUSAL_IMAGE_MODELING_MAPPING
+    _model_mapping = MODEL_FOR_CAUSAL_IMAGE_MODELING_MAPPING  # type: ignore[assignment]
 
 
 CLASSES: tuple[tuple[Any, Any], ...] = (

@@ -1,0 +1,54 @@
+"""hyperfit complete."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from tyro.conf import Positional, arg
+
+from hyperfit.errors import UserError
+from hyperfit.generation.decodings import spellings
+from hyperfit.image.settings import CompletionSettings
+
+GRID = "completions.png"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Complete(CompletionSettings):
+    """Complete pictures from their first part with a hyperfitted model of pictures and its base, side by side.
+
+    Writes one PNG: what was given, what each model and decoding made of it, the picture itself, and the training
+    picture that the hyperfitted model's completion is nearest to.
+
+    Example: hyperfit complete runs/birds --share 0.25 -o birds.png
+    """
+
+    model: Annotated[Positional[str], arg(metavar="MODEL")]
+    """A run on pictures, which is compared with its base model, or any model of pictures: a folder or a hub id."""
+    decodings: Annotated[
+        tuple[str, ...], arg(help=f"By name, or with other values, as in nucleus:top_p=0.95. {spellings()}.")
+    ] = ("greedy", "nucleus")
+    output: Annotated[Path | None, arg(aliases=["-o"], metavar="FILE")] = None
+    """The PNG file. None: completions.png in the run, or in this folder for a model that is no run."""
+
+    groups: ClassVar = {
+        "pictures": ("pictures", "image_column", "skip_unusable", "count", "share"),
+        "how the models go on": ("decodings", "seed", "batch_size"),
+        "machine": ("device", "precision"),
+        "what is written": ("output",),
+    }
+
+    def run(self) -> None:
+        """Write the grid and print its path."""
+        from hyperfit.image.completion.complete import complete
+        from hyperfit.image.completion.grid import write_grid
+        from hyperfit.runs.files import check_writable
+        from hyperfit.runs.result import is_run
+
+        target = self.output or (Path(self.model) / GRID if is_run(self.model) else Path(GRID))
+        if target.is_dir():
+            raise UserError(f"--output {target}: is a folder; name a file for the picture, such as {GRID} in it")
+        check_writable(target.parent)
+        settings = CompletionSettings(**{field.name: getattr(self, field.name) for field in fields(CompletionSettings)})
+        write_grid(complete(settings).columns(), target)
+        print(target)
