@@ -148,6 +148,10 @@ STYLES: dict[str, Style] = {
     **dict.fromkeys(("preference", "judge_preference", "preferred_or_equal", "preferred", "equal"), PERCENT),
     **dict.fromkeys(("other_preferred", "wins", "with_majority", "gold", "repeat", "left"), PERCENT),
     **dict.fromkeys(("log_odds",), HUNDREDTHS),
+    **dict.fromkeys(("colour_ttr", "row_repetition", "column_repetition", "colour_distance"), RATIO),
+    **dict.fromkeys(("row_likeness", "row_loop_share", "told_apart", "copied_share"), PERCENT),
+    **dict.fromkeys(("row_loop_onset", "nearest_training"), TENTHS),
+    "spectrum_distance": HUNDREDTHS,
     **dict.fromkeys(("weight_norm", "weight_distance", "text_seconds"), HUNDREDTHS),
     "perplexity": PERPLEXITY,
 }

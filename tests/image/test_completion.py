@@ -1,5 +1,6 @@
 """Pictures are completed from their first part, greedily and by sampling, and shown side by side."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -180,11 +181,16 @@ def test_every_pixel_is_a_crisp_square() -> None:
 
 def test_the_command_writes_a_grid(run: Path, tmp_path: Path, capsys: Any) -> None:
     main(["complete", str(run), "--count", "2", "--decodings", "greedy", "-o", str(tmp_path / "grid.png")])
-    assert capsys.readouterr().out.strip() == str(tmp_path / "grid.png")
+    told = capsys.readouterr().out
+    assert f"Pictures: {tmp_path / 'grid.png'}" in told
+    assert "n = 2 pictures" in told
     with Image.open(tmp_path / "grid.png") as sheet:
         scale = CELL // 8
         assert sheet.width == 5 * (8 * scale + GAP) + GAP, "given, base, hyperfitted, original, nearest"
-    main(["complete", str(run), "--count", "1", "--decodings", "greedy"])
+    main(["complete", str(run), "--count", "3", "--decodings", "greedy", "--json", "--shown", "1"])
+    found = json.loads(capsys.readouterr().out)
+    assert list(found["conditions"]) == ["base/greedy", "hyperfitted/greedy", "original"]
+    assert found["conditions"]["original"]["row_likeness"]["n"] == 3
     assert (run / "completions.png").is_file()
 
 

@@ -21,8 +21,8 @@ class CompletionSettings:
     """Column, or array of an .npz file, of --pictures that holds them. None: "image", "img", or the only one."""
     skip_unusable: bool = False
     """Pass over pictures that cannot be used, and name each; else they are an error."""
-    count: int = 12
-    """Pictures, chosen at random."""
+    count: int = 48
+    """Pictures, chosen at random; all there are, if they are fewer."""
     share: float = 0.25
     """Of each picture, from the top, that is given."""
     decodings: tuple[str, ...] = ("greedy", "nucleus")

@@ -16,9 +16,11 @@ from hyperfit.generation.continuations import continue_contexts
 from hyperfit.image.completion.contexts import Originals, originals
 from hyperfit.image.completion.grid import Column, with_unknown
 from hyperfit.image.completion.nearest import nearest
+from hyperfit.image.measures.score import Pictures, score
 from hyperfit.image.palette import Palette, load_palette
 from hyperfit.image.reading.decode import Pixels
 from hyperfit.image.settings import CompletionSettings
+from hyperfit.metrics.estimate import Estimate
 from hyperfit.models.devices import autocast, pick_device, pick_precision
 from hyperfit.models.files.folders import model_folder
 from hyperfit.models.files.pictures import of_pictures
@@ -62,6 +64,21 @@ class Completions:
                 places, _ = nearest(self.pixels(name), training, self.given)
                 shown.append(Column(f"nearest to {name.rpartition('/')[2]}", training[places]))
         return shown
+
+    def scores(self) -> dict[str, dict[str, Estimate]]:
+        """Every measure of each condition, and of the pictures themselves (``hyperfit.image.measures.score``)."""
+        return score(
+            {name: self.of(rows) for name, rows in self.tokens.items()},
+            self.of(self.human),
+            self.originals.training,
+            self.given,
+        )
+
+    def of(self, rows: Tensor) -> Pictures:
+        """int64[pictures, length] tokens as tokens and pixels of the picture."""
+        frame = self.palette.frame
+        inside = rows[:, 1:].reshape(-1, frame.height, frame.width).numpy()
+        return Pictures(inside, self.palette.pixels(rows))
 
 
 class OnlyColours(LogitsProcessor):
