@@ -1,5 +1,6 @@
 """Models of pictures are trained on the same path as those of text: the same recipe, cache, probes and run folder."""
 
+import base64
 import dataclasses
 import json
 from pathlib import Path
@@ -235,7 +236,21 @@ def test_the_command(gallery: tuple[str, str], tmp_path: Path, monkeypatch: pyte
     assert RunDir.open(tmp_path / "run").end
     assert "next: hyperfit complete run" in capsys.readouterr().err
     main(["report", "run"])
-    assert "pictures" in (tmp_path / "run" / "report.html").read_text()
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "hyperfit complete run" in page
+    assert "hyperfit evaluate" not in page
+    assert "of greedy completions" in page
+    main(["complete", "run", "--count", "2", "--decodings", "greedy"])
+    main(["report", "run"])
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "hyperfit complete run" not in page
+    grid = base64.b64encode((tmp_path / "run" / "completions.png").read_bytes()).decode()
+    assert f'src="data:image/png;base64,{grid}"' in page
+    assert "as the row above" in page
+    (tmp_path / "run" / "completions.json").write_text("{}")
+    with pytest.raises(SystemExit):
+        main(["report", "run"])
+    assert "completions.json: cannot be read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [["evaluate"], ["mechanism"], ["generate", "--prompt", "a"], ["play"]])

@@ -10,9 +10,7 @@ from tyro.conf import Positional, arg
 from hyperfit.commands.interface.output import Json, terminal
 from hyperfit.errors import UserError
 from hyperfit.generation.decodings import spellings
-from hyperfit.image.settings import CompletionSettings
-
-GRID = "completions.png"
+from hyperfit.image.settings import GRID, CompletionSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +34,8 @@ class Complete(CompletionSettings):
     shown: int = 12
     """Most pictures in the PNG, the first; all are measured."""
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="FILE")] = None
-    """The PNG file. None: completions.png in the run, or in this folder for a model that is no run."""
+    """The PNG file; the measures go beside it, as .json. None: completions.png in the run, where hyperfit report shows
+    it, or in this folder for a model that is no run."""
 
     groups: ClassVar = {
         "pictures": ("pictures", "image_column", "skip_unusable", "count", "share"),
@@ -48,7 +47,7 @@ class Complete(CompletionSettings):
     def run(self) -> None:
         """Write the grid, print the measures and where it is."""
         from hyperfit.image.completion.complete import complete
-        from hyperfit.image.completion.grid import Column, write_grid
+        from hyperfit.image.completion.files import write_completions
         from hyperfit.report.tables.pictures import picture_sheet
         from hyperfit.report.tables.table import TerminalSheets
         from hyperfit.runs.files import check_writable
@@ -62,11 +61,9 @@ class Complete(CompletionSettings):
         check_writable(target.parent)
         settings = CompletionSettings(**{field.name: getattr(self, field.name) for field in fields(CompletionSettings)})
         found = complete(settings)
-        write_grid([Column(one.heading, one.pixels[: self.shown]) for one in found.columns()], target)
-        scores = found.scores()
+        plain = write_completions(found, settings, target, self.shown)
         if self.json:
-            plain = {name: {key: one.to_dict() for key, one in row.items()} for name, row in scores.items()}
-            print(json.dumps({"conditions": plain, "grid": str(target)}, ensure_ascii=False))
+            print(json.dumps({**plain, "grid": str(target)}, ensure_ascii=False))
             return
-        terminal().print(TerminalSheets([picture_sheet(scores)]), highlight=False)
-        print(f"Pictures: {target}")
+        terminal().print(TerminalSheets([picture_sheet(found.scores())]), highlight=False)
+        print(f"Pictures: {target}; measures: {target.with_suffix('.json')}")

@@ -7,6 +7,9 @@ from hyperfit.generation.decodings import decoding_problems
 from hyperfit.generation.settings import too_small
 from hyperfit.recipes.recipe import Precision
 
+GRID = "completions.png"
+"""What is shown of completions, in the folder of a run."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CompletionSettings:

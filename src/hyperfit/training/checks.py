@@ -208,6 +208,7 @@ def environment(checked: CheckedRecipe, model: PreTrainedModel | PeftModel, proc
         "threads": torch.get_num_threads(),
         "processes": processes,
         "data_fingerprint": checked.corpus.fingerprint,
+        "picture": checked.palette and [checked.palette.frame.height, checked.palette.frame.width],
         "weights_fingerprint": weights_fingerprint(checked.recipe.model),
         "training_sequences": len(checked.corpus.train),
         "validation_sequences": len(checked.corpus.validation),
