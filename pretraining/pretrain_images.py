@@ -69,7 +69,8 @@ def drawn(run: Path, settings: Settings) -> np.ndarray:
         part = file.with_suffix(".part.npy")
         np.save(part, made)
         part.replace(file)
-    return np.load(file)
+    kept: np.ndarray = np.load(file)
+    return kept
 
 
 def palette_of(seen: np.ndarray, settings: Settings) -> Palette:
