@@ -246,7 +246,7 @@ def test_the_command(gallery: tuple[str, str], tmp_path: Path, monkeypatch: pyte
     assert "hyperfit complete run" not in page
     grid = base64.b64encode((tmp_path / "run" / "completions.png").read_bytes()).decode()
     assert f'src="data:image/png;base64,{grid}"' in page
-    assert "as the row above" in page
+    assert "row above, %" in page
     (tmp_path / "run" / "completions.json").write_text("{}")
     with pytest.raises(SystemExit):
         main(["report", "run"])

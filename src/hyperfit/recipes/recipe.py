@@ -90,7 +90,7 @@ class Recipe:
     (``hyperfit.training.stopping``), and there at the latest."""
     stop_copying: float | None = MOST_COPYING
     """Share of a probe's greedy texts with a run of more than ten tokens of training data above which the run ends, and
-    the last probed epoch below is its result (0 to 1). None: go on, whatever is copied."""
+    the last probed epoch below is its result (0 to 1). None: go on, whatever is copied. Not judged on pictures."""
 
     probe_every: int = 1
     """Epochs between probes of validation loss and entropy; 0: only before the first and after the last."""

@@ -13,17 +13,15 @@ MEASURES = (
     Measure("colour_ttr", "colours, TTR", "Different colours / pixels that were added; 0 to 1."),
     Measure("row_repetition", f"rows, rep-{GRAM}", "1 - different runs of pixels along the added rows / all; 0 to 1."),
     Measure("column_repetition", f"columns, rep-{GRAM}", "The same along the columns of these rows; 0 to 1."),
-    Measure("row_likeness", "as the row above, %", "Added pixels of the colour of the one above; 0 to 100 %."),
+    Measure("row_likeness", "row above, %", "Added pixels of the colour of the one above; 0 to 100 %."),
     Measure("row_loop_share", "loops, %", "Pictures that end in rows that repeat three times or more; 0 to 100 %."),
     Measure(
         "row_loop_onset", "loop begins", "Added rows before such a loop, of the pictures that have one; 0 or more."
     ),
-    Measure(
-        "colour_distance", "colours, distance", "Half the difference of colour shares from the original's; 0 to 1."
-    ),
+    Measure("colour_distance", "colours off", "Half the difference of colour shares from the original's; 0 to 1."),
     Measure(
         "spectrum_distance",
-        "spectrum, distance",
+        "spectrum off",
         "Difference of the logarithms to base 10 of the powers at each frequency from the original's; 0 or more.",
     ),
     Measure(
