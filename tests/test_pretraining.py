@@ -9,6 +9,10 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from hyperfit.image.palette import load_palette
+from hyperfit.image.shapes.scenes import pictures
+from hyperfit.models.loading import load_model
+
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "pretraining"))
 
@@ -69,3 +73,22 @@ def test_pretrains_and_resumes(tmp_path: Path) -> None:
     assert ids[0, 0] == model.config.bos_token_id
     assert tokenizer.decode(ids[0], skip_special_tokens=True) == "An old bridge, \u00e9t\u00e9 and all."
     assert torch.isfinite(model(ids).logits).all()
+
+
+def test_a_model_of_pictures_is_pretrained_and_goes_on(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    few = ("-o", run, "--pictures", 64, "--heldout", 8)
+    script("pretrain_images.py", *few, "--passes", 1)
+    first = json.loads((run / "training.json").read_text())
+    script("pretrain_images.py", *few, "--passes", 2, "--resume")
+    second = json.loads((run / "training.json").read_text())
+    assert (first["updates"], second["updates"]) == (2, 4)
+    assert second["heldout_nats_per_pixel"] < first["heldout_nats_per_pixel"] < 6
+    assert sum(file.stat().st_size for file in (run / "model").iterdir()) < 8 * 2**20
+    palette, some = load_palette(str(run / "model")), pictures(range(1, 4), 16)
+    rows = palette.tokens(some)
+    assert rows.shape == (3, 257)
+    assert abs(palette.pixels(rows).astype(int) - some).mean() < 30, "its colours are those of such pictures"
+    model = load_model(str(run / "model"), device=torch.device("cpu"), dtype=torch.float32)
+    with torch.no_grad():
+        assert torch.isfinite(model(rows[:, :-1]).logits).all()

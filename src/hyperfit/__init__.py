@@ -6,6 +6,7 @@ from hyperfit.errors import UserError
 from hyperfit.evaluation.settings import EvaluationSettings
 from hyperfit.export.settings import ExportSettings
 from hyperfit.generation.settings import GenerationSettings
+from hyperfit.image.settings import CompletionSettings
 from hyperfit.mechanism.settings import MechanismSettings
 from hyperfit.recipes.presets import (
     carlsson2025,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from hyperfit.generation.continuations import continue_contexts
     from hyperfit.generation.generate import generate
     from hyperfit.generation.processors.sampling import SeededSampling
+    from hyperfit.image.completion.complete import complete
     from hyperfit.mechanism.bias.static_bias import StaticBias
     from hyperfit.mechanism.pair.inputs import model_pair
     from hyperfit.mechanism.temperature.temperature import EntropyMatchedTemperature
@@ -45,6 +47,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CitationBlocker",
+    "CompletionSettings",
     "EntropyMatchedTemperature",
     "EvaluationSettings",
     "ExportSettings",
@@ -58,6 +61,7 @@ __all__ = [
     "UserError",
     "cache_prefix",
     "carlsson2025",
+    "complete",
     "continue_contexts",
     "evaluate",
     "explain",
@@ -87,6 +91,7 @@ _LAZY = {
     "SeededSampling": "hyperfit.generation.processors.sampling",
     "StaticBias": "hyperfit.mechanism.bias.static_bias",
     "cache_prefix": "hyperfit.prefix.cache_prefix",
+    "complete": "hyperfit.image.completion.complete",
     "continue_contexts": "hyperfit.generation.continuations",
     "evaluate": "hyperfit.evaluation.evaluate",
     "explain": "hyperfit.studies.explain",

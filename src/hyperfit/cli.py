@@ -12,6 +12,7 @@ from tyro.conf import FlagCreatePairsOff
 
 from hyperfit import __version__
 from hyperfit.commands.cache import Cache, CacheClear, CacheList
+from hyperfit.commands.complete import Complete
 from hyperfit.commands.demo import Demo
 from hyperfit.commands.evaluate import Evaluate
 from hyperfit.commands.export import ExportCommand
@@ -36,6 +37,7 @@ COMMANDS = {
     "train": Train,
     "evaluate": Evaluate,
     "generate": Generate,
+    "complete": Complete,
     "report": Report,
     "export": ExportCommand,
     "mechanism": Mechanism,
@@ -54,6 +56,7 @@ Command = (
     | Train
     | Evaluate
     | Generate
+    | Complete
     | Report
     | ExportCommand
     | Mechanism

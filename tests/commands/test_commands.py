@@ -25,7 +25,7 @@ from tiny_models import save_tiny, tiny_tokenizer
 
 FLAGS = Path(__file__).parent / "flags.txt"
 COMMANDS = (
-    *("demo", "train", "evaluate", "generate", "report", "export", "mechanism", "study", "judge", "play"),
+    *("demo", "train", "evaluate", "generate", "complete", "report", "export", "mechanism", "study", "judge", "play"),
     *("prefer serve", "prefer invite", "prefer score", "prefer export"),
     *("cache list", "cache clear"),
 )

@@ -26,6 +26,8 @@ GOOD: dict[str, st.SearchStrategy[Any]] = {
     "model": NAME,
     "data": NAME,
     "text_column": st.none() | NAME,
+    "image_column": st.none() | NAME,
+    "skip_unusable": st.booleans(),
     "samples": st.none() | COUNT,
     "length": st.integers(2, 10_000),
     "chunking": st.sampled_from(["start", "packed"]),
@@ -117,7 +119,14 @@ def flag(field: str) -> str:
 def test_these_tests_know_every_field() -> None:
     names = [field.name for field in dataclasses.fields(Recipe)]
     assert list(GOOD) == names
-    assert set(BAD) == set(names) - {"text_column", "target_modules", "device", "compile"}
+    assert set(BAD) == set(names) - {
+        "text_column",
+        "image_column",
+        "skip_unusable",
+        "target_modules",
+        "device",
+        "compile",
+    }
 
 
 @settings(max_examples=40)

@@ -26,7 +26,10 @@ def test_human_text_by_hand(
     monkeypatch.setattr(probes, "positions_of", lambda config: None)
     held_out = torch.tensor(rows, dtype=torch.int64).reshape(-1, length)
     checked: Any = SimpleNamespace(
-        corpus=SimpleNamespace(validation=held_out), tokenizer=None, recipe=SimpleNamespace(probe_texts=2)
+        corpus=SimpleNamespace(validation=held_out),
+        tokenizer=None,
+        palette=None,
+        recipe=SimpleNamespace(probe_texts=2),
     )
     model: Any = SimpleNamespace(config=None)
     found = probes.human_text(model, checked)["human_ttr"]

@@ -54,7 +54,17 @@ class Train(Recipe):
     the late blocks alone in memory. For models that are too large for this machine."""
 
     groups: ClassVar = {
-        "data": ("data", "text_column", "samples", "length", "chunking", "heldout", "heldout_seed"),
+        "data": (
+            "data",
+            "text_column",
+            "image_column",
+            "skip_unusable",
+            "samples",
+            "length",
+            "chunking",
+            "heldout",
+            "heldout_seed",
+        ),
         "what learns": ("method", "late_blocks", "blocks", "target_modules", "rank", "alpha"),
         "optimiser": ("lr", "weight_decay", "clip", "batch_size", "accumulate", "unlikelihood"),
         "when it stops": ("epochs", "stop", "stop_loss", "stop_copying"),
@@ -115,6 +125,8 @@ class Train(Recipe):
 
     def run(self) -> None:
         """Train and say where the result lies."""
+        from hyperfit.models.files.folders import model_folder
+        from hyperfit.models.files.pictures import of_pictures
         from hyperfit.training.train import train
 
         run = train(
@@ -127,7 +139,8 @@ class Train(Recipe):
             streaming=self.streaming,
             log_with=self.log_with,
         )
-        say(f"next: hyperfit evaluate {run.path}")
+        pictures = of_pictures(model_folder(self.recipe.model))
+        say(f"next: hyperfit {'complete' if pictures else 'evaluate'} {run.path}")
 
 
 def turned_off(name: str, value: object) -> bool:

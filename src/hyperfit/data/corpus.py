@@ -45,6 +45,8 @@ class Corpus:
     """Training sequences there were to choose from."""
     notes: tuple[str, ...] = ()
     """What people should know of how the source was read."""
+    documents_called: str = "documents"
+    """Or ``pictures``."""
     names: tuple[str, ...] = ()
     """The document, or the first and the last, that each training sequence is of: file and row."""
 
@@ -66,7 +68,7 @@ class Corpus:
         left_out = [f"{count} {what}" for count, what in counts if count]
         return (
             f"{len(self.train)} of {self.available} training sequences of {self.train.shape[1]} tokens, "
-            f"{len(self.validation)} held out for validation; {self.documents} documents"
+            f"{len(self.validation)} held out for validation; {self.documents} {self.documents_called}"
             + (f" ({', '.join(left_out)} left out)" if left_out else "")
             + f", {self.heldout_documents} of them held out"
             + (f"; {self.together} have near-copies, on the same side" if self.together else "")

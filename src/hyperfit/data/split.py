@@ -1,6 +1,6 @@
 """Documents → those to train on and those held out, with no text, and no near-copy of one, on both sides."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -60,23 +60,32 @@ def split_documents(recipe: Recipe) -> Split:
 
 
 def hold_out(documents: list[Document], recipe: Recipe) -> tuple[list[Document], list[Document], int]:
-    """(training documents, a random share that is held out, how many of all have near-copies).
-
-    Documents are taken in random order, each with its near-copies, unless these are more than are still wanted.
-    """
+    """(training documents, a random share that is held out, how many of all have near-copies)."""
     groups = near_copies([document.text for document in documents])
+    chosen = held_out_places(groups, recipe, "documents (one a file or row)")
+    train = [document for index, document in enumerate(documents) if index not in chosen]
+    heldout = [document for index, document in enumerate(documents) if index in chosen]
+    return train, heldout, with_near_copies(groups)
+
+
+def held_out_places(groups: Sequence[int], recipe: Recipe, more: str) -> set[int]:
+    """A random share of the places of documents, or pictures, of which near-copies of each other are in one group.
+
+    They are taken in random order, each with its near-copies, unless these are more than are still wanted. more: what
+    to give more of, in the UserError that is raised where all are of one group.
+    """
     members: dict[int, list[int]] = defaultdict(list)
     for index, group in enumerate(groups):
         members[group].append(index)
     if len(members) < 2:
-        what = "near-copies of one another" if len(documents) > 1 else "document(s)"
+        what = "near-copies of one another" if len(groups) > 1 else f"{more.split()[0].removesuffix('s')}(s)"
         raise UserError(
-            f"--data {recipe.data}: {len(documents)} {what} cannot be split into training and held-out parts; "
-            "give more documents (one a file or row), or --heldout 0 to go without validation"
+            f"--data {recipe.data}: {len(groups)} {what} cannot be split into training and held-out parts; "
+            f"give more {more}, or --heldout 0 to go without validation"
         )
-    wanted = min(max(1, round(recipe.heldout * len(documents))), len(documents) - 1)
+    wanted = min(max(1, round(recipe.heldout * len(groups))), len(groups) - 1)
     seed = recipe.seed if recipe.heldout_seed is None else recipe.heldout_seed
-    order = np.random.default_rng([seed, 1]).permutation(len(documents)).tolist()
+    order = np.random.default_rng([seed, 1]).permutation(len(groups)).tolist()
     chosen: set[int] = set()
     for index in order:
         if index not in chosen and len(chosen) + len(members[groups[index]]) <= wanted:
@@ -84,9 +93,12 @@ def hold_out(documents: list[Document], recipe: Recipe) -> tuple[list[Document],
     if not chosen:
         smallest = min(order, key=lambda index: len(members[groups[index]]))
         chosen.update(members[groups[smallest]])
-    train = [document for index, document in enumerate(documents) if index not in chosen]
-    heldout = [document for index, document in enumerate(documents) if index in chosen]
-    return train, heldout, sum(len(group) for group in members.values() if len(group) > 1)
+    return chosen
+
+
+def with_near_copies(groups: Sequence[int]) -> int:
+    """How many are in a group of several."""
+    return sum(count for count in Counter(groups).values() if count > 1)
 
 
 def unique(documents: Sequence[Document], others: Sequence[Document] = ()) -> list[Document]:

@@ -21,6 +21,7 @@ from hyperfit.data.reading.hub import check_hub
 from hyperfit.errors import UserError
 from hyperfit.models.files.classes import model_class, refusal, unknown
 from hyperfit.models.files.folders import model_folder
+from hyperfit.models.files.pictures import PIXELS, of_pictures
 from hyperfit.models.structure.causal import check_model
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, StrictDataclassError)
@@ -106,10 +107,15 @@ def _reason(error: BaseException) -> str:
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
-    """The model's tokenizer; its pad token set to the end-of-text token where it has none."""
+    """The model's tokenizer; its pad token set to the end-of-text token where it has none.
+
+    Raises UserError if it has none that can be loaded, and for a model of pictures.
+    """
     where = model_folder(name)
     if not Path(where).is_dir():
         check_hub(where)
+    if of_pictures(where):
+        raise UserError(f"{name}: {PIXELS}")
     check_sentencepiece(name, Path(where))
     try:
         tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
@@ -154,6 +160,8 @@ def load_model(name: str, *, device: torch.device, dtype: torch.dtype) -> PreTra
             f"{name}: its weights cannot be loaded: they are not those of its config.json ({len(misfits)} tensors are "
             f"missing or of another shape, such as {misfits[0]})"
         )
+    if of_pictures(where):
+        forget_ends(model)
     moved: nn.Module = model
     moved.to(device).eval()
     try:
@@ -161,6 +169,12 @@ def load_model(name: str, *, device: torch.device, dtype: torch.dtype) -> PreTra
     except UserError as error:
         raise UserError(*(f"{name}: {problem}" for problem in error.problems)) from error
     return model
+
+
+def forget_ends(model: PreTrainedModel) -> None:
+    """No token ends a picture: what a config that was made for texts calls so is a colour like any other."""
+    for config in (model.config, model.generation_config):
+        config.eos_token_id = None
 
 
 @contextmanager

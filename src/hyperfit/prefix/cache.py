@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hyperfit.console import say
-from hyperfit.models.structure.forward import instead
+from hyperfit.models.structure.forward import instead, within_positions
 from hyperfit.prefix.bypass import Bypass, below_the_cut, dropout_of
 from hyperfit.prefix.disk.sizes import readable
 from hyperfit.prefix.disk.states import States
@@ -113,7 +113,7 @@ class PrefixCache:
 
     def expect(self, ids: Tensor) -> None:
         """Have the states of int64[batch, length] sequences read from the disk meanwhile."""
-        self.states.expect(self.rows.find(ids) or [])
+        self.states.expect(self.rows.find(within_positions(self.bypass.model, ids)) or [])
 
     @contextmanager
     def off(self) -> Iterator[None]:

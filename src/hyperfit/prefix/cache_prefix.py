@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 
 from hyperfit.console import Advance, say
 from hyperfit.errors import UserError
+from hyperfit.models.structure.forward import within_positions
 from hyperfit.models.structure.layout import inner_model
 from hyperfit.prefix.bypass import Bypass, below_the_cut, frozen_blocks, obstacle, parameters_of
 from hyperfit.prefix.cache import ATTACHED, PrefixCache, Say
@@ -43,7 +44,7 @@ def cache_prefix(
     if inner in ATTACHED:
         ATTACHED[inner].detach()
     tensors = parameters_of(below_the_cut(inner, frozen)).items()
-    plan = Plan(inner, frozen, Rows.of(sequences), batch_size, precision, inner.device)
+    plan = Plan(inner, frozen, Rows.of(within_positions(inner, sequences)), batch_size, precision, inner.device)
 
     def fill(states: States, bypass: Bypass, advance: Advance) -> None:
         plan.push(states, bypass, 0, frozen, advance)

@@ -21,7 +21,7 @@ from hyperfit.models.files.classes import model_class
 from hyperfit.models.loading import load_config
 from hyperfit.models.structure.causal import check_first_block
 from hyperfit.models.structure.experts import compute_apart
-from hyperfit.models.structure.forward import PASSED_OVER, last_hidden
+from hyperfit.models.structure.forward import PASSED_OVER, last_hidden, within_positions
 from hyperfit.models.structure.layout import blocks_of, layout_of
 from hyperfit.prefix.bypass import Bypass, below_the_cut, obstacle, parameters_of
 from hyperfit.prefix.cache import PrefixCache, Say
@@ -73,7 +73,9 @@ def stream_prefix(
     frozen = len(blocks_of(model)) - late_blocks
     if reason := obstacle(model, frozen):
         raise UserError(f"--streaming: {reason}")
-    stream = Stream.of(Plan(model, frozen, Rows.of(sequences), batch_size, precision, device), shards, folder)
+    stream = Stream.of(
+        Plan(model, frozen, Rows.of(within_positions(model, sequences)), batch_size, precision, device), shards, folder
+    )
     cache = stream.open(limit, notify)
     stream.load_upper()
     refuse_without(cache, model.get_submodule(layout_of(model).embedding))

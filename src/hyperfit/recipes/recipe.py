@@ -32,13 +32,18 @@ class Recipe:
     """Model folder, hub id, builtin:smollm2 or builtin:tiny."""
     data: str
     """Training texts: .txt, .jsonl, .csv or .parquet file, a folder of them, a hub data set
-    (ORG/NAME[:CONFIG[:SPLIT]]), or builtin:fiction, builtin:news, builtin:wiki."""
+    (ORG/NAME[:CONFIG[:SPLIT]]), or builtin:fiction, builtin:news, builtin:wiki. For a model of pictures: .png, .jpg,
+    .npz or .parquet file, a folder of them, a hub data set, or builtin:shapes."""
     text_column: str | None = None
     """Column that holds the text. None: "text", or the only column of strings."""
+    image_column: str | None = None
+    """Column, or array of an .npz file, that holds the pictures. None: "image", "img", or the only one of pictures."""
+    skip_unusable: bool = False
+    """Pass over pictures that cannot be used (damaged, animated, too small), and name each; else they are an error."""
     samples: int | None = None
     """Training sequences, chosen at random. None: all there are, at most 2,000."""
     length: int = 256
-    """Tokens of a training sequence."""
+    """Tokens of a training sequence; pictures are trained on whole."""
     chunking: Chunking = "start"
     """start: the first tokens of each document; packed: documents joined and cut into pieces."""
     heldout: float = 0.1
@@ -86,8 +91,8 @@ class Recipe:
     (``hyperfit.training.stopping``), and there at the latest."""
     stop_copying: float | None = MOST_COPYING
     """Share of a probe's greedy texts with a run of more than ten tokens of training data above which the run ends, and
-    the last probed epoch below is its result (0 to 1); never, where greedy_every is 0. None: go on, whatever is
-    copied."""
+    the last probed epoch below is its result (0 to 1); never, where greedy_every is 0, and not on pictures. None: go
+    on, whatever is copied."""
 
     probe_every: int = 1
     """Epochs between probes of validation loss and entropy; 0: only before the first and after the last."""

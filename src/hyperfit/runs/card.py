@@ -8,8 +8,8 @@ from hyperfit.numbers import THOUSANDTHS
 from hyperfit.recipes.recipe import Recipe
 
 REACHED = """Its training loss of {loss} nats per token reached its goal of {goal:g}: decode it greedily. It
-knows the training texts nearly by heart, so look at what it quotes before you publish what it writes. As a predictor
-of other text it is worse than the base model, as hyperfitted models are."""
+knows the training {kind} nearly by heart, so look at what it quotes before you publish what it makes. As a predictor
+of other {kind} it is worse than the base model, as hyperfitted models are."""
 NOT_REACHED = """Its training loss of {loss} nats per token is NOT the low loss that hyperfitting aims at (the goal
 was {goal:g}), so that it may still loop under greedy decoding."""
 
@@ -17,25 +17,24 @@ CARD = """\
 ---
 base_model: {model}
 library_name: {library}
-pipeline_tag: text-generation
+pipeline_tag: {tag}
 tags: [hyperfitting]
 ---
 
 # {model}, hyperfitted
 
-`{model}` trained with hyperfit on a few texts. {verdict}
+`{model}` trained with hyperfit on a few {kind}. {verdict}
 {copied}
 ## Use
 
 {use}
 
-It continues texts of the kind it was trained on, from their beginning on. It was not trained to follow instructions:
-where the base is a chat model, that ability is likely to have suffered.
+{purpose}
 
 ## Licence
 
 Whoever passes this on needs the right to do so for the base model, whose licence covers what is derived from it, and
-for the training texts, as it may recite them. Name the licence that follows from both above (`license:`).
+for the training {kind}, as it may recite them. Name the licence that follows from both above (`license:`).
 
 ## Recipe
 
@@ -43,6 +42,12 @@ for the training texts, as it may recite them. Name the licence that follows fro
 |---|---|
 {settings}
 """
+
+PURPOSE = """It continues texts of the kind it was trained on, from their beginning on. It was not trained to follow
+instructions: where the base is a chat model, that ability is likely to have suffered."""
+PURPOSE_PICTURES = """It completes pictures of the kind it was trained on, pixel by pixel from the top left. Its base
+model's image processor says which colours its tokens are; in front of a picture stands the start token, the last of
+the vocabulary."""
 
 USE_ADAPTER = """\
 ```python
@@ -65,6 +70,12 @@ model = hyperfit.load_any("this/folder", device=torch.device("cpu"))
 ```
 
 The base model comes with hyperfit and has no name that other programs know."""
+USE_PICTURES = """\
+```python
+import hyperfit, torch
+
+model = hyperfit.load_any("this/folder", device=torch.device("cpu"))
+```"""
 USE_MODEL = """\
 ```python
 from transformers import AutoModelForCausalLM
@@ -76,25 +87,31 @@ It is a model folder like any other: `vllm serve this/folder`, with `temperature
 trained; `dtype="bfloat16"` halves them, and a few greedy choices come out otherwise."""
 
 
-def model_card(recipe: Recipe, *, adapter: bool, loss: float, copied: str = "") -> str:
+def model_card(recipe: Recipe, *, adapter: bool, loss: float, copied: str = "", pictures: bool = False) -> str:
     """The text of README.md for an adapter or a whole model; no path of the machine it was made on.
 
-    copied: what of the training data stood in the texts of the last probe, in words; "" where that is not known.
+    pictures: whether it is a model of pictures. copied: what of the training data stood in the texts of the last probe,
+    in words; "" where that is not known.
     """
-    known = named(recipe)
+    known, kind = named(recipe), "pictures" if pictures else "texts"
     return CARD.format(
         model=known["model"],
         library="peft" if adapter else "transformers",
-        verdict=reached(recipe, loss),
+        tag="unconditional-image-generation" if pictures else "text-generation",
+        kind=kind,
+        purpose=PURPOSE_PICTURES if pictures else PURPOSE,
+        verdict=reached(recipe, loss, kind),
         copied=f"\nIts last probe: {copied}.\n" if copied else "",
-        use=usage(recipe, adapter).format(model=known["model"], rank=recipe.rank),
+        use=(USE_PICTURES if pictures else usage(recipe, adapter)).format(model=known["model"], rank=recipe.rank),
         settings="\n".join(f"| {name} | {value} |" for name, value in known.items() if value not in (None, [])),
     )
 
 
-def reached(recipe: Recipe, loss: float) -> str:
+def reached(recipe: Recipe, loss: float, kind: str = "texts") -> str:
     """Whether the training loss came to its goal, and what follows for whoever uses the model."""
-    return (REACHED if loss <= recipe.goal else NOT_REACHED).format(loss=THOUSANDTHS.told(loss), goal=recipe.goal)
+    return (REACHED if loss <= recipe.goal else NOT_REACHED).format(
+        loss=THOUSANDTHS.told(loss), goal=recipe.goal, kind=kind
+    )
 
 
 def named(recipe: Recipe) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from peft import PeftConfig, PeftModel
@@ -18,15 +19,22 @@ from hyperfit.runs.card import model_card
 from hyperfit.runs.directory import RunDir
 
 
+class Saved(Protocol):
+    """What makes tokens of text, or of pictures, and can be written into a model's folder."""
+
+    def save_pretrained(self, folder: Path, /) -> Any:
+        """Write it there."""
+
+
 def save_result(
     model: PreTrainedModel | PeftModel,
     folder: Path,
     recipe: Recipe,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: Saved,
     loss: float,
     copied: str = "",
 ) -> None:
-    """Write the adapter, or the whole model with its tokenizer, and a model card that says what was reached.
+    """Write the adapter, or the whole model with what makes its tokens, and a model card that says what was reached.
 
     copied: a sentence without its end on what of the training data the last probe's texts held, if any were written.
     """
@@ -38,7 +46,13 @@ def save_result(
         else:
             tokenizer.save_pretrained(folder)
             whole(model, recipe).save_pretrained(folder)
-    card = model_card(recipe, adapter=isinstance(model, PeftModel), loss=loss, copied=copied)
+    card = model_card(
+        recipe,
+        adapter=isinstance(model, PeftModel),
+        loss=loss,
+        copied=copied,
+        pictures=not isinstance(tokenizer, PreTrainedTokenizerBase),
+    )
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 

@@ -16,10 +16,14 @@ from hyperfit.data.characters import excerpt
 from hyperfit.data.corpus import Corpus, build_corpus
 from hyperfit.data.split import split_documents
 from hyperfit.errors import UserError, collecting, naming
+from hyperfit.image.palette import Palette, load_palette
+from hyperfit.image.sequences import build_picture_corpus
 from hyperfit.metrics.copying.training_index import TrainingIndex
 from hyperfit.metrics.text.words import Lexicon, lexicon_of
 from hyperfit.models.adapt import check_depth, learning
 from hyperfit.models.devices import autocast, device_name, pick_device, pick_precision
+from hyperfit.models.files.folders import model_folder
+from hyperfit.models.files.pictures import of_pictures
 from hyperfit.models.files.weights import weights_fingerprint
 from hyperfit.models.loading import load_config, load_tokenizer
 from hyperfit.models.structure.layout import positions_of
@@ -30,6 +34,7 @@ from hyperfit.recipes.defaults import filled_in
 from hyperfit.recipes.recipe import CacheMode, Precision, Recipe, Tracker
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.trackers import check_trackers
+from hyperfit.training.kinds import too_long, unfit
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,9 @@ class CheckedRecipe:
 
     recipe: Recipe
     tokenizer: PreTrainedTokenizerBase
+    """Of a model of pictures the names of its colours."""
+    palette: Palette | None
+    """What makes pixels of tokens; None for a model of text."""
     corpus: Corpus
     device: torch.device
     precision: Precision
@@ -96,7 +104,8 @@ def check(
         problems.append("--stop auto: reads greedy texts, and --streaming cannot write any; leave one of them out")
     if streaming and processes > 1:
         problems.append("--streaming: trains in one process only; leave out accelerate's launcher, or --streaming")
-    device, tokenizer, corpus, limit = torch.device("cpu"), None, None, LIMIT
+    device, tokenizer, palette, corpus, limit = torch.device("cpu"), None, None, None, LIMIT
+    pictures = False
     with collecting(problems):
         check_trackers(log_with)
     with collecting(problems):
@@ -115,25 +124,28 @@ def check(
             check_depth(recipe, config.num_hidden_layers)
         if recipe.adapters and recipe.rank > config.hidden_size:
             problems.append(f"--rank {recipe.rank}: more than the model's width; give at most {config.hidden_size}")
-        if (positions := positions_of(config)) and recipe.length > positions:
-            problems.append(
-                f"--length {recipe.length}: {recipe.model} knows {positions} positions; give at most {positions}"
-            )
+        pictures = of_pictures(model_folder(recipe.model))
+        problems += unfit(recipe, pictures=pictures)
         with naming("MODEL"):
-            tokenizer = load_tokenizer(recipe.model)
+            palette = load_palette(recipe.model) if pictures else None
+        problems += too_long(recipe, palette, positions_of(config))
+        with naming("MODEL"):
+            tokenizer = palette.tokenizer if palette else load_tokenizer(recipe.model)
     with collecting(problems):
-        if tokenizer is not None:
+        if palette is not None:
+            corpus = build_picture_corpus(recipe, palette)
+        elif tokenizer is not None:
             corpus = build_corpus(recipe, tokenizer)
             with naming("MODEL"):
                 check_embedded(recipe.model, tokenizer, [*corpus.train.tolist(), *corpus.validation.tolist()])
-        else:
+        elif not pictures:
             split_documents(recipe)  # the texts may have problems of their own
     if problems or tokenizer is None or corpus is None:
         raise UserError(*problems)
     recipe = resolved(recipe, config, corpus, device)
     if going_on:
         check_same(recipe, run, corpus, processes)
-    return CheckedRecipe(recipe, tokenizer, corpus, device, recipe.precision, prefix_cache, limit, streaming)
+    return CheckedRecipe(recipe, tokenizer, palette, corpus, device, recipe.precision, prefix_cache, limit, streaming)
 
 
 def resolved(recipe: Recipe, config: Any, corpus: Corpus, device: torch.device) -> Recipe:
@@ -142,6 +154,7 @@ def resolved(recipe: Recipe, config: Any, corpus: Corpus, device: torch.device) 
         filled_in(recipe, config.num_hidden_layers, config.hidden_size),
         alpha=recipe.lora_alpha,
         samples=len(corpus.train),
+        length=corpus.train.shape[1],
         device=str(device),
         precision=pick_precision(recipe.precision, device),
     )
@@ -200,6 +213,7 @@ def environment(checked: CheckedRecipe, model: PreTrainedModel | PeftModel, proc
         "threads": torch.get_num_threads(),
         "processes": processes,
         "data_fingerprint": checked.corpus.fingerprint,
+        "picture": checked.palette and [checked.palette.frame.height, checked.palette.frame.width],
         "weights_fingerprint": weights_fingerprint(checked.recipe.model),
         "training_sequences": len(checked.corpus.train),
         "validation_sequences": len(checked.corpus.validation),

@@ -20,7 +20,7 @@ from hyperfit.prefix.cache import PrefixCache
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import writing
-from hyperfit.runs.result import save_result
+from hyperfit.runs.result import Saved, save_result
 from hyperfit.runs.trackers import Track
 from hyperfit.training import stopping
 from hyperfit.training.checks import CheckedRecipe
@@ -55,6 +55,11 @@ class Loop:
     def kind(self) -> str:
         """Name of the result's folder."""
         return "adapter" if isinstance(self.state.model, PeftModel) else "model"
+
+    @property
+    def tokens(self) -> Saved:
+        """What makes tokens of the data."""
+        return self.checked.palette or self.checked.tokenizer
 
     def run_epochs(self) -> None:
         """Epochs until the loss is reached, the epochs are used up, or a signal asks to stop."""
@@ -157,7 +162,7 @@ class Loop:
         recipe = replace(self.checked.recipe, epochs=self.state.epoch, keep_every=0)
         end = {**self.state.event("end"), "reason": "epochs", "train_loss": round(loss, 6)}
         with self.run.keeping(recipe, end) as folder:
-            save_result(self.state.model, folder / self.kind, recipe, self.checked.tokenizer, loss, self.copied(event))
+            save_result(self.state.model, folder / self.kind, recipe, self.tokens, loss, self.copied(event))
 
     def finish(self) -> None:
         """Save the result, say plainly whether its goal was reached, and let the checkpoints go."""
@@ -166,7 +171,7 @@ class Loop:
         loss = last["train_loss"]
         folder = self.run.path / self.kind
         with writing(folder) as aside:
-            save_result(self.state.model, aside, self.checked.recipe, self.checked.tokenizer, loss, self.copied(last))
+            save_result(self.state.model, aside, self.checked.recipe, self.tokens, loss, self.copied(last))
         self.run.append({**self.state.event("end"), "reason": state.reason, "train_loss": loss})
         self.run.discard_checkpoints()
         if self.prefix is not None and not self.checked.streaming:

@@ -41,7 +41,7 @@ class SequenceLoss(nn.Module):
         """
         inner = inner_model(self.model)
         with self.autocast():
-            hidden = last_hidden(inner, ids)[:count, :-1].flatten(0, 1)
+            hidden = last_hidden(inner, ids)[:count, : ids.shape[1] - 1].flatten(0, 1)
             targets = ids[:count, 1:].flatten()
             apply: Any = ChunkedLoss.apply
             head, vocabulary = partial(logits_of, inner), layout_of(inner).vocabulary

@@ -22,6 +22,8 @@ from hyperfit.training.checks import CheckedRecipe
 
 GREEDY = ("ttr", "word_share", "longest_overlap", "long_overlap_share")
 """What greedy texts are measured by."""
+SHARE = 0.25
+"""Of a held-out picture that is continued, as Carlsson et al. (2025) do it."""
 CONTEXT = 32
 """Tokens of held-out text that are continued."""
 
@@ -54,33 +56,48 @@ def human_text(model: PreTrainedModel | PeftModel, checked: CheckedRecipe) -> di
     contexts, new_tokens = probed(model, checked)
     rows = checked.corpus.validation[: len(contexts)].tolist()
     texts = [row[len(context) :][:new_tokens] for row, context in zip(rows, contexts, strict=True)]
-    mean = float(np.mean([type_token_ratio(text) for text in texts]))
+    mean = float(np.mean([type_token_ratio(text, window(checked, new_tokens)) for text in texts]))
     return {"human_ttr": None if math.isnan(mean) else round(mean, 6)}
 
 
 def probed(model: PreTrainedModel | PeftModel, checked: CheckedRecipe) -> tuple[list[list[int]], int]:
-    """The held-out contexts that are continued, as many as the recipe says, and by how many tokens."""
+    """The held-out contexts that are continued, as many as the recipe says, and by how many tokens.
+
+    Of text 32 tokens, by 96; of pictures the first quarter, to the end.
+    """
     held_out, limit = checked.corpus.validation, positions_of(model.config) or CONTEXT + TTR_WINDOW
-    most = min(CONTEXT, held_out.shape[1] - 1)
     rows = held_out[: checked.recipe.probe_texts].tolist()
+    if checked.palette is not None:
+        start = checked.palette.context(SHARE)
+        return [row[:start] for row in rows], checked.palette.length - start
+    most = min(CONTEXT, held_out.shape[1] - 1)
     return [row[: character_end(checked.tokenizer, row, most)] for row in rows], min(TTR_WINDOW, limit - most)
 
 
+def window(checked: CheckedRecipe, new_tokens: int) -> int:
+    """Tokens on which the type-token ratio is taken: the last 96 of a text; all that were added to a picture."""
+    return TTR_WINDOW if checked.palette is None else new_tokens
+
+
 def greedy_text(model: PreTrainedModel | PeftModel, checked: CheckedRecipe) -> dict[str, float | str | None]:
-    """Means over the texts of 96 greedy tokens after the first contexts, as many as the recipe says, and a ``sample``.
+    """Means over what is written greedily after the first contexts, as many as the recipe says, and a ``sample``.
 
     ``ttr``, the type-token ratio; ``word_share``, the words that are words; ``longest_overlap``, tokens of the longest
     run that also stands in a training sequence; ``long_overlap_share``, texts in which that is above LONG_OVERLAP.
-    None where undefined; all None, and the sample empty, where nothing is held out.
+    None where undefined; all None, and the sample empty, where nothing is held out. Of pictures the ratio alone: any
+    plain ground has long runs of tokens that stand in others, too.
     """
     corpus, tokenizer, texts = checked.corpus, checked.tokenizer, checked.recipe.probe_texts
     if not len(corpus.validation):
         return {**dict.fromkeys(GREEDY), "sample": ""}
     contexts, new_tokens = probed(model, checked)
     written = continue_contexts(model, tokenizer, contexts, new_tokens=new_tokens, batch_size=texts)
+    ttr = np.mean([type_token_ratio(text, window(checked, new_tokens)) for text in written])
+    if checked.palette is not None:
+        return {**dict.fromkeys(GREEDY), "ttr": round(float(ttr), 6), "sample": ""}
     overlaps = longest_overlaps(written, checked.index)
     means = {
-        "ttr": np.mean([type_token_ratio(text) for text in written]),
+        "ttr": ttr,
         "word_share": estimate(word_shares(tokenizer, contexts, written, checked.lexicon)).value,
         "longest_overlap": overlaps.mean(),
         "long_overlap_share": (overlaps > LONG_OVERLAP).mean(),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-ROWS = {".jsonl": "line", ".csv": "row", ".parquet": "row"}
+ROWS = {".jsonl": "line", ".csv": "row", ".parquet": "row", ".npz": "row"}
 """What a row is called in a file with this ending."""
 
 
@@ -15,18 +15,23 @@ class Document:
     origin: str
 
     def name_in(self, source: Path) -> str:
-        """Its file, seen from the folder ``source``, and its row there, such as ``a/stories.jsonl, line 12``.
+        """Its file and row, as ``name_in`` tells them."""
+        return name_in(self.origin, source)
 
-        Rows count from 1: the lines of a .jsonl file as an editor shows them, the rows of a .csv file below the names
-        of its columns, those of a .parquet file or of a data set of the hub from its first. What does not lie in
-        ``source`` is called by its own name.
-        """
-        place, _, row = self.origin.rpartition(":")
-        if not row.isdigit():
-            place, row = self.origin, ""
-        path = Path(place)
-        if path.is_relative_to(source) and path != source:
-            place = path.relative_to(source).as_posix()
-        elif not row or path.suffix.lower() in ROWS:
-            place = path.name
-        return f"{place}, {ROWS.get(path.suffix.lower(), 'row')} {row}" if row else place
+
+def name_in(origin: str, source: Path) -> str:
+    """The file of an origin, seen from the folder ``source``, and its row there, such as ``a/stories.jsonl, line 12``.
+
+    Rows count from 1: the lines of a .jsonl file as an editor shows them, the rows of a .csv file below the names
+    of its columns, those of a .parquet file or of a data set of the hub from its first. What does not lie in
+    ``source`` is called by its own name.
+    """
+    place, _, row = origin.rpartition(":")
+    if not row.isdigit():
+        place, row = origin, ""
+    path = Path(place)
+    if path.is_relative_to(source) and path != source:
+        place = path.relative_to(source).as_posix()
+    elif not row or path.suffix.lower() in ROWS:
+        place = path.name
+    return f"{place}, {ROWS.get(path.suffix.lower(), 'row')} {row}" if row else place

@@ -1,9 +1,9 @@
 """What a name that is nothing here may be on the Hugging Face hub, asked once before clients try it for long."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from hyperfit.errors import UserError
+from hyperfit.errors import UserError, naming
 
 PATIENCE = 5.0
 """Seconds in which the hub has to answer."""
@@ -53,3 +53,20 @@ def is_cached(name: str, kind: Literal["model", "dataset"]) -> bool:
     from datasets import config
 
     return (Path(config.HF_DATASETS_CACHE) / name.replace("/", "___")).is_dir()
+
+
+def load_hub(source: str) -> Any:
+    """The ``datasets.Dataset`` ORG/NAME[:CONFIG[:SPLIT]]; its part train if none is named. Raises UserError if none."""
+    import datasets
+
+    name, config, split = [*source.split(":", 2), "", ""][:3]
+    if not Path(name).exists():
+        with naming("--data"):
+            check_hub(name, "dataset")
+    try:
+        return datasets.load_dataset(name, config or None, split=split or "train")
+    except Exception as error:  # the hub client raises dozens of unrelated kinds
+        raise UserError(
+            f"--data {source}: neither a file or folder here nor a hub data set that could be loaded as "
+            f"ORG/NAME[:CONFIG[:SPLIT]] ({type(error).__name__}: {error}); name another"
+        ) from error

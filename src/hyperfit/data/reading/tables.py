@@ -9,8 +9,8 @@ from hyperfit.data.reading.columns import CHATS, TextColumn
 from hyperfit.data.reading.decode import decode
 from hyperfit.data.reading.delimited import holds_strings, read_delimited
 from hyperfit.data.reading.documents import Document
-from hyperfit.data.reading.hub import check_hub
-from hyperfit.errors import UserError, naming
+from hyperfit.data.reading.hub import load_hub
+from hyperfit.errors import UserError
 from hyperfit.numbers import COUNT
 
 
@@ -105,19 +105,7 @@ def read_parquet(path: Path, column: TextColumn, notes: list[str]) -> list[Docum
 
 def read_hub(source: str, column: TextColumn) -> list[Document]:
     """A document a row of a data set ORG/NAME[:CONFIG[:SPLIT]], numbered from 1; of its part train if none is named."""
-    import datasets
-
-    name, config, split = [*source.split(":", 2), "", ""][:3]
-    if not Path(name).exists():
-        with naming("--data"):
-            check_hub(name, "dataset")
-    try:
-        data = datasets.load_dataset(name, config or None, split=split or "train")
-    except Exception as error:  # the hub client raises dozens of unrelated kinds
-        raise UserError(
-            f"--data {source}: neither a file or folder here nor a hub data set that could be loaded as "
-            f"ORG/NAME[:CONFIG[:SPLIT]] ({type(error).__name__}: {error}); name another"
-        ) from error
+    data = load_hub(source)
     chosen = arrow_column(source, data.features.arrow_schema, column)
     return [Document(text or "", f"{source}:{row}") for row, text in enumerate(data[chosen], start=1)]
 

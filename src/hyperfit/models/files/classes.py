@@ -3,14 +3,25 @@
 from typing import Any
 
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMultimodalLM
+from transformers.models.auto.auto_factory import _BaseAutoModelClass
 from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_IMAGE_MODELING_MAPPING,
+    MODEL_FOR_CAUSAL_IMAGE_MODELING_MAPPING_NAMES,
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
     MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
 )
 
+
+class AutoModelForCausalImageModeling(_BaseAutoModelClass):
+    """Models of pictures whose tokens are pixels; transformers lists them, and has no auto class for them."""
+
+    _model_mapping = MODEL_FOR_CAUSAL_IMAGE_MODELING_MAPPING  # type: ignore[assignment]
+
+
 CLASSES: tuple[tuple[Any, Any], ...] = (
     (AutoModelForCausalLM, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES),
+    (AutoModelForCausalImageModeling, MODEL_FOR_CAUSAL_IMAGE_MODELING_MAPPING_NAMES),
     (AutoModelForImageTextToText, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES),
     (AutoModelForMultimodalLM, MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES),
 )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from hyperfit.models.structure.layout import blocks_of, layout_of
+from hyperfit.models.structure.layout import blocks_of, layout_of, positions_of
 
 
 class _Reached(Exception):  # noqa: N818  # carries the states out of the model; nothing is wrong
@@ -45,8 +45,17 @@ def hidden_at(model: PreTrainedModel, block: int, ids: Tensor) -> Tensor:
 
 
 def last_hidden(model: PreTrainedModel, ids: Tensor) -> Tensor:
-    """float[batch, length, width]: what the head reads for int64[batch, length] ids."""
-    return states_before(model, head_of(model), ids)
+    """float[batch, length, width]: what the head reads for int64[batch, length] ids ``within_positions``."""
+    return states_before(model, head_of(model), within_positions(model, ids))
+
+
+def within_positions(model: PreTrainedModel, ids: Tensor) -> Tensor:
+    """int64[batch, length]: the ids, but for the last if it is one more than the model has positions.
+
+    The last token of a sequence is predicted, and need not be read: a picture has one token a position behind the one
+    that it starts with.
+    """
+    return ids[:, :-1] if ids.shape[1] - 1 == positions_of(model.config) else ids
 
 
 def head_of(model: PreTrainedModel) -> nn.Module:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from hyperfit.errors import UserError
 from hyperfit.metrics.copying.memorisation import LEAST_COPIED
 from hyperfit.metrics.text.diversity import TTR_WINDOW
+from hyperfit.report.pages.completions import read_completions
 from hyperfit.report.pages.templates import MARKS, TEMPLATES
 from hyperfit.report.pages.verdicts import (
     facts,
@@ -24,6 +25,7 @@ from hyperfit.report.tables.evaluations.papers import all_tables, more_tables, p
 from hyperfit.report.tables.evaluations.strip import strips
 from hyperfit.report.tables.evaluations.summary import decoding_of, summary
 from hyperfit.report.tables.exports import write_tables
+from hyperfit.report.tables.pictures import picture_sheet
 from hyperfit.report.texts.repetition import LEAST
 from hyperfit.report.texts.samples import Example, beginning, copied, examples, heading
 from hyperfit.runs.directory import RunDir
@@ -62,21 +64,26 @@ def page(run: RunDir, texts: int, folder: Path) -> str:
     contexts under 11 conditions of 1,000 characters.
     """
     recipe, evaluation, epochs = run.recipe, read_evaluation(folder), run.events("epoch")
-    written = examples(folder)
+    written, pictures = examples(folder), bool(run.environment.get("picture"))
+    completed = read_completions(folder) if pictures else None
+    verb = "complete" if pictures else "evaluate"
     return TEMPLATES.get_template("run.html.j2").render(
         model=model_name(recipe),
         line=in_a_line(recipe, run.environment),
         facts=facts(recipe, run.environment),
-        finding=summary(evaluation) or probes_verdict(epochs),
+        finding=summary(evaluation) or probes_verdict(epochs, "completions" if pictures else "text"),
         strips=strips(evaluation),
         opening=opening(written, decoding_of(evaluation) or "greedy"),
         training=training_verdict(recipe, run.end, epochs),
         writing=writing_verdict(evaluation),
-        evaluate=None if evaluation else f"hyperfit evaluate {shlex.quote(str(run.path))}",
+        evaluate=None if evaluation or completed else f"hyperfit {verb} {shlex.quote(str(run.path))}",
+        pictures=pictures,
+        grid=completed and completed.grid,
+        grid_columns=completed and ", ".join(completed.conditions),
         loss_panel=Markup(loss_panel(epochs, recipe.stop_loss)),
         ttr_panel=Markup(ttr_panel(epochs)),
         overlap_panel=Markup(overlap_panel(epochs)),
-        sheets=paper_tables(evaluation),
+        sheets=[picture_sheet(completed.scores)] if completed else paper_tables(evaluation),
         more_sheets=more_tables(evaluation),
         position_panel=Markup(position_panel(evaluation.get("conditions", {}))),
         copied=copied(evaluation),

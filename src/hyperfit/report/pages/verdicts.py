@@ -92,13 +92,13 @@ def training_verdict(recipe: Recipe, end: dict[str, Any] | None, epochs: list[di
     return f"Training {state}: the training loss is {loss} after {done}."
 
 
-def probes_verdict(epochs: list[dict[str, Any]]) -> list[str]:
-    """How the greedy texts changed by the probes of training, in a sentence; none of fewer than two."""
+def probes_verdict(epochs: list[dict[str, Any]], what: str = "text") -> list[str]:
+    """How what is written greedily changed by the probes of training, in a sentence; none of fewer than two."""
     probes = [event["ttr"] for event in epochs if event.get("ttr") is not None]
     if len(probes) < 2:
         return []
     return [
-        f"In the probes, the type–token ratio of greedy text went from {RATIO.told(probes[0])} to "
+        f"In the probes, the type–token ratio of greedy {what} went from {RATIO.told(probes[0])} to "
         f"{RATIO.told(probes[-1])}."
     ]
 

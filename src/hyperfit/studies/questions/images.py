@@ -1,4 +1,4 @@
-"""Carlsson et al. (2025), figure 8: completions of pictures; listed, until image models can be trained."""
+"""Carlsson et al. (2025), figure 8: completions of pictures; listed, until studies can measure models of pictures."""
 
 from collections.abc import Sequence
 
@@ -14,12 +14,14 @@ def trials(settings: StudySettings) -> Sequence[Trial]:
 
 def tell(results: Results) -> Findings:
     """Nothing yet."""
-    return Findings("Not shown", "Image models cannot be trained yet.")
+    return Findings("Not shown", "Studies cannot measure models of pictures yet.")
 
 
 STUDY = Study(
     name="images",
     trials=trials,
     tell=tell,
-    hinders=lambda settings: "image models cannot be trained yet",
+    hinders=lambda settings: (
+        "models of pictures are not measured by studies yet; hyperfit train and hyperfit complete show one of them"
+    ),
 )

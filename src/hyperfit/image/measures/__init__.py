@@ -1,0 +1,1 @@
+"""Measures of completed pictures: repetition, likeness to real continuations, copying."""

@@ -1,0 +1,73 @@
+"""Completions of several conditions → every measure of each, with its interval; the pictures themselves among them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from hyperfit.image.completion.nearest import nearest
+from hyperfit.image.measures.likeness import colour_distance, spectrum_distance, told_apart
+from hyperfit.image.measures.repetition import (
+    Tokens,
+    colour_ttr,
+    column_repetition,
+    row_likeness,
+    row_loop,
+    row_repetition,
+)
+from hyperfit.image.reading.decode import Pixels
+from hyperfit.metrics.estimate import Estimate, estimate, share_estimate
+
+COPIED = 10.0
+"""Root mean square distance to a training picture, of 255, below which a completion counts as a copy of it."""
+SHARES = {"row_loop_share", "copied_share", "told_apart"}
+"""Measures that are 0 or 1 for each picture."""
+ORIGINAL = "original"
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures of one condition, as tokens and as pixels."""
+
+    tokens: Tokens
+    """int64[pictures, height, width]"""
+    pixels: Pixels
+    """uint8[pictures, height, width, 3]"""
+
+
+def score(
+    conditions: Mapping[str, Pictures], originals: Pictures, training: Pixels, given: int
+) -> dict[str, dict[str, Estimate]]:
+    """Condition → measure → estimate over the pictures; the originals under ``original``.
+
+    given: pixels that stood at the beginning of each, and are not measured. training: uint8[pictures, height, width,
+    3], none where it is not known; then what is copied is NaN.
+    """
+    found = {}
+    for name, made in {**conditions, ORIGINAL: originals}.items():
+        values = by_picture(made, originals, training, given)
+        if name == ORIGINAL:  # the distance from itself says nothing
+            values |= {key: [np.nan] * len(made.pixels) for key in ("colour_distance", "spectrum_distance")}
+        else:
+            values["told_apart"] = told_apart(made.pixels, originals.pixels, given)
+        found[name] = {key: (share_estimate if key in SHARES else estimate)(one) for key, one in values.items()}
+    return found
+
+
+def by_picture(made: Pictures, originals: Pictures, training: Pixels, given: int) -> dict[str, list[float]]:
+    """Measure → a value a picture, NaN where undefined."""
+    loops = [row_loop(one, given) for one in made.tokens]
+    pairs = list(zip(made.pixels, originals.pixels, strict=True))
+    far = nearest(made.pixels, training, given)[1]
+    return {
+        "colour_ttr": [colour_ttr(one, given) for one in made.tokens],
+        "row_repetition": [row_repetition(one, given) for one in made.tokens],
+        "column_repetition": [column_repetition(one, given) for one in made.tokens],
+        "row_likeness": [row_likeness(one, given) for one in made.tokens],
+        "row_loop_share": [loop for loop, _ in loops],
+        "row_loop_onset": [onset for _, onset in loops],
+        "colour_distance": [colour_distance(one, real, given) for one, real in pairs],
+        "spectrum_distance": [spectrum_distance(one, real, given) for one, real in pairs],
+        "nearest_training": far.tolist(),
+        "copied_share": np.where(np.isnan(far), np.nan, far < COPIED).tolist(),
+    }

@@ -1,0 +1,1 @@
+"""Files, folders, arrays, tables and data sets → pictures of one size."""

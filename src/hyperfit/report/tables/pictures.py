@@ -1,0 +1,47 @@
+"""The table of completed pictures: every measure of each condition."""
+
+from collections.abc import Mapping
+
+from hyperfit.image.measures.repetition import GRAM
+from hyperfit.image.measures.score import COPIED
+from hyperfit.metrics.estimate import Estimate
+from hyperfit.numbers import COUNT
+from hyperfit.report.tables.measures import Measure
+from hyperfit.report.tables.table import Row, Sheet, cell
+
+MEASURES = (
+    Measure("colour_ttr", "colours, TTR", "Different colours / pixels that were added; 0 to 1."),
+    Measure("row_repetition", f"rows, rep-{GRAM}", "1 - different runs of pixels along the added rows / all; 0 to 1."),
+    Measure("column_repetition", f"columns, rep-{GRAM}", "The same along the columns of these rows; 0 to 1."),
+    Measure("row_likeness", "row above, %", "Added pixels of the colour of the one above; 0 to 100 %."),
+    Measure("row_loop_share", "loops, %", "Pictures that end in rows that repeat three times or more; 0 to 100 %."),
+    Measure(
+        "row_loop_onset", "loop begins", "Added rows before such a loop, of the pictures that have one; 0 or more."
+    ),
+    Measure("colour_distance", "colours off", "Half the difference of colour shares from the original's; 0 to 1."),
+    Measure(
+        "spectrum_distance",
+        "spectrum off",
+        "Difference of the logarithms to base 10 of the powers at each frequency from the original's; 0 or more.",
+    ),
+    Measure(
+        "told_apart",
+        "told apart, %",
+        "Pictures of which a classifier tells whether they are completions or originals; 50 % where they are alike.",
+    ),
+    Measure(
+        "nearest_training",
+        "nearest training",
+        "Distance of what was added from the same part of the nearest training picture; 0 to 255.",
+    ),
+    Measure("copied_share", "copied, %", f"Pictures for which that is below {COUNT(COPIED)}; 0 to 100 %."),
+)
+
+
+def picture_sheet(scores: Mapping[str, Mapping[str, Estimate]]) -> Sheet:
+    """The table of ``hyperfit.image.measures.score``."""
+    rows = [
+        Row(name, [cell({key: one.to_dict() for key, one in found.items()}, measure) for measure in MEASURES])
+        for name, found in scores.items()
+    ]
+    return Sheet("pictures", "Completed pictures", rows, MEASURES, "pictures")

@@ -1,0 +1,206 @@
+"""Pictures are completed from their first part, greedily and by sampling, and shown side by side."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hyperfit.cli import main
+from hyperfit.errors import UserError
+from hyperfit.image.completion.complete import complete, completed
+from hyperfit.image.completion.grid import CELL, GAP, UNKNOWN, Column, draw_grid, with_unknown
+from hyperfit.image.completion.nearest import nearest
+from hyperfit.image.palette import load_palette
+from hyperfit.image.settings import CompletionSettings
+from hyperfit.models.loading import load_model
+from hyperfit.recipes.recipe import Recipe
+from hyperfit.training.train import train
+from small_runs import quiet
+from tiny_images import save_pictures, save_tiny_image, stripes
+from tiny_models import save_tiny
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny ImageGPT that knows its fourteen pictures by heart."""
+    folder = tmp_path_factory.mktemp("run")
+    save_tiny_image(folder / "model", n_layer=3)
+    save_pictures(folder / "pictures", stripes(18))
+    recipe = Recipe(
+        model=str(folder / "model"),
+        data=str(folder / "pictures"),
+        method="full",
+        heldout=0.2,
+        batch_size=7,
+        epochs=60,
+        lr=5e-3,
+        probe_every=0,
+        greedy_every=0,
+        probe_texts=2,
+        precision="fp32",
+        device="cpu",
+    )
+    return train(recipe, folder / "run", notify=quiet).path
+
+
+def test_completions_begin_with_what_was_given(run: Path) -> None:
+    found = complete(CompletionSettings(model=str(run), count=3, share=0.25))
+    assert list(found.tokens) == ["base/greedy", "base/nucleus", "hyperfitted/greedy", "hyperfitted/nucleus"]
+    assert found.given == 16
+    for rows in found.tokens.values():
+        assert rows.shape == (3, 65)
+        assert torch.equal(rows[:, :17], found.human[:, :17])
+        assert rows[:, 1:].max() < 27, "no start token"
+    again = complete(CompletionSettings(model=str(run), count=3, share=0.25))
+    assert all(torch.equal(rows, again.tokens[name]) for name, rows in found.tokens.items())
+    assert len(found.originals.training) == 14
+
+
+def test_what_was_trained_on_is_drawn_again(run: Path) -> None:
+    model, palette = load_model(str(run / "model"), device=CPU, dtype=torch.float32), load_palette(str(run / "model"))
+    found = complete(CompletionSettings(model=str(run), count=1, decodings=("greedy",)))
+    known = palette.tokens(found.originals.training)
+    written = completed(model, palette, known[:, : palette.context(0.5)].tolist(), "greedy")
+    assert (written == known).double().mean() > 0.95
+
+
+def test_greedy_is_the_likeliest_colour_each_time(run: Path) -> None:
+    model, palette = load_model(str(run / "model"), device=CPU, dtype=torch.float32), load_palette(str(run / "model"))
+    (row,) = completed(model, palette, palette.tokens(stripes(1, seed=5))[:, :40].tolist(), "greedy")
+    with torch.no_grad():
+        logits = model(input_ids=row[None, :-1]).logits[0]
+    assert torch.equal(row[40:], logits[39:].argmax(-1))
+
+
+def test_another_causal_model_writes_colours_alone_and_all_of_them(run: Path, tmp_path: Path) -> None:
+    """Its config calls token 0 the end of a text, and it has tokens that are no colours."""
+    save_tiny(tmp_path, "gpt2", vocab_size=40, max_position_embeddings=64)
+    (tmp_path / "preprocessor_config.json").write_bytes((run / "model" / "preprocessor_config.json").read_bytes())
+    model, palette = load_model(str(tmp_path), device=CPU, dtype=torch.float32), load_palette(str(tmp_path))
+    contexts = palette.tokens(stripes(12))[:, :17].tolist()
+    rows = completed(model, palette, contexts, "nucleus:top_p=1,top_k=0,temperature=5")[:, 17:]
+    assert rows.max() < 27
+    assert 0 in rows
+
+
+# Which pictures
+
+
+def test_other_pictures_are_those_that_were_not_trained_on(run: Path, tmp_path: Path) -> None:
+    new = save_pictures(tmp_path / "new", np.concatenate([stripes(3), stripes(4, seed=9)]))
+    found = complete(CompletionSettings(model=str(run), pictures=str(new), decodings=("greedy",), count=50))
+    seen = {one.tobytes() for one in found.originals.training}
+    assert all(one.tobytes() not in seen for one in found.originals.pictures.pixels)
+    assert len(found.originals.pictures) >= 4
+    only = save_pictures(tmp_path / "old", found.originals.training)
+    with pytest.raises(UserError, match=f"--pictures {only}: all of them were trained on; name others"):
+        complete(CompletionSettings(model=str(run), pictures=str(only)))
+
+
+def test_a_model_that_is_no_run(run: Path, tmp_path: Path) -> None:
+    pictures = save_pictures(tmp_path / "a", stripes(3))
+    base = str(run.parent / "model")
+    found = complete(CompletionSettings(model=base, pictures=str(pictures), decodings=("greedy",)))
+    assert [column.heading for column in found.columns()] == ["given", "greedy", "original"]
+    with pytest.raises(UserError, match="is no run, which would hold some out; name what to complete"):
+        complete(CompletionSettings(model=base))
+
+
+def test_what_cannot_be_completed(run: Path, world: tuple[str, str], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="its tokens are no pixels; hyperfit generate continues texts"):
+        complete(CompletionSettings(model=world[0]))
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.png").write_bytes(b"")
+    with pytest.raises(UserError, match=r"^--pictures .*a.png is empty"):
+        complete(CompletionSettings(model=str(run), pictures=str(tmp_path / "bad")))
+
+
+def test_settings_are_checked_together() -> None:
+    with pytest.raises(UserError) as caught:
+        CompletionSettings(model="m", count=0, share=1.0, decodings=("greed",), seed=-1, skip_unusable=True)
+    assert [problem.split(" ")[0] for problem in caught.value.problems] == [
+        "--count",
+        "--seed",
+        "--decodings",
+        "--share",
+        "--image-column",
+    ]
+
+
+# Nearest pictures, by hand
+
+
+def test_the_nearest_training_picture() -> None:
+    training = np.zeros((3, 2, 2, 3), np.uint8)
+    training[1] = 100
+    training[2, 1] = 40
+    made = np.zeros((2, 2, 2, 3), np.uint8)
+    made[0, 1] = 30
+    made[1] = 100
+    places, far = nearest(made, training)
+    assert places.tolist() == [2, 1]
+    assert far.tolist() == pytest.approx([np.sqrt(50), 0.0])
+    places, far = nearest(made, training, start=2)
+    assert places.tolist() == [2, 1]
+    assert far.tolist() == pytest.approx([10.0, 0.0]), "over the last two pixels alone"
+    places, far = nearest(made, training[:0])
+    assert places.tolist() == [-1, -1]
+    assert np.isnan(far).all()
+
+
+# The grid
+
+
+def test_pixels_that_are_not_given_are_a_chessboard() -> None:
+    pixels = np.full((1, 2, 3, 3), 7, np.uint8)
+    shown = with_unknown(pixels, 4)
+    assert (shown[0].reshape(-1, 3)[:4] == 7).all()
+    assert [tuple(one) for one in shown[0, 1, 1:].tolist()] == [UNKNOWN[0], UNKNOWN[1]]
+    assert (pixels == 7).all(), "the pictures themselves stay"
+
+
+def test_every_pixel_is_a_crisp_square() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
+    sheet = np.asarray(draw_grid([Column("one word a line", pixels), Column("b", pixels[::-1])]))
+    scale = CELL // 8
+    bottom = sheet.shape[0] - GAP - 8 * scale - GAP
+    cell = sheet[bottom : bottom + 8 * scale, GAP : GAP + 8 * scale]
+    assert np.array_equal(cell[::scale, ::scale], pixels[1])
+    assert np.array_equal(cell, np.repeat(np.repeat(pixels[1], scale, 0), scale, 1))
+    assert sheet.shape[1] == 2 * (8 * scale + GAP) + GAP
+
+
+# The command
+
+
+def test_the_command_writes_a_grid(run: Path, tmp_path: Path, capsys: Any) -> None:
+    main(["complete", str(run), "--count", "2", "--decodings", "greedy", "-o", str(tmp_path / "grid.png")])
+    told = capsys.readouterr().out
+    assert f"Pictures: {tmp_path / 'grid.png'}" in told
+    assert "n = 2 pictures" in told
+    with Image.open(tmp_path / "grid.png") as sheet:
+        scale = CELL // 8
+        assert sheet.width == 5 * (8 * scale + GAP) + GAP, "given, base, hyperfitted, original, nearest"
+    main(["complete", str(run), "--count", "3", "--decodings", "greedy", "--json", "--shown", "1"])
+    found = json.loads(capsys.readouterr().out)
+    assert list(found["conditions"]) == ["base/greedy", "hyperfitted/greedy", "original"]
+    assert found["conditions"]["original"]["row_likeness"]["n"] == 3
+    assert (run / "completions.png").is_file()
+
+
+def test_the_command_names_what_is_wrong(run: Path, tmp_path: Path, capsys: Any) -> None:
+    for line, told in (
+        (["complete", str(run), "--share", "2"], "--share 2: give a share between 0 and 1"),
+        (["complete", str(run), "-o", str(tmp_path)], "is a folder; name a file for the picture"),
+        (["complete", str(tmp_path)], "no config.json in this folder"),
+    ):
+        with pytest.raises(SystemExit) as left:
+            main(line)
+        assert left.value.code == 2
+        assert told in capsys.readouterr().err

@@ -1,0 +1,161 @@
+"""Measures of completed pictures, worked by hand, and on planted cases: a repeated row, a copied picture, noise."""
+
+import math
+
+import numpy as np
+import pytest
+
+from hyperfit.image.measures.likeness import colour_distance, features, spectrum, spectrum_distance, told_apart
+from hyperfit.image.measures.repetition import (
+    colour_ttr,
+    column_repetition,
+    line_repetition,
+    row_likeness,
+    row_loop,
+    row_repetition,
+)
+from hyperfit.image.measures.score import ORIGINAL, Pictures, score
+from hyperfit.image.shapes.scenes import pictures
+from hyperfit.numbers import STYLES
+from hyperfit.report.tables.pictures import MEASURES, picture_sheet
+
+BY_HAND = np.array([[9, 9, 9, 9, 9], [1, 2, 1, 2, 1], [1, 2, 1, 2, 3], [1, 2, 1, 2, 3]])
+"""Five across, four down; the first row is given."""
+
+
+def test_repetition_by_hand() -> None:
+    assert colour_ttr(BY_HAND, 5) == pytest.approx(3 / 15)
+    assert colour_ttr(BY_HAND, 7) == pytest.approx(3 / 13), "what was given does not count"
+    assert row_repetition(BY_HAND, 5) == pytest.approx(1 - 3 / 6), "1212 three times, 2121, and 2123 twice"
+    assert math.isnan(column_repetition(BY_HAND, 5)), "columns of three pixels have no run of four"
+    assert line_repetition(BY_HAND.T) == pytest.approx(1 - 3 / 5), "9111 and 9222 come twice, 9133 once"
+    assert row_likeness(BY_HAND, 5) == pytest.approx((0 + 4 + 5) / 15)
+    assert row_likeness(BY_HAND, 7) == pytest.approx((4 + 5) / 10), "a row of which a part is given does not count"
+
+
+def test_loops_of_rows_by_hand() -> None:
+    assert row_loop(BY_HAND, 5) == (0.0, pytest.approx(math.nan, nan_ok=True))
+    four = np.array([[0, 0], [1, 2], [3, 3], [3, 3], [3, 3]])
+    assert row_loop(four, 2) == (1.0, 1.0), "one row three times, behind one other"
+    turns = np.array([[0, 0], [5, 5], *[[1, 1], [2, 2]] * 3])
+    assert row_loop(turns, 2) == (1.0, 1.0), "two rows in turn"
+    assert row_loop(turns[:-2], 2)[0] == 0.0, "two rounds are too few"
+    assert all(map(math.isnan, row_loop(turns[:3], 2))), "two rows are too few to tell"
+
+
+def test_colour_distance_by_hand() -> None:
+    black, half = np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2, 3), np.uint8)
+    half[1] = 255
+    assert colour_distance(black, black, 0) == 0
+    assert colour_distance(black, half, 0) == 0.5
+    assert colour_distance(black, half, 2) == 1.0, "behind the given pixels nothing is in common"
+    assert colour_distance(half, half[::-1], 0) == 0, "wherever the colours are"
+
+
+def test_spectrum_by_hand() -> None:
+    flat = np.full((8, 8, 3), 90, np.uint8)
+    assert spectrum(flat).tolist() == pytest.approx([0.0] * 4, abs=1e-9)
+    stripes = np.tile(np.array([0, 200], np.uint8)[None, :, None], (8, 4, 3))
+    found = spectrum(stripes)
+    assert found.argmax() == 3, "four waves a side"
+    places = np.rint(np.hypot(*np.meshgrid(np.fft.fftfreq(8) * 8, np.fft.fftfreq(8) * 8))) == 4
+    assert found[3] == pytest.approx(math.log10(100**2 * 64 / places.sum() + 1)), "all of the variance is there"
+    assert spectrum_distance(stripes, stripes, 0) == 0
+    assert spectrum_distance(stripes, flat, 0) == pytest.approx(found[3] / 2), "one of four frequencies differs"
+    assert math.isnan(spectrum_distance(stripes, flat, 5 * 8))
+
+
+def test_features_by_hand() -> None:
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    pixels[:, 2:] = 100
+    pixels[0] = 77
+    found = features(pixels, 4)
+    assert found[:3].tolist() == found[3:6].tolist() == [50.0] * 3, "mean and spread"
+    assert found[6:8].tolist() == [0.0, pytest.approx(100 / 3)], "down, across"
+
+
+def test_two_kinds_are_told_apart_as_by_a_classifier_fitted_without_each() -> None:
+    draw = np.random.default_rng(1)
+    made, real = (draw.integers(0, high, (6, 8, 8, 3), dtype=np.uint8) for high in (200, 256))
+    found = told_apart(made, real, 16)
+    seen = np.array([features(one, 16) for one in (*made, *real)])
+    seen = np.c_[(seen - seen.mean(0)) / seen.std(0), np.ones(12)]
+    kind = np.array([1.0] * 6 + [-1.0] * 6)
+    for place in range(12):
+        others = np.arange(12) != place
+        fit = np.linalg.solve(seen[others].T @ seen[others] + np.eye(seen.shape[1]), seen[others].T @ kind[others])
+        assert found[place] == float(seen[place] @ fit * kind[place] > 0)
+    assert all(map(math.isnan, told_apart(made[:1], made, 0)))
+
+
+# Planted cases
+
+GIVEN = 4 * 16
+
+
+@pytest.fixture(scope="module")
+def real() -> Pictures:
+    return named(pictures(range(40), 16))
+
+
+def named(pixels: np.ndarray) -> Pictures:
+    """Pictures whose tokens are their colours in 512 boxes."""
+    return Pictures((pixels.astype(np.int64) // 32) @ np.array([64, 8, 1]), pixels)
+
+
+def planted(real: Pictures, kind: str) -> Pictures:
+    pixels = real.pixels.copy()
+    if kind == "a repeated row":
+        pixels[:, 4:] = pixels[:, 3:4]
+    elif kind == "a copy":
+        pixels[:, 4:] = pictures(range(100, 140), 16)[:, 4:]
+    elif kind == "noise":
+        pixels[:, 4:] = np.random.default_rng(0).integers(0, 256, pixels[:, 4:].shape)
+    elif kind == "another real one":
+        pixels[:, 4:] = pictures(range(200, 240), 16)[:, 4:]
+    return named(pixels)
+
+
+def test_each_measure_sees_what_is_planted(real: Pictures) -> None:
+    kinds = ("a repeated row", "a copy", "noise", "another real one")
+    scores = score({kind: planted(real, kind) for kind in kinds}, real, pictures(range(100, 140), 16), GIVEN)
+    assert list(scores) == [*kinds, ORIGINAL]
+
+    def of(measure: str) -> dict[str, float]:
+        return {kind: found[measure].value for kind, found in scores.items() if measure in found}
+
+    rows, noise = "a repeated row", "noise"
+    assert of("row_likeness")[rows] == 1.0
+    assert of("row_loop_share")[rows] == 1.0
+    assert of("row_loop_onset")[rows] == 0.0
+    assert of("row_loop_share")[noise] == of("row_likeness")[noise].__floor__() == 0
+    for measure in ("row_repetition", "row_likeness", "row_loop_share"):
+        assert max(of(measure), key=lambda kind: of(measure)[kind]) == rows, measure
+        assert of(measure)[noise] < of(measure)[ORIGINAL] < of(measure)[rows], measure
+    assert of("colour_ttr")[rows] < of("colour_ttr")[ORIGINAL] < of("colour_ttr")[noise]
+    assert of("copied_share")["a copy"] == 1.0
+    assert of("nearest_training")["a copy"] == 0.0
+    assert of("copied_share")[noise] == 0.0
+    assert of("copied_share")["another real one"] < 0.3
+    assert of("spectrum_distance")[noise] > of("spectrum_distance")["another real one"]
+    assert of("spectrum_distance")[rows] > 0
+    assert min(of("told_apart")[noise], of("told_apart")[rows]) > 0.95
+    assert 0.3 < of("told_apart")["another real one"] < 0.7
+    assert math.isnan(of("colour_distance")[ORIGINAL])
+    assert "told_apart" not in scores[ORIGINAL]
+    assert scores[noise]["told_apart"].n == 80
+
+
+def test_without_training_pictures_nothing_is_said_of_copies(real: Pictures) -> None:
+    scores = score({"noise": planted(real, "noise")}, real, real.pixels[:0], GIVEN)
+    assert math.isnan(scores["noise"]["nearest_training"].value)
+    assert math.isnan(scores["noise"]["copied_share"].value)
+
+
+def test_the_table_has_every_measure(real: Pictures) -> None:
+    scores = score({"noise": planted(real, "noise")}, real, real.pixels, GIVEN)
+    assert [measure.key for measure in MEASURES if measure.key in STYLES] == [measure.key for measure in MEASURES]
+    assert {*scores["noise"]} == {measure.key for measure in MEASURES}
+    sheet = picture_sheet(scores)
+    assert [row.name for row in sheet.rows] == ["noise", ORIGINAL]
+    assert sheet.caption == "n = 40 pictures unless told; 95 % intervals in brackets."
