@@ -22,7 +22,8 @@ from tiny_models import BLOCKS, WIDTH
 CPU = torch.device("cpu")
 OTHER: dict[str, Any] = {
     "model": "other", "data": "other", "text_column": "text", "image_column": "picture", "skip_unusable": True,
-    "samples": 5, "length": 17, "chunking": "packed", "heldout": 0.2, "method": "full", "late_blocks": 3, "target_modules": ("q_proj",), "rank": 5, "alpha": 3.0,
+    "samples": 5, "length": 17, "chunking": "packed", "heldout": 0.2,
+    "method": "full", "late_blocks": 3, "target_modules": ("q_proj",), "rank": 5, "alpha": 3.0,
     "lr": 0.1, "weight_decay": 0.1, "clip": 1.0, "batch_size": 3, "accumulate": 2, "epochs": 7, "stop_loss": 0.3,
     "stop": "auto", "unlikelihood": 1.0, "stop_copying": 0.5, "heldout_seed": 3, "order_seed": 3, "order_swaps": 3,
     "probe_every": 3, "greedy_every": 3, "probe_texts": 3, "validation_samples": 3, "checkpoint_every": 3,
