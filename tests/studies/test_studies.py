@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -316,8 +317,22 @@ def test_a_killed_process_is_told_and_nothing_is_lost(
 
 
 def test_a_process_ends_with_the_one_that_started_it() -> None:
-    with pytest.raises(KeyboardInterrupt):
-        workers.end_with(-1)  # no process has that for its parent
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            workers.end_with(-1)  # no process has that for its parent
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_process_can_be_interrupted_though_a_shell_let_that_be_ignored() -> None:
+    code = (
+        "import os, signal, queue; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "from hyperfit.studies.grid import workers; workers.begin(queue.Queue(), 1)\n"
+        "os.kill(os.getpid(), signal.SIGINT)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr.endswith("KeyboardInterrupt\n")
 
 
 def killed(store: Store, wanted: Wanted, measure: None) -> None:

@@ -65,7 +65,11 @@ def workers(count: int) -> Iterator[Executor]:
 
 
 def begin(numbers: Any, threads: int) -> None:
-    """Take a share of the machine, and watch the process that asked, as the first thing in a process."""
+    """Take a share of the machine, and watch the process that asked, as the first thing in a process.
+
+    SIGINT ends it, also where a shell that started all of this in the background lets that signal be ignored.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     torch.set_num_threads(threads)
     gpus = torch.cuda.device_count()
