@@ -14,6 +14,7 @@ import pytest
 
 from hyperfit.cli import COMMANDS as CLI
 from hyperfit.cli import FAMILIES, main, parse
+from hyperfit.commands.train import Train
 from hyperfit.commands.demo import Demo, demo_recipe
 from hyperfit.commands.generate import Generate
 from hyperfit.commands.interface.help import groups
@@ -187,7 +188,9 @@ def test_mistakes_are_named_and_nothing_else_is(
     ],
 )
 def test_only_what_was_given_and_does_something_can_be_without_effect(line: str) -> None:
-    parse(["train", "m", "--data", "d", *line.split()])
+    parsed = parse(["train", "m", "--data", "d", *line.split()])
+    assert isinstance(parsed, Train)
+    assert (parsed.model, parsed.data) == ("m", "d"), "it is taken, and nothing is refused"
 
 
 TEXT_FLAGS = [
