@@ -14,11 +14,11 @@ import pytest
 
 from hyperfit.cli import COMMANDS as CLI
 from hyperfit.cli import FAMILIES, main, parse
-from hyperfit.commands.train import Train
 from hyperfit.commands.demo import Demo, demo_recipe
 from hyperfit.commands.generate import Generate
 from hyperfit.commands.interface.help import groups
 from hyperfit.commands.interface.positional import POSITIONAL, described, long_flag
+from hyperfit.commands.train import Train
 from hyperfit.models.builtin import smollm2
 from hyperfit.recipes.presets import PRESETS, tiny
 from hyperfit.recipes.recipe import Recipe
