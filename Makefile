@@ -16,13 +16,13 @@ test: .venv/smollm2
 
 check: .venv/installed
 	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --no-cache .
 	$(BIN)/mypy
 	$(BIN)/pytest tests/test_layering.py
 
 format: .venv/installed
 	$(BIN)/ruff format .
-	$(BIN)/ruff check --fix .
+	$(BIN)/ruff check --no-cache --fix .
 
 # torch goes first and alone: asked for by another package, pip may take a build for other hardware
 .venv/installed: requirements.lock pyproject.toml

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_runs import NUMBERS, about, curve, evaluation, make_run, with_copies, write_samples
 from rich.console import Console, RenderableType
 
 from hyperfit.errors import UserError
@@ -28,6 +27,7 @@ from hyperfit.report.texts.repetition import repeated_spans, split
 from hyperfit.report.texts.samples import beginning, copied, examples, terminal_copies, terminal_texts
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import write_json
+from made_runs import NUMBERS, about, curve, evaluation, make_run, with_copies, write_samples
 
 Make = Callable[..., RunDir]
 
