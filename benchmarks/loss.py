@@ -26,7 +26,6 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
@@ -97,19 +96,20 @@ def contestants(device: str) -> dict[str, Loss]:
     return found
 
 
-def chunked(states: Tensor, targets: Tensor, head: Tensor) -> Tensor:
-    """As hyperfit trains."""
+def chunked(states: Tensor, targets: Tensor, head: Tensor, size: int | None = None) -> Tensor:
+    """As hyperfit trains; size: positions in a chunk, if they are others than it takes."""
     weights = [head] if head.requires_grad else []
+    size = size or positions_at_once(len(head), head.device, learns=bool(weights))
     apply: Any = ChunkedLoss.apply
-    part: Tensor = apply(states, targets, 1 / len(targets), lambda piece: F.linear(piece, head), len(head), *weights)[1]
+    part: Tensor = apply(states, targets, 1 / len(targets), lambda piece: F.linear(piece, head), size, None, *weights)[
+        1
+    ]
     return part
 
 
 def fixed(states: Tensor, targets: Tensor, head: Tensor) -> Tensor:
     """As hyperfit trains, but with as many logits for every vocabulary."""
-    size = max(1, FIXED_LOGITS // len(head))
-    with patch("hyperfit.training.loss.positions_at_once", lambda *given, learns: size):
-        return chunked(states, targets, head)
+    return chunked(states, targets, head, max(1, FIXED_LOGITS // len(head)))
 
 
 def plain(states: Tensor, targets: Tensor, head: Tensor) -> Tensor:

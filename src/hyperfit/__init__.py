@@ -8,6 +8,7 @@ from hyperfit.export.settings import ExportSettings
 from hyperfit.generation.settings import GenerationSettings
 from hyperfit.image.settings import CompletionSettings
 from hyperfit.mechanism.settings import MechanismSettings
+from hyperfit.planning.settings import PlanSettings
 from hyperfit.recipes.presets import (
     carlsson2025,
     li2026,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from hyperfit.mechanism.pair.inputs import model_pair
     from hyperfit.mechanism.temperature.temperature import EntropyMatchedTemperature
     from hyperfit.models.adapt import late_stage_lora_config
+    from hyperfit.planning.plan import plan
     from hyperfit.prefix.cache_prefix import cache_prefix
     from hyperfit.report.pages.mechanism import write_mechanism_page
     from hyperfit.report.pages.run import write_report
@@ -53,6 +55,7 @@ __all__ = [
     "ExportSettings",
     "GenerationSettings",
     "MechanismSettings",
+    "PlanSettings",
     "Recipe",
     "RunDir",
     "SeededSampling",
@@ -71,6 +74,7 @@ __all__ = [
     "li2026",
     "load_any",
     "model_pair",
+    "plan",
     "run_studies",
     "smollm2",
     "smollm2_full",
@@ -100,6 +104,7 @@ _LAZY = {
     "late_stage_lora_config": "hyperfit.models.adapt",
     "load_any": "hyperfit.runs.result",
     "model_pair": "hyperfit.mechanism.pair.inputs",
+    "plan": "hyperfit.planning.plan",
     "run_studies": "hyperfit.studies.run",
     "train": "hyperfit.training.train",
     "write_mechanism_page": "hyperfit.report.pages.mechanism",

@@ -22,6 +22,7 @@ from hyperfit.commands.interface.line import HELP, check_command, check_line, gi
 from hyperfit.commands.interface.positional import positional_first
 from hyperfit.commands.judge import Judge
 from hyperfit.commands.mechanism import Mechanism
+from hyperfit.commands.plan import PlanCommand
 from hyperfit.commands.play import Play
 from hyperfit.commands.prefer import Prefer, PreferExport, PreferInvite, PreferServe
 from hyperfit.commands.prefer_score import PreferScore
@@ -34,6 +35,7 @@ from hyperfit.recipes.recipe import Recipe
 
 COMMANDS = {
     "demo": Demo,
+    "plan": PlanCommand,
     "train": Train,
     "evaluate": Evaluate,
     "generate": Generate,
@@ -53,6 +55,7 @@ FAMILIES: dict[str, tuple[type, dict[str, type]]] = {
 ABOUT = "Make a language model that loops under greedy decoding one that writes, and study why that works."
 Command = (
     Demo
+    | PlanCommand
     | Train
     | Evaluate
     | Generate

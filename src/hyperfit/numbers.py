@@ -111,6 +111,11 @@ def _share(value: float, sign: str) -> str:
     return decimal(percent, 1 if nearly else 0, sign)
 
 
+def _billions(value: float, sign: str) -> str:
+    size = value / 1e9
+    return decimal(size, 2 if abs(size) < 9.995 else 1 if abs(size) < 99.95 else 0, sign)
+
+
 def _millions(value: float, sign: str) -> str:
     return decimal(value / 1e6, 0, sign)
 
@@ -126,6 +131,8 @@ COUNT = Style(lambda value, sign: decimal(value, 0, sign), large)
 """3,153,920 in a table, 3.15 million in a sentence."""
 MEGABYTES = Style(_millions, _millions, factor=1e-6)
 """Bytes, 1,500,000,000, as 1,500."""
+GIGABYTES = Style(_billions, _billions, factor=1e-9)
+"""Bytes, 1,500,000,000, as 1.50; fewer decimals where there are many."""
 PERPLEXITY = Style(
     lambda value, sign: decimal(value, 1 if abs(value) < 99.95 else 0, sign),
     lambda value, sign: decimal(value, 1 if abs(value) < 9.95 else 0, sign),

@@ -26,7 +26,8 @@ from tiny_models import save_tiny, tiny_tokenizer
 
 FLAGS = Path(__file__).parent / "flags.txt"
 COMMANDS = (
-    *("demo", "train", "evaluate", "generate", "complete", "report", "export", "mechanism", "study", "judge", "play"),
+    *("demo", "plan", "train", "evaluate", "generate", "complete", "report", "export", "mechanism", "study"),
+    *("judge", "play"),
     *("prefer serve", "prefer invite", "prefer score", "prefer export"),
     *("cache list", "cache clear"),
 )
@@ -100,7 +101,7 @@ def test_help_breaks_lines_between_words_and_only_where_they_are_full(
         assert len(one) + 1 + len(other.split()[0]) > width or (one.startswith("  -") and one[22:24] != "  "), one
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "generate", "export", "mechanism", "judge"])
+@pytest.mark.parametrize("command", ["plan", "train", "evaluate", "generate", "export", "mechanism", "judge"])
 def test_many_flags_come_in_groups_that_hold_each_once(command: str) -> None:
     described_groups = groups(CLI[command])
     assert "other" not in described_groups

@@ -35,8 +35,13 @@ def positions_at_once(vocabulary: int, device: torch.device, *, learns: bool = F
     is a share of all the device's memory and not of what is free at the moment: the number of positions sets the order
     of additions, and the same command is to give the same bits.
     """
-    worth = (LEARNING_POSITIONS if learns else FROZEN_POSITIONS) * (1 if device.type == "cpu" else ACCELERATION)
-    room = int(LOGITS_SHARE * memory_of(device) / LOGIT_BYTES)
+    return positions_within(memory_of(device), vocabulary, accelerator=device.type != "cpu", learns=learns)
+
+
+def positions_within(memory: int, vocabulary: int, *, accelerator: bool, learns: bool) -> int:
+    """``positions_at_once`` on a device with so many bytes of memory."""
+    worth = (LEARNING_POSITIONS if learns else FROZEN_POSITIONS) * (ACCELERATION if accelerator else 1)
+    room = int(LOGITS_SHARE * memory / LOGIT_BYTES)
     return max(1, min(max(worth, CACHED_LOGITS // vocabulary), room // vocabulary))
 
 

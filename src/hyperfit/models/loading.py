@@ -30,13 +30,16 @@ SENTENCEPIECE = b"\n"
 """How its files begin: with the tag of the first piece. Those of tiktoken, which may have the same name, are text."""
 
 
-def load_config(name: str) -> Any:
-    """The model's config, its family, weights and code checked. Raises UserError naming every problem."""
+def load_config(name: str, *, weights: bool = True) -> Any:
+    """The model's config, its family, weights and code checked. Raises UserError naming every problem.
+
+    weights: whether a folder has to hold them.
+    """
     where = model_folder(name)
     folder = Path(where)
     problems: list[str] = []
     if folder.is_dir():
-        problems += _folder_problems(folder)
+        problems += _folder_problems(folder, weights)
     elif folder.exists() or where.count("/") > 1 or where.startswith((".", "/", "~")):
         raise UserError(f"{name}: no such model folder; give a folder with config.json, a hub id or builtin:tiny")
     if problems:
@@ -70,7 +73,7 @@ def check_quantization(name: str, config: Any) -> None:
         )
 
 
-def _folder_problems(folder: Path) -> list[str]:
+def _folder_problems(folder: Path, weights: bool) -> list[str]:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         kind = str(config["model_type"])
@@ -87,7 +90,7 @@ def _folder_problems(folder: Path) -> list[str]:
         reason = "needs code of its own (auto_map in config.json), which hyperfit does not run; use another model"
     problems += [reason] if reason else []
     names = {path.name for path in folder.iterdir()}
-    if not any(name.endswith(".safetensors") for name in names):
+    if weights and not any(name.endswith(".safetensors") for name in names):
         pickles = sorted(name for name in names if name.endswith((".bin", ".pt", ".pth")))
         if pickles:
             problems.append(

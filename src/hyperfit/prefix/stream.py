@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import init_empty_weights
@@ -33,9 +34,8 @@ from hyperfit.prefix.rows import Rows
 from hyperfit.recipes.recipe import Precision
 
 
-def skeleton(name: str, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
+def skeleton(config: Any, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
     """A causal LM without weights: parameters frozen and on the meta device, buffers on ``device``; evaluation mode."""
-    config = load_config(name)
     with init_empty_weights(include_buffers=False):
         model: PreTrainedModel = model_class(config).from_config(config, dtype=dtype)
     for module in model.modules():
@@ -87,7 +87,8 @@ def empty_model(
     name: str, late_blocks: int, device: torch.device, precision: Precision, *, late_fp32: bool
 ) -> PreTrainedModel:
     """The model without weights, their places in the types in which they are to be held."""
-    model = skeleton(name, torch.bfloat16 if precision == "bf16" and not late_fp32 else torch.float32, device)
+    dtype = torch.bfloat16 if precision == "bf16" and not late_fp32 else torch.float32
+    model = skeleton(load_config(name), dtype, device)
     if precision == "bf16" and late_fp32:
         late = late_parameters(model, late_blocks)
         for weight, parameter in model.named_parameters():

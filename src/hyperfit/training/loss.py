@@ -25,12 +25,17 @@ class SequenceLoss(nn.Module):
         model: PreTrainedModel | PeftModel,
         autocast: Callable[[], AbstractContextManager[object]],
         repeating: float = 0.0,
+        positions: int | None = None,
     ) -> None:
-        """repeating: weight of ``unlikelihood`` in what is minimised."""
+        """repeating: weight of ``unlikelihood`` in what is minimised.
+
+        positions: whose logits are made together; None: what suits the device (``positions_at_once``).
+        """
         super().__init__()
         self.model = model
         self.autocast = autocast
         self.repeating = repeating
+        self.positions = positions
 
     def forward(self, ids: Tensor, count: int | None = None, share: float = 1.0) -> tuple[Tensor, Tensor]:
         """(sum, share x what is minimised) of the first ``count`` (None: all) of int64[batch, length] sequences.
@@ -44,8 +49,9 @@ class SequenceLoss(nn.Module):
             hidden = last_hidden(inner, ids)[:count, : ids.shape[1] - 1].flatten(0, 1)
             targets = ids[:count, 1:].flatten()
             apply: Any = ChunkedLoss.apply
-            head, vocabulary = partial(logits_of, inner), layout_of(inner).vocabulary
-            total, part = apply(hidden, targets, share, head, vocabulary, self.penalty(ids), *head_weights(inner))
+            head, weights, vocabulary = partial(logits_of, inner), head_weights(inner), layout_of(inner).vocabulary
+            size = self.positions or positions_at_once(vocabulary, hidden.device, learns=bool(weights))
+            total, part = apply(hidden, targets, share, head, size, self.penalty(ids), *weights)
         return total, part
 
     def penalty(self, ids: Tensor) -> Callable[[Tensor, int], Tensor] | None:
@@ -77,15 +83,15 @@ class ChunkedLoss(torch.autograd.Function):
         targets: Tensor,
         share: float,
         head: Callable[[Tensor], Tensor],
-        vocabulary: int,
+        size: int,
         penalty: Callable[[Tensor, int], Tensor] | None,
         *weights: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """hidden: float[positions, width]. targets: int64[positions]. weights: parameters of ``head`` that learn.
 
-        penalty: what is minimised beside the cross-entropy, of a chunk's logits and the number of its first position.
+        size: positions in a chunk. penalty: what is minimised beside the cross-entropy, of a chunk's logits and the
+        number of its first position.
         """
-        size = positions_at_once(vocabulary, hidden.device, learns=bool(weights))
         total, added = (torch.zeros((), dtype=torch.float32, device=hidden.device) for _ in range(2))
         pieces: list[Tensor] = []
         sums: list[Tensor] = []

@@ -1,0 +1,1 @@
+"""What a training takes, found by rehearsing one update on tensors without values: memory, operations, disk."""

@@ -1,0 +1,102 @@
+"""A model set up to train, of tensors that have shapes and no values: whatever its size, it takes no memory."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from transformers import PreTrainedModel
+
+from hyperfit.models.adapt import adapt, round_frozen
+from hyperfit.models.structure.experts import compute_apart
+from hyperfit.models.structure.layout import inner_model, layout_of, under
+from hyperfit.prefix.bypass import Bypass, frozen_blocks, obstacle
+from hyperfit.prefix.stream import skeleton
+from hyperfit.recipes.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A model as training has it, without values."""
+
+    model: PreTrainedModel | PeftModel
+    fake: FakeTensorMode
+    """Under which its tensors live."""
+    frozen: int
+    """Blocks below the first that learns, whose output a prefix cache holds; 0 where there can be none."""
+    no_cache: str | None
+    """Why there is none."""
+
+    @property
+    def inner(self) -> PreTrainedModel:
+        """The model without what adapts it."""
+        return inner_model(self.model)
+
+    @property
+    def learned(self) -> list[nn.Parameter]:
+        """The parameters that learn."""
+        return [one for one in self.model.parameters() if one.requires_grad]
+
+    @property
+    def held(self) -> list[Tensor]:
+        """All tensors that are in memory before training begins."""
+        return [*self.model.parameters(), *self.model.buffers()]
+
+    @property
+    def states(self) -> int:
+        """Bytes of a token in the prefix cache; 0 without one."""
+        return math.prod(layout_of(self.inner).states) * self.inner.dtype.itemsize if self.frozen else 0
+
+    def bypass(self, batch: int, length: int) -> None:
+        """From now on states of the cache stand for the frozen blocks' output, float[batch, length, ...]."""
+        if self.frozen:
+            stored = torch.zeros(batch, length, *layout_of(self.inner).states, dtype=self.inner.dtype)
+            Bypass(self.model, self.frozen).hidden = stored
+
+
+def set_stage(config: Any, recipe: Recipe) -> Stage:
+    """The model of a config, adapted as a recipe says and held as training holds it (``hyperfit.training.setup``).
+
+    recipe: with nothing left open, precision included.
+    """
+    bf16 = recipe.precision == "bf16"
+    model = skeleton(config, torch.bfloat16 if bf16 and recipe.adapters else torch.float32, torch.device("cpu"))
+    layout_of(model)  # while the model is still as it was built
+    adapted = adapt(model, recipe).eval()
+    if bf16 and not recipe.adapters:
+        round_frozen(adapted)
+    compute_apart(inner_model(adapted), recipe.batch_size * recipe.length)
+    frozen = frozen_blocks(adapted)
+    no_cache = obstacle(adapted, frozen)
+    frozen = 0 if no_cache else frozen
+    fake = FakeTensorMode()
+    give_shapes(adapted, fake)
+    return Stage(adapted, fake, frozen, no_cache)
+
+
+def absent(model: PreTrainedModel | PeftModel, frozen: int) -> set[nn.Parameter]:
+    """The parameters that ``--streaming`` does not hold: frozen blocks, and the embedding unless the head shares it."""
+    inner = inner_model(model)
+    layout = layout_of(inner)
+    blocks = tuple(f"{layout.blocks}.{place}" for place in range(frozen))
+    if not frozen:
+        return set()
+    gone = {one for name, one in inner.named_parameters() if under(name, (*blocks, layout.embedding))}
+    return gone - set(inner.get_submodule(layout.head).parameters())
+
+
+def give_shapes(model: nn.Module, fake: FakeTensorMode) -> None:
+    """Put a tensor of the CPU without values where the model has one on the meta device; shared ones stay shared."""
+    made: dict[nn.Parameter, nn.Parameter] = {}
+    for module in model.modules():
+        for name, one in module.named_parameters(recurse=False):
+            if one not in made:
+                with fake:
+                    values = torch.empty(one.shape, dtype=one.dtype, device="cpu")
+                    made[one] = nn.Parameter(values, requires_grad=one.requires_grad)
+            module.register_parameter(name, made[one])
+        for name, buffer in module.named_buffers(recurse=False):
+            setattr(module, name, fake.from_tensor(buffer))
