@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from hyperfit.runs.result import load_any
     from hyperfit.studies.explain import explain
     from hyperfit.studies.run import run_studies
+    from hyperfit.training.callback import HyperfitCallback
     from hyperfit.training.train import train
 
 __version__ = "0.1.0"
@@ -54,6 +55,7 @@ __all__ = [
     "EvaluationSettings",
     "ExportSettings",
     "GenerationSettings",
+    "HyperfitCallback",
     "MechanismSettings",
     "PlanSettings",
     "Recipe",
@@ -91,6 +93,7 @@ __all__ = [
 _LAZY = {
     "CitationBlocker": "hyperfit.generation.citations.blocking",
     "EntropyMatchedTemperature": "hyperfit.mechanism.temperature.temperature",
+    "HyperfitCallback": "hyperfit.training.callback",
     "RunDir": "hyperfit.runs.directory",
     "SeededSampling": "hyperfit.generation.processors.sampling",
     "StaticBias": "hyperfit.mechanism.bias.static_bias",

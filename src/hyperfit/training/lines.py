@@ -7,7 +7,7 @@ from hyperfit.numbers import TENTHS, style_of
 from hyperfit.recipes.recipe import Recipe
 
 
-def epoch_line(event: dict[str, Any], epochs: int, seconds: float) -> str:
+def epoch_line(event: dict[str, Any], epochs: int, seconds: float | None = None) -> str:
     """An epoch in one line for people."""
     shown = {
         "train_loss": "train",
@@ -21,7 +21,8 @@ def epoch_line(event: dict[str, Any], epochs: int, seconds: float) -> str:
     numbers = [
         f"{word} {style_of(name).told(event[name])}" for name, word in shown.items() if event.get(name) is not None
     ]
-    return f"epoch {event['epoch']:3} of at most {epochs}  {'  '.join(numbers)}  {seconds:.1f} s"
+    took = [] if seconds is None else [f"{seconds:.1f} s"]
+    return "  ".join([f"epoch {event['epoch']:3} of at most {epochs}", *numbers, *took])
 
 
 def copying_line(event: dict[str, Any], texts: int) -> str:

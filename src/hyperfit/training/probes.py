@@ -1,22 +1,24 @@
 """What is looked at between epochs: loss and entropy on held-out text, and what the model writes."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from peft import PeftModel
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hyperfit.data.characters import character_end
 from hyperfit.data.corpus import Corpus
 from hyperfit.generation.continuations import continuation_text, continue_contexts
 from hyperfit.metrics.copying.memorisation import LONG_OVERLAP, longest_overlaps
+from hyperfit.metrics.copying.training_index import TrainingIndex
 from hyperfit.metrics.estimate import estimate
 from hyperfit.metrics.predictions.predict import predict
 from hyperfit.metrics.predictions.sharpness import sharpness_of
 from hyperfit.metrics.text.diversity import TTR_WINDOW, type_token_ratio
-from hyperfit.metrics.text.words import word_shares
+from hyperfit.metrics.text.words import Lexicon, word_shares
 from hyperfit.models.structure.layout import positions_of
 from hyperfit.training.checks import CheckedRecipe
 
@@ -92,13 +94,24 @@ def greedy_text(model: PreTrainedModel | PeftModel, checked: CheckedRecipe) -> d
         return {**dict.fromkeys(GREEDY), "sample": ""}
     contexts, new_tokens = probed(model, checked)
     written = continue_contexts(model, tokenizer, contexts, new_tokens=new_tokens, batch_size=texts)
-    ttr = np.mean([type_token_ratio(text, window(checked, new_tokens)) for text in written])
     if checked.palette is not None:
+        ttr = np.mean([type_token_ratio(text, new_tokens) for text in written])
         return {**dict.fromkeys(GREEDY), "ttr": round(float(ttr), 6), "sample": ""}
-    overlaps = longest_overlaps(written, checked.index)
+    return measured(tokenizer, contexts, written, checked.index, checked.lexicon)
+
+
+def measured(
+    tokenizer: PreTrainedTokenizerBase,
+    contexts: Sequence[Sequence[int]],
+    written: Sequence[Sequence[int]],
+    index: TrainingIndex,
+    lexicon: Lexicon | None,
+) -> dict[str, float | str | None]:
+    """The means GREEDY over the texts that were written after contexts, and the first as ``sample``."""
+    overlaps = longest_overlaps(written, index)
     means = {
-        "ttr": ttr,
-        "word_share": estimate(word_shares(tokenizer, contexts, written, checked.lexicon)).value,
+        "ttr": np.mean([type_token_ratio(text) for text in written]),
+        "word_share": estimate(word_shares(tokenizer, contexts, written, lexicon)).value,
         "longest_overlap": overlaps.mean(),
         "long_overlap_share": (overlaps > LONG_OVERLAP).mean(),
     }
