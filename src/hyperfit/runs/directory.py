@@ -53,8 +53,9 @@ class RunDir:
         return run
 
     @classmethod
-    def open(cls, path: Path) -> "RunDir":
+    def open(cls, path: Path | str) -> "RunDir":
         """An existing run. Raises UserError if the folder holds none."""
+        path = Path(path)
         if not (path / "recipe.json").is_file():
             raise UserError(f"{path}: no run here (recipe.json is missing); give a folder made by hyperfit train")
         return cls(path)

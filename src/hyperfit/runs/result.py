@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hyperfit.errors import UserError
 from hyperfit.models.adapt import adapt, round_frozen
+from hyperfit.models.devices import pick_device
 from hyperfit.models.files.weights import weights_fingerprint
 from hyperfit.models.loading import UNREADABLE, load_model, quiet
 from hyperfit.models.strength import scale_change
@@ -128,15 +129,16 @@ def check_adapter(base: str, adapter: Path | None) -> None:
 
 
 def load_any(
-    name: str, *, device: torch.device, precision: Precision = "fp32", strength: float = 1.0
+    name: str | Path, *, device: torch.device | str = "auto", precision: Precision = "fp32", strength: float = 1.0
 ) -> PreTrainedModel | PeftModel:
     """The hyperfitted model of a run, a base model with an adapter on it, or any causal LM, frozen, ready to evaluate.
 
-    precision: fp32, or bf16 for use under autocast as in training: what was frozen in bf16, what has learnt (adapter,
-    last blocks or all) in fp32. strength: how much of what training changed is in force (``scale_change``). Raises
-    UserError for what cannot be loaded, for a run's adapter whose base model has changed since, and for a strength of
-    a model of which no base is known.
+    device: auto is the accelerator, if there is one. precision: fp32, or bf16 for use under autocast as in training:
+    what was frozen in bf16, what has learnt (adapter, last blocks or all) in fp32. strength: how much of what training
+    changed is in force (``scale_change``). Raises UserError for what cannot be loaded, for a run's adapter whose base
+    model has changed since, and for a strength of a model of which no base is known.
     """
+    name, device = str(name), pick_device(str(device))
     model = _load(name, device, precision)
 
     def base() -> PreTrainedModel | None:

@@ -20,7 +20,7 @@ from hyperfit.training.lines import epoch_line
 from hyperfit.training.probes import measured
 
 
-class HyperfitCallback(TrainerCallback):  # type: ignore[misc]
+class HyperfitCallback(TrainerCallback):
     """Ends a Trainer's training at near-zero loss, and looks at what the model writes greedily after each epoch.
 
     Before the first update it refuses weights that learn in less than fp32, whose small steps would be rounded away.

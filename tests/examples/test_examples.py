@@ -1,0 +1,67 @@
+"""Every script in examples/, run as a user runs it."""
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import hyperfit
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+ON_RUNS = ("decoding.py", "load_adapter.py")
+OWN = ("trainer.py", "sft_trainer.py", "own_loop.py")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    recipe = hyperfit.Recipe(
+        model="builtin:tiny", data="builtin:fiction", samples=8, length=64, epochs=2, greedy_every=0, probe_every=0,
+        probe_texts=1, validation_samples=2, device="cpu", precision="fp32",
+    )  # fmt: skip
+    return hyperfit.train(recipe, tmp_path_factory.mktemp("runs") / "run", notify=lambda line: None).path
+
+
+def said(name: str, folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name), *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_each_script_is_listed_and_run_here() -> None:
+    scripts = {path.name for path in EXAMPLES.glob("*.py")}
+    assert scripts == {*ON_RUNS, *OWN}
+    page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    assert all(f"[{name}]({name})" in page for name in scripts)
+
+
+@pytest.mark.parametrize("name", ["trainer.py", "sft_trainer.py"])
+def test_a_trainer_leaves_an_adapter(name: str, tmp_path: Path) -> None:
+    if name == "sft_trainer.py" and find_spec("trl") is None:
+        pytest.skip("trl is not installed")
+    out = said(name, tmp_path, "--epochs", "2")
+    assert "ended by the number of epochs; type-token ratio" in out
+    assert (tmp_path / "trained" / "adapter_model.safetensors").is_file()
+
+
+def test_a_loop_of_ones_own_is_the_same_with_the_cache(tmp_path: Path) -> None:
+    out = said("own_loop.py", tmp_path).splitlines()
+    losses = [float(line.split("mean loss ")[1].split(",")[0]) for line in out]
+    assert len(losses) == 4
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_decoding_rules_act_in_generate_and_in_a_pipeline(run: Path, tmp_path: Path) -> None:
+    out = said("decoding.py", tmp_path, str(run), "--tokens", "12")
+    assert out.startswith("The ferry was late again, and")
+    assert "steps, with a forbidden token, with another choice" in out
+
+
+def test_an_adapter_loads_in_plain_peft(run: Path, tmp_path: Path) -> None:
+    out = said("load_adapter.py", tmp_path, str(run))
+    assert all(
+        f"{what}: The ferry was late again, and" in out for what in ("base", "hyperfitted", "at half its strength")
+    )
