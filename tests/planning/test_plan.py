@@ -93,7 +93,7 @@ def test_time_is_operations_at_the_rate_that_is_given(folder: Path, capsys: pyte
     assert here["program"] > 0
 
 
-@pytest.mark.parametrize(("method", "streaming"), [("late-lora", False), ("late-lora", True), ("lora", False)])
+@pytest.mark.parametrize(("method", "streaming"), [("late-lora", True), ("late-full", True)])
 def test_what_is_said_to_fit_instead_does_and_twice_of_it_does_not(
     folder: Path, method: str, streaming: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -102,7 +102,7 @@ def test_what_is_said_to_fit_instead_does_and_twice_of_it_does_not(
         return next(one for one in found if one["streaming"] == streaming)
 
     known = option("--gpu-memory", "0.3")
-    room = f"{(known['peak'] - known['passing'] / 2) / GB:.6f}"
+    room = f"{(known['peak'] - known['passing'] * 0.4) / GB:.6f}"
     tight = option("--gpu-memory", room)
     assert not tight["fits"]
     flag, size = tight["instead"].split()

@@ -103,8 +103,9 @@ def advice(found: "Plan") -> list[str]:
         "result",
         f"fits: in {PERCENT.told(USABLE)} of the memory",
     ]
-    if machine.program:
-        lines[1] += f", the program itself included, which takes {GIGABYTES(machine.program)} GB"
+    if not machine.gpus:
+        least = min(one.program for one in found.options)
+        lines[1] += f"; in the peak the program itself and gaps between tensors, {GIGABYTES(least)} GB or more"
     for one in found.options:
         name = f"{one.method}, streaming" if one.streaming else one.method
         if one.fits:

@@ -37,7 +37,7 @@ class Option:
     passing: int
     """What passes, at its most: activations, gradients, logits; with several GPUs the gradients that they exchange."""
     program: int
-    """The program and its libraries; on a GPU they are in the share of its memory that is left free."""
+    """The program, its libraries and the gaps between tensors; on a GPU they are in the share that is left free."""
     peak: int
     """All of these together, of each GPU."""
     fits: bool
@@ -84,9 +84,10 @@ class Planner:
     def option(self, recipe: Recipe, found: Rehearsal, *, streaming: bool) -> Option:
         """What a training takes that was rehearsed."""
         weights = found.weights - (found.streamed if streaming else 0)
-        peak = self.peak(found, streaming=streaming)
+        tensors = self.tensors(found, streaming=streaming)
+        program = self.machine.beside(tensors)
         count, rate = recipe.samples or 0, self.machine.rate
-        fits = peak <= self.machine.usable
+        fits = tensors + program <= self.machine.usable
         return Option(
             method=recipe.method,
             streaming=streaming,
@@ -97,9 +98,9 @@ class Planner:
             weights=weights,
             learning=found.learning,
             optimiser=found.optimiser,
-            passing=peak - weights - found.learning - found.optimiser - self.machine.program,
-            program=self.machine.program,
-            peak=peak,
+            passing=tensors - weights - found.learning - found.optimiser,
+            program=program,
+            peak=tensors + program,
             fits=fits,
             cache=count * found.states,
             no_cache=found.no_cache,
@@ -111,10 +112,10 @@ class Planner:
             instead="" if fits else self.instead(recipe, found, streaming=streaming),
         )
 
-    def peak(self, found: Rehearsal, *, streaming: bool) -> int:
-        """Most bytes of each GPU, or of the machine, the program included."""
+    def tensors(self, found: Rehearsal, *, streaming: bool) -> int:
+        """Most bytes of tensors on each GPU, or on the CPU."""
         exchanged = found.learning if self.machine.gpus > 1 else 0
-        return found.peak(streaming=streaming) + exchanged + self.machine.program
+        return found.peak(streaming=streaming) + exchanged
 
     def instead(self, recipe: Recipe, found: Rehearsal, *, streaming: bool) -> str:
         """The flags with which a training fits that does not: a smaller batch, then fewer late blocks; or nothing."""
@@ -137,7 +138,8 @@ class Planner:
 
     def fits(self, recipe: Recipe, *, streaming: bool) -> bool:
         """Whether a training goes into the machine's memory."""
-        return self.peak(self.rehearse(recipe), streaming=streaming) <= self.machine.usable
+        tensors = self.tensors(self.rehearse(recipe), streaming=streaming)
+        return tensors + self.machine.beside(tensors) <= self.machine.usable
 
     def command(self, recipe: Recipe, *, streaming: bool) -> str:
         """The line that starts a training, with what is not a default."""
