@@ -19,7 +19,7 @@ def sections() -> str:
     from hyperfit.cli import COMMANDS, FAMILIES
     from hyperfit.commands.interface.help import command_help
 
-    os.environ["COLUMNS"] = "100"
+    os.environ["COLUMNS"] = "82"
     members = {f"{family} {what}": one for family, (_, of) in FAMILIES.items() for what, one in of.items()}
     return "\n\n".join(
         f"## hyperfit {name}\n\n```text\n{command_help(name, command)}```"
