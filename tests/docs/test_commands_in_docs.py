@@ -68,7 +68,8 @@ def test_mistakes_are_found() -> None:
 def test_commands_are_read_as_a_shell_reads_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tmp_path / "page.md"
     page.write_text(
-        'Type `hyperfit play RUN`.\n\n```\nhyperfit train m \\\n    --data "my texts"   # not this\n\nmake demo\n```\n\n'
+        'Type `hyperfit play RUN`.\n\n```\nhyperfit train m \\\n    --data "my texts"   # not this\n\nmake demo\n'
+        "```\n\n"
         "```text\nnot this\n```\n\n```python\nnor = this\n```\n"
     )
     monkeypatch.setattr("documented.ROOT", tmp_path)
