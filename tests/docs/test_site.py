@@ -1,4 +1,4 @@
-"""The site as make docs builds it: without a warning, complete, and readable without a network, on a desk or a phone."""
+"""The site as make docs builds it: without a warning, complete, readable without a network on a desk or a phone."""
 
 import importlib.util
 import os
