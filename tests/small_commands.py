@@ -2,12 +2,15 @@
 
 from documented import Command
 
-MODEL = "model"
-"""The folder of a tiny model, in place of every other."""
-NAMES = {
-    **dict.fromkeys(("TinyLlama/TinyLlama_v1.1", "meta-llama/Llama-2-7b-hf", "meta-llama/Llama-3.1-70B"), MODEL),
-    **dict.fromkeys(("builtin:smollm2", "builtin:tiny", "gpt2", "facebook/opt-2.7b"), MODEL),
-}
+MODEL, EMBEDDED = "model", "builtin:tiny"
+"""The folder of a random model, in place of every other, and the embedded one, which takes several times as long."""
+ON_EMBEDDED = ("docs/tutorial.md",)
+"""Pages that are run on that one."""
+NAMES = (
+    *("TinyLlama/TinyLlama_v1.1", "meta-llama/Llama-2-7b-hf", "meta-llama/Llama-3.1-70B"),
+    *("builtin:smollm2", "builtin:tiny", "gpt2", "facebook/opt-2.7b"),
+)
+"""What models are called in the documents."""
 SMALL: dict[str, dict[str, tuple[str, ...]]] = {
     "train": {
         "--samples": ("4",), "--length": ("24",), "--epochs": ("3",), "--batch-size": ("2",), "--late-blocks": ("2",),
@@ -69,15 +72,15 @@ def reason(command: Command) -> str | None:
 def made_small(command: Command) -> list[str]:
     """The words of a hyperfit command behind its name, with small values in place of its own."""
     words, place = list[str](), 1
-    name = command.words[1]
-    small = SMALL.get(name, {})
+    small = SMALL.get(command.words[1], {})
+    model = EMBEDDED if command.page in ON_EMBEDDED else MODEL
     while place < len(command.words):
         word, place = command.words[place], place + 1
         if word in LEFT_OUT or word in small:
             while place < len(command.words) and not command.words[place].startswith("-"):
                 place += 1
         else:
-            words.append(word if words[-1:] == ["--base-model"] else NAMES.get(word, word))
+            words.append(model if word in NAMES and words[-1:] != ["--base-model"] else word)
     refused = [flag for other, flags in REFUSED.items() if other in words for flag in flags or small]
     added = [(flag, *values) for flag, values in small.items() if flag not in refused]
     return [*words, *(word for flag in added for word in flag)]
