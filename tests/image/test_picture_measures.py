@@ -118,7 +118,7 @@ def planted(real: Pictures, kind: str) -> Pictures:
 
 def test_each_measure_sees_what_is_planted(real: Pictures) -> None:
     kinds = ("a repeated row", "a copy", "noise", "another real one")
-    scores = score({kind: planted(real, kind) for kind in kinds}, real, pictures(range(100, 140), 16), GIVEN)
+    scores = score({kind: planted(real, kind) for kind in kinds}, real, named(pictures(range(100, 140), 16)), GIVEN)
     assert list(scores) == [*kinds, ORIGINAL]
 
     def of(measure: str) -> dict[str, float]:
@@ -136,6 +136,8 @@ def test_each_measure_sees_what_is_planted(real: Pictures) -> None:
     assert of("copied_share")["a copy"] == 1.0
     assert of("nearest_training")["a copy"] == 0.0
     assert of("copied_share")[noise] == 0.0
+    assert of("longest_overlap")["a copy"] == 12 * 16, "all that was added"
+    assert of("longest_overlap")[noise] < 4 < of("longest_overlap")[ORIGINAL]
     assert of("copied_share")["another real one"] < 0.3
     assert of("spectrum_distance")[noise] > of("spectrum_distance")["another real one"]
     assert of("spectrum_distance")[rows] > 0
@@ -147,13 +149,14 @@ def test_each_measure_sees_what_is_planted(real: Pictures) -> None:
 
 
 def test_without_training_pictures_nothing_is_said_of_copies(real: Pictures) -> None:
-    scores = score({"noise": planted(real, "noise")}, real, real.pixels[:0], GIVEN)
+    scores = score({"noise": planted(real, "noise")}, real, Pictures(real.tokens[:0], real.pixels[:0]), GIVEN)
     assert math.isnan(scores["noise"]["nearest_training"].value)
     assert math.isnan(scores["noise"]["copied_share"].value)
+    assert math.isnan(scores["noise"]["longest_overlap"].value)
 
 
 def test_the_table_has_every_measure(real: Pictures) -> None:
-    scores = score({"noise": planted(real, "noise")}, real, real.pixels, GIVEN)
+    scores = score({"noise": planted(real, "noise")}, real, real, GIVEN)
     assert [measure.key for measure in MEASURES if measure.key in STYLES] == [measure.key for measure in MEASURES]
     assert {*scores["noise"]} == {measure.key for measure in MEASURES}
     sheet = picture_sheet(scores)

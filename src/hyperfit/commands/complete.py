@@ -40,6 +40,7 @@ class Complete(CompletionSettings):
     groups: ClassVar = {
         "pictures": ("pictures", "image_column", "skip_unusable", "count", "share"),
         "how the models go on": ("decodings", "seed", "batch_size"),
+        "blocked citations": ("block_citations", "citation_tokens", "citation_generated_only"),
         "machine": ("device", "precision"),
         "what is written": ("output", "shown", "json"),
     }
@@ -48,7 +49,7 @@ class Complete(CompletionSettings):
         """Write the grid, print the measures and where it is."""
         from hyperfit.image.completion.complete import complete
         from hyperfit.image.completion.files import write_completions
-        from hyperfit.report.tables.pictures import picture_sheet
+        from hyperfit.report.tables.pictures import likelihood_sheet, picture_sheet
         from hyperfit.report.tables.table import TerminalSheets
         from hyperfit.runs.files import check_writable
         from hyperfit.runs.result import is_run
@@ -65,5 +66,6 @@ class Complete(CompletionSettings):
         if self.json:
             print(json.dumps({**plain, "grid": str(target)}, ensure_ascii=False))
             return
-        terminal().print(TerminalSheets([picture_sheet(found.scores())]), highlight=False)
+        sheets = [picture_sheet(found.scores), likelihood_sheet(found.likelihoods())]
+        terminal().print(TerminalSheets(sheets), highlight=False)
         print(f"Pictures: {target}; measures: {target.with_suffix('.json')}")

@@ -89,7 +89,11 @@ def chosen_for_training(train: Pictures, recipe: Recipe) -> Pictures:
 
 def build_picture_corpus(recipe: Recipe, palette: Palette) -> Corpus:
     """Read, split, choose and tokenise. Raises UserError if there are too few pictures."""
-    split = split_pictures(recipe, palette)
+    return corpus_of_split(split_pictures(recipe, palette), recipe, palette)
+
+
+def corpus_of_split(split: PictureSplit, recipe: Recipe, palette: Palette) -> Corpus:
+    """Choose and tokenise. Raises UserError if there are too few pictures."""
     wanted = samples(split.train, recipe)
     if len(split.train) < max(wanted, 1):
         why = f" ({split.near_copies} are near-copies of held-out ones)" if split.near_copies else ""

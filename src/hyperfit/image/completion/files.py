@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hyperfit.image.completion.complete import Completions
+from hyperfit.image.completion.completions import Completions
 from hyperfit.image.completion.grid import Column, write_grid
 from hyperfit.image.settings import CompletionSettings
 from hyperfit.runs.files import write_json
@@ -15,7 +15,8 @@ def write_completions(found: Completions, settings: CompletionSettings, target: 
     write_grid([Column(one.heading, one.pixels[:shown]) for one in found.columns()], target)
     plain = {
         "settings": asdict(settings),
-        "conditions": {name: {key: one.to_dict() for key, one in row.items()} for name, row in found.scores().items()},
+        "conditions": {name: {key: one.to_dict() for key, one in row.items()} for name, row in found.scores.items()},
+        "likelihoods": {name: one.to_dict() for name, one in found.likelihoods().items()},
     }
     write_json(target.with_suffix(".json"), plain)
     return plain

@@ -1,6 +1,6 @@
 """Completions of several conditions → every measure of each, with its interval; the pictures themselves among them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,8 @@ from hyperfit.image.measures.repetition import (
     row_repetition,
 )
 from hyperfit.image.reading.decode import Pixels
+from hyperfit.metrics.copying.memorisation import longest_overlaps
+from hyperfit.metrics.copying.training_index import TrainingIndex
 from hyperfit.metrics.estimate import Estimate, estimate, share_estimate
 
 COPIED = 10.0
@@ -35,17 +37,32 @@ class Pictures:
     """uint8[pictures, height, width, 3]"""
 
 
+class Training:
+    """Pictures that a model was trained on, and an index of their pixels, read row by row."""
+
+    def __init__(self, pictures: Pictures) -> None:
+        self.pictures = pictures
+        self.index = TrainingIndex([one.reshape(-1).tolist() for one in pictures.tokens])
+
+    def longest_runs(self, texts: Sequence[Sequence[int]]) -> list[float]:
+        """Pixels of the longest run of each that stands in a training picture, too; NaN where none is known."""
+        if not len(self.pictures.tokens):
+            return [np.nan] * len(texts)
+        return [float(run) for run in longest_overlaps(texts, self.index)]
+
+
 def score(
-    conditions: Mapping[str, Pictures], originals: Pictures, training: Pixels, given: int
+    conditions: Mapping[str, Pictures], originals: Pictures, training: Pictures, given: int
 ) -> dict[str, dict[str, Estimate]]:
     """Condition → measure → estimate over the pictures; the originals under ``original``.
 
-    given: pixels that stood at the beginning of each, and are not measured. training: uint8[pictures, height, width,
-    3], none where it is not known; then what is copied is NaN.
+    given: pixels that stood at the beginning of each, and are not measured. training: none where it is not known; then
+    what is copied is NaN.
     """
     found = {}
+    known = Training(training)
     for name, made in {**conditions, ORIGINAL: originals}.items():
-        values = by_picture(made, originals, training, given)
+        values = by_picture(made, originals, known, given)
         if name == ORIGINAL:  # the distance from itself says nothing
             values |= {key: [np.nan] * len(made.pixels) for key in ("colour_distance", "spectrum_distance")}
         else:
@@ -54,11 +71,11 @@ def score(
     return found
 
 
-def by_picture(made: Pictures, originals: Pictures, training: Pixels, given: int) -> dict[str, list[float]]:
+def by_picture(made: Pictures, originals: Pictures, training: Training, given: int) -> dict[str, list[float]]:
     """Measure → a value a picture, NaN where undefined."""
     loops = [row_loop(one, given) for one in made.tokens]
     pairs = list(zip(made.pixels, originals.pixels, strict=True))
-    far = nearest(made.pixels, training, given)[1]
+    far = nearest(made.pixels, training.pictures.pixels, given)[1]
     return {
         "colour_ttr": [colour_ttr(one, given) for one in made.tokens],
         "row_repetition": [row_repetition(one, given) for one in made.tokens],
@@ -69,5 +86,6 @@ def by_picture(made: Pictures, originals: Pictures, training: Pixels, given: int
         "colour_distance": [colour_distance(one, real, given) for one, real in pairs],
         "spectrum_distance": [spectrum_distance(one, real, given) for one, real in pairs],
         "nearest_training": far.tolist(),
+        "longest_overlap": training.longest_runs([one.reshape(-1)[given:].tolist() for one in made.tokens]),
         "copied_share": np.where(np.isnan(far), np.nan, far < COPIED).tolist(),
     }

@@ -34,7 +34,15 @@ MEASURES = (
         "nearest training",
         "Distance of what was added from the same part of the nearest training picture; 0 to 255.",
     ),
-    Measure("copied_share", "copied, %", f"Pictures for which that is below {COUNT(COPIED)}; 0 to 100 %."),
+    Measure(
+        "longest_overlap",
+        "longest run",
+        "Pixels, read row by row, of the longest run of what was added that also stands in a training picture; any "
+        "plain ground has long ones.",
+    ),
+    Measure(
+        "copied_share", "copied, %", f"Pictures whose distance to the nearest one is below {COUNT(COPIED)}; 0 to 100 %."
+    ),
 )
 
 
@@ -45,3 +53,15 @@ def picture_sheet(scores: Mapping[str, Mapping[str, Estimate]]) -> Sheet:
         for name, found in scores.items()
     ]
     return Sheet("pictures", "Completed pictures", rows, MEASURES, "pictures")
+
+
+LIKELIHOOD = Measure("loss", "nats per pixel", "Mean -log p of the pixels that really follow; 0 or more.")
+
+
+def likelihood_sheet(likelihoods: Mapping[str, Estimate]) -> Sheet:
+    """Model → how likely it finds the pictures as they really go on; differences by name, ``one - other``."""
+    rows = [
+        Row(name, [cell({LIKELIHOOD.key: one.to_dict()}, LIKELIHOOD, "+" if " - " in name else "-")])
+        for name, one in likelihoods.items()
+    ]
+    return Sheet("likelihood", "How likely the pictures themselves are", rows, (LIKELIHOOD,), "pictures")

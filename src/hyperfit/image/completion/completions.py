@@ -1,0 +1,89 @@
+"""What became of the pictures that were completed: tokens and pixels by condition, and every measure of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+
+from hyperfit.generation.citations.blocking import BlockCounts
+from hyperfit.image.completion.contexts import Originals
+from hyperfit.image.completion.grid import Column, with_unknown
+from hyperfit.image.completion.nearest import nearest
+from hyperfit.image.measures.score import Pictures, score
+from hyperfit.image.palette import Palette
+from hyperfit.image.reading.decode import Pixels
+from hyperfit.metrics.copying.blocks import block_shares
+from hyperfit.metrics.estimate import Estimate, estimate, paired_difference
+
+BASE, HYPERFITTED = "base", "hyperfitted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completions:
+    """The pictures that were completed, and what became of them."""
+
+    originals: Originals
+    palette: Palette
+    given: int
+    """Pixels of each picture that stood at its beginning, read row by row from the top left."""
+    tokens: Mapping[str, Tensor]
+    """Condition, such as ``base/greedy`` → int64[pictures, length], start token and given pixels included."""
+    blocks: Mapping[str, BlockCounts]
+    """By condition whose citations were blocked."""
+    losses: Mapping[str, Sequence[float]]
+    """Model → mean -log p of the pixels behind the given ones, of each picture as it really goes on: nats."""
+
+    def pixels(self, condition: str) -> Pixels:
+        """uint8[pictures, height, width, 3]"""
+        return self.palette.pixels(self.tokens[condition])
+
+    @cached_property
+    def human(self) -> Tensor:
+        """int64[pictures, length]: the pictures as they are, in the model's colours."""
+        return self.palette.tokens(self.originals.pictures.pixels)
+
+    def columns(self) -> list[Column]:
+        """What was given, what each condition made of it, the picture itself, and, for each condition of the
+        hyperfitted model, the training picture that its completion is nearest to.
+        """
+        original = self.palette.pixels(self.human)
+        shown = [Column("given", with_unknown(original, self.given))]
+        shown += [Column(name.replace("/", " "), self.pixels(name)) for name in self.tokens]
+        shown.append(Column("original", original))
+        training = self.originals.training
+        if len(training):
+            for name in (name for name in self.tokens if name.startswith(f"{HYPERFITTED}/")):
+                places, _ = nearest(self.pixels(name), training, self.given)
+                shown.append(Column(f"nearest to {name.rpartition('/')[2]}", training[places]))
+        return shown
+
+    @cached_property
+    def scores(self) -> dict[str, dict[str, Estimate]]:
+        """Every measure of each condition, and of the pictures themselves (``hyperfit.image.measures.score``).
+
+        Of conditions whose citations were blocked also how often.
+        """
+        training = self.originals.training
+        found = score(
+            {name: self.of(rows) for name, rows in self.tokens.items()},
+            self.of(self.human),
+            Pictures(self.of(self.palette.tokens(training)).tokens, training),
+            self.given,
+        )
+        for name, counts in self.blocks.items():
+            found[name] |= block_shares(counts)
+        return found
+
+    def likelihoods(self) -> dict[str, Estimate]:
+        """Model → nats per pixel of how the pictures really go on; ``hyperfitted - base``, paired, where both are."""
+        found = {name: estimate(losses) for name, losses in self.losses.items()}
+        if {BASE, HYPERFITTED} <= found.keys():
+            found[f"{HYPERFITTED} - {BASE}"] = paired_difference(self.losses[HYPERFITTED], self.losses[BASE])
+        return found
+
+    def of(self, rows: Tensor) -> Pictures:
+        """int64[pictures, length] tokens as tokens and pixels of the picture."""
+        frame = self.palette.frame
+        inside = rows[:, 1:].reshape(-1, frame.height, frame.width).numpy()
+        return Pictures(inside, self.palette.pixels(rows))
