@@ -106,6 +106,16 @@ def test_likelihood_is_that_of_the_pixels_behind_the_context(run: Path) -> None:
     assert told["hyperfitted - base"].n == 3
 
 
+def test_likeness_in_the_features_of_a_model(run: Path, world: tuple[str, str]) -> None:
+    base = str(run.parent / "model")
+    found = complete(CompletionSettings(model=str(run), decodings=("greedy",), features=base))
+    assert {"kernel_distance", "told_apart"} <= {*found.scores["base/greedy"]}
+    assert found.scores["base/greedy"]["kernel_distance"].n == 4
+    assert "kernel_distance" not in found.scores["original"]
+    with pytest.raises(UserError, match=f"--features {world[0]}: gives no features of pictures"):
+        complete(CompletionSettings(model=str(run), features=world[0]))
+
+
 # Blocked citations
 
 

@@ -41,6 +41,7 @@ class Complete(CompletionSettings):
         "pictures": ("pictures", "image_column", "skip_unusable", "count", "share"),
         "how the models go on": ("decodings", "seed", "batch_size"),
         "blocked citations": ("block_citations", "citation_tokens", "citation_generated_only"),
+        "measures": ("features",),
         "machine": ("device", "precision"),
         "what is written": ("output", "shown", "json"),
     }

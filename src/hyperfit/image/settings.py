@@ -42,6 +42,9 @@ class CompletionSettings:
     them."""
     citation_whole_words: ClassVar[bool] = False
     """Pixels make no words."""
+    features: str | None = None
+    """Compare completions with real continuations in the features of this model, too: an encoder of pictures (a folder,
+    or a hub id), or a model of pictures as this command takes it. None: by their own statistics alone."""
     seed: int = 0
     """Seed of the choice of pictures and of the sampling."""
     batch_size: int | None = None

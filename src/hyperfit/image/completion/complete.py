@@ -17,6 +17,7 @@ from hyperfit.generation.citations.of_run import MakeBlocker, blocker_of_run, ru
 from hyperfit.generation.continuations import continue_contexts
 from hyperfit.image.completion.completions import BASE, HYPERFITTED, Completions
 from hyperfit.image.completion.contexts import Originals, originals
+from hyperfit.image.measures.featurise import check_featuriser, load_featuriser
 from hyperfit.image.palette import Palette, load_palette
 from hyperfit.image.settings import CompletionSettings
 from hyperfit.metrics.predictions.predict import predict, text_means
@@ -98,7 +99,13 @@ def complete(settings: CompletionSettings) -> Completions:
                 blocks[condition] = blocker.counts()
                 say_blocks(condition, blocks[condition])
     return Completions(
-        originals=checked.originals, palette=palette, given=start - 1, tokens=tokens, blocks=blocks, losses=losses
+        originals=checked.originals,
+        palette=palette,
+        given=start - 1,
+        tokens=tokens,
+        blocks=blocks,
+        losses=losses,
+        featurise=None if settings.features is None else load_featuriser(settings.features, checked.device),
     )
 
 
@@ -125,6 +132,9 @@ def check_completion(settings: CompletionSettings) -> CheckedCompletion:
     with collecting(problems):
         if settings.block_citations and palette is not None and found is not None:
             blocker = blocker_of(settings, palette, found)
+    if settings.features is not None:
+        with collecting(problems), naming("--features"):
+            check_featuriser(settings.features)
     if problems or palette is None or found is None:
         raise UserError(*problems)
     return CheckedCompletion(

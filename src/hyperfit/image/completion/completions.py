@@ -10,6 +10,7 @@ from hyperfit.generation.citations.blocking import BlockCounts
 from hyperfit.image.completion.contexts import Originals
 from hyperfit.image.completion.grid import Column, with_unknown
 from hyperfit.image.completion.nearest import nearest
+from hyperfit.image.measures.featurise import Featurise
 from hyperfit.image.measures.score import Pictures, score
 from hyperfit.image.palette import Palette
 from hyperfit.image.reading.decode import Pixels
@@ -33,6 +34,9 @@ class Completions:
     """By condition whose citations were blocked."""
     losses: Mapping[str, Sequence[float]]
     """Model → mean -log p of the pixels behind the given ones, of each picture as it really goes on: nats."""
+
+    featurise: Featurise | None = None
+    """Makes features of pictures, by which completions and originals are compared."""
 
     def pixels(self, condition: str) -> Pixels:
         """uint8[pictures, height, width, 3]"""
@@ -70,6 +74,7 @@ class Completions:
             self.of(self.human),
             Pictures(self.of(self.palette.tokens(training)).tokens, training),
             self.given,
+            self.featurise,
         )
         for name, counts in self.blocks.items():
             found[name] |= block_shares(counts)

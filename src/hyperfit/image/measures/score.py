@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hyperfit.image.completion.nearest import nearest
-from hyperfit.image.measures.likeness import colour_distance, spectrum_distance, told_apart
+from hyperfit.image.measures.featurise import Featurise
+from hyperfit.image.measures.kernel import kernel_distance
+from hyperfit.image.measures.likeness import colour_distance, features, spectrum_distance, told_apart
 from hyperfit.image.measures.repetition import (
     Tokens,
     colour_ttr,
@@ -52,23 +54,37 @@ class Training:
 
 
 def score(
-    conditions: Mapping[str, Pictures], originals: Pictures, training: Pictures, given: int
+    conditions: Mapping[str, Pictures],
+    originals: Pictures,
+    training: Pictures,
+    given: int,
+    featurise: Featurise | None = None,
 ) -> dict[str, dict[str, Estimate]]:
     """Condition → measure → estimate over the pictures; the originals under ``original``.
 
     given: pixels that stood at the beginning of each, and are not measured. training: none where it is not known; then
-    what is copied is NaN.
+    what is copied is NaN. featurise: what pictures look like to a model, which then tells them apart and gives
+    ``kernel_distance``; None: their statistics tell them apart (``features``).
     """
     found = {}
-    known = Training(training)
+    known, look = Training(training), featurise or statistics(given)
+    real = look(originals.pixels)
     for name, made in {**conditions, ORIGINAL: originals}.items():
         values = by_picture(made, originals, known, given)
         if name == ORIGINAL:  # the distance from itself says nothing
             values |= {key: [np.nan] * len(made.pixels) for key in ("colour_distance", "spectrum_distance")}
         else:
-            values["told_apart"] = told_apart(made.pixels, originals.pixels, given)
+            looks = look(made.pixels)
+            values["told_apart"] = told_apart(looks, real)
         found[name] = {key: (share_estimate if key in SHARES else estimate)(one) for key, one in values.items()}
+        if name != ORIGINAL and featurise:
+            found[name]["kernel_distance"] = kernel_distance(looks, real)
     return found
+
+
+def statistics(given: int) -> Featurise:
+    """What pictures look like by their own statistics."""
+    return lambda pixels: np.array([features(one, given) for one in pixels])
 
 
 def by_picture(made: Pictures, originals: Pictures, training: Training, given: int) -> dict[str, list[float]]:

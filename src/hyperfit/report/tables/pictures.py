@@ -44,15 +44,31 @@ MEASURES = (
         "copied_share", "copied, %", f"Pictures whose distance to the nearest one is below {COUNT(COPIED)}; 0 to 100 %."
     ),
 )
+ASKED = (
+    Measure(
+        "kernel_distance",
+        "KID",
+        "Kernel inception distance from the originals, in the features of the model that was named; about 0 where both "
+        "are alike.",
+    ),
+    Measure(
+        "changed_choices",
+        "choices changed, %",
+        "Added pixels at which blocking citations forbade the likeliest colour.",
+    ),
+)
+"""Measures that only some completions have."""
 
 
 def picture_sheet(scores: Mapping[str, Mapping[str, Estimate]]) -> Sheet:
-    """The table of ``hyperfit.image.measures.score``."""
+    """The table of ``hyperfit.image.measures.score``; of what is measured only if asked for, a column if it was."""
+    asked = [one for one in ASKED if any(one.key in found for found in scores.values())]
+    measures = (*MEASURES, *asked)
     rows = [
-        Row(name, [cell({key: one.to_dict() for key, one in found.items()}, measure) for measure in MEASURES])
+        Row(name, [cell({key: one.to_dict() for key, one in found.items()}, measure) for measure in measures])
         for name, found in scores.items()
     ]
-    return Sheet("pictures", "Completed pictures", rows, MEASURES, "pictures")
+    return Sheet("pictures", "Completed pictures", rows, measures, "pictures")
 
 
 LIKELIHOOD = Measure("loss", "nats per pixel", "Mean -log p of the pixels that really follow; 0 or more.")
