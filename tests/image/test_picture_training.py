@@ -253,7 +253,7 @@ def test_the_command(gallery: tuple[str, str], tmp_path: Path, monkeypatch: pyte
     assert "completions.json: cannot be read" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [["evaluate"], ["mechanism"], ["generate", "--prompt", "a"], ["play"]])
+@pytest.mark.parametrize("command", [["evaluate"], ["generate", "--prompt", "a"], ["play"]])
 def test_commands_for_text_say_so_of_a_run_on_pictures(
     gallery: tuple[str, str], tmp_path: Path, command: list[str], capsys: Any
 ) -> None:

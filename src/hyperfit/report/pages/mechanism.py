@@ -1,5 +1,6 @@
 """One self-contained page of a mechanism study, and its plots as files."""
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,6 +30,8 @@ from hyperfit.report.tables.table import Sheet
 from hyperfit.runs.files import writing
 
 Draw = Callable[[dict[str, Any], Paint], list[Panel]]
+COLOUR = re.compile(r"(#[0-9a-f]{6})(\.\d+)?")
+"""How ``hyperfit.image.palette`` names tokens."""
 DOTS = 160
 """Of a PNG, per inch."""
 
@@ -134,7 +137,7 @@ def page(results: dict[str, Any]) -> str:
             "settings": asked(study, found["made_with"]),
             "groups": groups(study, results),
             "pictures": [picture(one) for one in found.get("pictures", ())],
-            "comparison": comparison(study, found),
+            "comparison": [] if "picture" in found["made_on"] else comparison(study, found),
             "warning": WARNINGS.get(study, ""),
             "sheets": tables(study, found),
             "details": details(study, found),
@@ -183,7 +186,7 @@ def groups(study: Study, results: dict[str, Any]) -> list[dict[str, Any]]:
 def picture(found: dict[str, Any]) -> dict[str, Any]:
     """What each layer of both sides would say, for a table: (point, (token, probability) of each position)."""
     return {
-        "before": isolated(found["before"]),
+        "before": context_shown(found["before"]),
         "written": [token_shown(token) for token in found["written"]],
         "sides": {
             name: [
@@ -196,8 +199,21 @@ def picture(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def token_shown(token: str) -> Markup:
-    """A token as it stands in a table: line ends and empty ones to be seen."""
-    return isolated(harmless(token).strip(" ").replace("\n", "↵") or "␣")
+    """A token as it stands in a table: line ends and empty ones to be seen, and the colour that a pixel's token is."""
+    return swatch(token) or isolated(harmless(token).strip(" ").replace("\n", "↵") or "␣")
+
+
+def context_shown(text: str) -> Markup:
+    """What stands before a choice: text, or the colours of the pixels."""
+    colours = [swatch(word) for word in text.split()]
+    return Markup("").join(colours) if colours and all(colours) else isolated(text)
+
+
+def swatch(token: str) -> Markup:
+    """A square of the colour that a token of a model of pictures names; "" for what names none."""
+    found = COLOUR.fullmatch(token)
+    shown = Markup('<i class="swatch" role="img" aria-label="{}" title="{}" style="background:{}"></i>')
+    return shown.format(token, token, found[1]) if found else Markup()
 
 
 def tables(study: Study, found: dict[str, Any]) -> list[Sheet]:
@@ -228,15 +244,15 @@ def details(study: Study, found: dict[str, Any]) -> list[tuple[str, Markup | str
                 ))
                 for more, key in (("more", "rising"), ("less", "falling"))
             ),
-            ("word classes of the choices, base → hyperfitted, in its own texts", listed(
+            *([("word classes of the choices, base → hyperfitted, in its own texts", listed(
                 Markup("{} {}→{}, {} of them replaced").format(
                     name, *(PERCENT.told(value(one[part])) for part in ("base", "tuned", "overridden"))
                 )
                 for name, one in found["free_running"]["classes"].items()
-            )),
+            ))] if found["free_running"]["classes"] else []),
             *(
                 (f"rank {COUNT(example['rank'])}", Markup("“…{}” → {} (base: {})").format(
-                    isolated(example["before"]), quoted(example["chosen"]), quoted(example["displaced"])
+                    context_shown(example["before"]), quoted(example["chosen"]), quoted(example["displaced"])
                 ))
                 for example in found["free_running"]["examples"][:5]
             ),
@@ -249,8 +265,8 @@ def details(study: Study, found: dict[str, Any]) -> list[tuple[str, Markup | str
 
 
 def quoted(token: str) -> Markup:
-    """A token between quotes, its spaces and line ends to be seen."""
-    return isolated(repr(harmless(token)))
+    """A token between quotes, its spaces and line ends to be seen; a colour as itself."""
+    return swatch(token) or isolated(repr(harmless(token)))
 
 
 def listed(words: Iterable[Markup]) -> Markup:
