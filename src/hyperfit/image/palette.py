@@ -17,7 +17,7 @@ from transformers.models.imagegpt.image_processing_pil_imagegpt import ImageGPTI
 from hyperfit.errors import UserError
 from hyperfit.image.reading.decode import Frame, Pixels
 from hyperfit.models.files.folders import model_folder
-from hyperfit.models.files.pictures import PROCESSOR, settings
+from hyperfit.models.files.pictures import PROCESSOR, of_pictures, settings
 from hyperfit.models.loading import load_config
 from hyperfit.models.structure.layout import positions_of
 
@@ -92,6 +92,11 @@ class Palette:
     def save_pretrained(self, folder: Path) -> None:
         """Write what a model's folder says of its pictures, as transformers reads it."""
         self.processor.save_pretrained(folder)
+
+
+def palette_of(name: str) -> Palette | None:
+    """The palette of a model whose tokens are pixels; None of any other. Raises UserError as ``load_palette``."""
+    return load_palette(name) if of_pictures(model_folder(name)) else None
 
 
 def load_palette(name: str) -> Palette:

@@ -11,7 +11,7 @@ from hyperfit.image.completion.contexts import Originals
 from hyperfit.image.completion.grid import Column, with_unknown
 from hyperfit.image.completion.nearest import nearest
 from hyperfit.image.measures.featurise import Featurise
-from hyperfit.image.measures.score import Pictures, score
+from hyperfit.image.measures.score import Pictures, pictures_of, score
 from hyperfit.image.palette import Palette
 from hyperfit.image.reading.decode import Pixels
 from hyperfit.metrics.copying.blocks import block_shares
@@ -70,9 +70,9 @@ class Completions:
         """
         training = self.originals.training
         found = score(
-            {name: self.of(rows) for name, rows in self.tokens.items()},
-            self.of(self.human),
-            Pictures(self.of(self.palette.tokens(training)).tokens, training),
+            {name: pictures_of(rows, self.palette) for name, rows in self.tokens.items()},
+            pictures_of(self.human, self.palette),
+            Pictures(pictures_of(self.palette.tokens(training), self.palette).tokens, training),
             self.given,
             self.featurise,
         )
@@ -86,9 +86,3 @@ class Completions:
         if {BASE, HYPERFITTED} <= found.keys():
             found[f"{HYPERFITTED} - {BASE}"] = paired_difference(self.losses[HYPERFITTED], self.losses[BASE])
         return found
-
-    def of(self, rows: Tensor) -> Pictures:
-        """int64[pictures, length] tokens as tokens and pixels of the picture."""
-        frame = self.palette.frame
-        inside = rows[:, 1:].reshape(-1, frame.height, frame.width).numpy()
-        return Pictures(inside, self.palette.pixels(rows))

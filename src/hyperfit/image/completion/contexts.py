@@ -63,18 +63,20 @@ def pictures_of_run(run: RunDir, palette: Palette) -> tuple[Pixels, Pictures]:
     return chosen_for_training(found[0].train, run.recipe).pixels, found[0].heldout
 
 
-def others(settings: CompletionSettings, palette: Palette, training: Pixels) -> Pictures:
-    """The pictures of ``--pictures`` (the held-out part where it has one) that are no near-copies of training ones."""
+def others(settings: CompletionSettings, palette: Palette, training: Pixels, flag: str = "--pictures") -> Pictures:
+    """The pictures that the settings name (the held-out part where there is one) that are no near-copies of training
+    ones; flag: that named them.
+    """
     assert settings.pictures is not None
     try:
         source = read_pictures(
             settings.pictures, palette.frame, column=settings.image_column, skip=settings.skip_unusable
         )
     except UserError as error:
-        raise UserError(*(problem.replace("--data ", "--pictures ", 1) for problem in error.problems)) from error
+        raise UserError(*(problem.replace("--data ", f"{flag} ", 1) for problem in error.problems)) from error
     found = unique(source.heldout if len(source.heldout) else source.train)
     if len(training):
         found = without_copies(found, Pictures(training, ("",) * len(training)))
     if not len(found):
-        raise UserError(f"--pictures {settings.pictures}: all of them were trained on; name others")
+        raise UserError(f"{flag} {settings.pictures}: all of them were trained on; name others")
     return found

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from hyperfit.image.completion.nearest import nearest
 from hyperfit.image.measures.featurise import Featurise
@@ -17,6 +18,7 @@ from hyperfit.image.measures.repetition import (
     row_loop,
     row_repetition,
 )
+from hyperfit.image.palette import Palette
 from hyperfit.image.reading.decode import Pixels
 from hyperfit.metrics.copying.memorisation import longest_overlaps
 from hyperfit.metrics.copying.training_index import TrainingIndex
@@ -27,6 +29,8 @@ COPIED = 10.0
 SHARES = {"row_loop_share", "copied_share", "told_apart"}
 """Measures that are 0 or 1 for each picture."""
 ORIGINAL = "original"
+OF_THE_ORIGINAL = ("colour_distance", "spectrum_distance")
+"""Measures of how far a picture is from its original."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def score(
     for name, made in {**conditions, ORIGINAL: originals}.items():
         values = by_picture(made, originals, known, given)
         if name == ORIGINAL:  # the distance from itself says nothing
-            values |= {key: [np.nan] * len(made.pixels) for key in ("colour_distance", "spectrum_distance")}
+            values |= {key: [np.nan] * len(made.pixels) for key in OF_THE_ORIGINAL}
         else:
             looks = look(made.pixels)
             values["told_apart"] = told_apart(looks, real)
@@ -80,6 +84,12 @@ def score(
         if name != ORIGINAL and featurise:
             found[name]["kernel_distance"] = kernel_distance(looks, real)
     return found
+
+
+def pictures_of(rows: Tensor, palette: Palette) -> Pictures:
+    """int64[pictures, length] tokens, the start token first, as tokens and pixels of the pictures."""
+    frame = palette.frame
+    return Pictures(rows[:, 1:].reshape(-1, frame.height, frame.width).numpy(), palette.pixels(rows))
 
 
 def statistics(given: int) -> Featurise:

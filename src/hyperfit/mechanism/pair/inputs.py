@@ -17,15 +17,13 @@ from hyperfit.console import say
 from hyperfit.data.characters import excerpt
 from hyperfit.errors import UserError, collecting, naming
 from hyperfit.generation.citations.of_run import trained_on
-from hyperfit.image.palette import Palette, load_palette
+from hyperfit.image.palette import Palette, palette_of
 from hyperfit.image.sequences import trained_on_pictures
 from hyperfit.mechanism.pair.pair import Pair, load_pair
 from hyperfit.mechanism.pair.studied import for_kind, other_texts, pictures, run_texts
 from hyperfit.mechanism.settings import MechanismSettings
 from hyperfit.metrics.text.words import NO_LEXICON, Lexicon, lexicon_of
 from hyperfit.models.devices import autocast, pick_device, pick_precision
-from hyperfit.models.files.folders import model_folder
-from hyperfit.models.files.pictures import of_pictures
 from hyperfit.models.files.weights import weights_fingerprint
 from hyperfit.models.loading import load_config, load_tokenizer
 from hyperfit.models.structure.layout import positions_of
@@ -181,7 +179,7 @@ def check_inputs(models: Models, settings: MechanismSettings) -> StudyInputs:
             if count > config.hidden_size
         ]
         with naming(models.flag_of_base):
-            palette = load_palette(models.base) if of_pictures(model_folder(models.base)) else None
+            palette = palette_of(models.base)
         settings = for_kind(settings, palette)
         if palette is not None:
             tokenizer, texts = palette.tokenizer, pictures(models.tuned, models.run, settings, palette)
