@@ -16,9 +16,12 @@ from hyperfit.errors import UserError
 from hyperfit.image.completion.complete import check_completion, complete, completed
 from hyperfit.image.completion.grid import CELL, GAP, UNKNOWN, Column, draw_grid, with_unknown
 from hyperfit.image.completion.nearest import nearest
+from hyperfit.image.completion.written import picture_of
 from hyperfit.image.palette import load_palette
 from hyperfit.image.settings import CompletionSettings
 from hyperfit.models.loading import load_model
+from hyperfit.prefer.items.pairs import pairs_of
+from hyperfit.prefer.settings import StudySettings
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.training.train import train
 from small_runs import quiet
@@ -283,6 +286,20 @@ def test_the_command_writes_a_grid(run: Path, tmp_path: Path, capsys: Any) -> No
     assert list(found["conditions"]) == ["base/greedy", "hyperfitted/greedy", "original"]
     assert found["conditions"]["original"]["row_likeness"]["n"] == 3
     assert (run / "completions.png").is_file()
+    lines = [json.loads(line) for line in (run / "completions.jsonl").read_text().splitlines()]
+    assert len(lines) == 2 * 3
+    assert {(line["model"], line["decoding"], line["seed"]) for line in lines} == {
+        ("base", "greedy", 0),
+        ("hyperfitted", "greedy", 0),
+    }
+    for line in lines:
+        made, real = (picture_of(line["context"] + line[part]) for part in ("continuation", "reference"))
+        assert made is not None
+        assert real is not None
+        assert np.array_equal(made[:2], real[:2]), "the first quarter is given"
+        assert Path(line["picture"]).suffix == ".png"
+    pairs = pairs_of([run], StudySettings())
+    assert {(pair.first, pair.second) for pair in pairs} == {("base/greedy", "human"), ("hyperfitted/greedy", "human")}
 
 
 def test_the_command_names_what_is_wrong(run: Path, tmp_path: Path, capsys: Any) -> None:

@@ -34,8 +34,8 @@ class Complete(CompletionSettings):
     shown: int = 12
     """Most pictures in the PNG, the first; all are measured."""
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="FILE")] = None
-    """The PNG file; the measures go beside it, as .json. None: completions.png in the run, where hyperfit report shows
-    it, or in this folder for a model that is no run."""
+    """The PNG file; beside it go the measures, as .json, and all completions, as .jsonl. None: completions.png in the
+    run, where hyperfit report and hyperfit prefer find them, or in this folder for a model that is no run."""
 
     groups: ClassVar = {
         "pictures": ("pictures", "image_column", "skip_unusable", "count", "share"),

@@ -10,6 +10,8 @@ from hyperfit.recipes.recipe import Precision
 
 GRID = "completions.png"
 """What is shown of completions, in the folder of a run."""
+LINES = "completions.jsonl"
+"""All completions as text, one a line."""
 
 
 @dataclass(frozen=True, kw_only=True)
