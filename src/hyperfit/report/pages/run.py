@@ -80,7 +80,7 @@ def page(run: RunDir, texts: int, folder: Path) -> str:
         grid=completed and completed.grid,
         grid_columns=completed and ", ".join(completed.conditions),
         loss_panel=Markup(loss_panel(epochs, recipe.stop_loss)),
-        ttr_panel=Markup(ttr_panel(epochs)),
+        ttr_panel=Markup(ttr_panel(epochs, pictures=pictures)),
         overlap_panel=Markup(overlap_panel(epochs)),
         sheets=completed.sheets if completed else paper_tables(evaluation),
         more_sheets=more_tables(evaluation),
