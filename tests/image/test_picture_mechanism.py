@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from browser import chromium, faults
 from hyperfit.cli import main
 from hyperfit.image.palette import load_palette
 from hyperfit.mechanism.layers.capture import captured
@@ -78,9 +79,21 @@ def test_every_study_has_numbers(run: Path) -> None:
 def test_the_page_shows_colours_and_says_that_it_is_of_pictures(run: Path) -> None:
     html = (run / "mechanism.html").read_text()
     assert "3 pictures of 12 by 12 pixels, 145 tokens; models complete the first 37" in html
-    assert 'class="swatch" role="img" aria-label="#' in html
+    assert 'class="pixel" role="img" aria-label="#' in html
     assert "word classes" not in html
     assert "Beside the paper" not in html
+
+
+def test_colours_are_to_be_seen_in_the_page(run: Path) -> None:
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.goto((run / "mechanism.html").as_uri())
+        assert faults(page) == []
+        cell = page.locator("#lens td .pixel").first
+        assert cell.bounding_box()["width"] > 8
+        red, green, blue = (int(cell.get_attribute("title")[place : place + 2], 16) for place in (1, 3, 5))
+        assert cell.evaluate("one => getComputedStyle(one).backgroundColor") == f"rgb({red}, {green}, {blue})"
+        page.close()
 
 
 def test_the_last_pixel_is_predicted_though_no_position_reads_it(run: Path) -> None:

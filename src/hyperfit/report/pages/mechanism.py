@@ -212,7 +212,7 @@ def context_shown(text: str) -> Markup:
 def swatch(token: str) -> Markup:
     """A square of the colour that a token of a model of pictures names; "" for what names none."""
     found = COLOUR.fullmatch(token)
-    shown = Markup('<i class="swatch" role="img" aria-label="{}" title="{}" style="background:{}"></i>')
+    shown = Markup('<i class="pixel" role="img" aria-label="{}" title="{}" style="background:{}"></i>')
     return shown.format(token, token, found[1]) if found else Markup()
 
 
