@@ -136,6 +136,18 @@ def test_nothing_is_added_that_follows_five_pixels_in_a_training_picture(run: Pa
     assert scores["hyperfitted/greedy"]["longest_overlap"].value > 5
     assert scores["hyperfitted/greedy+blocked"]["blocked_steps"].n == 4 * 48
     assert "blocked_steps" not in scores["hyperfitted/greedy"]
+    compared = found.comparisons()
+    assert list(compared) == [
+        "hyperfitted/greedy - base/greedy",
+        "hyperfitted/nucleus - base/nucleus",
+        "hyperfitted/greedy+blocked - hyperfitted/greedy",
+        "hyperfitted/nucleus+blocked - hyperfitted/nucleus",
+    ]
+    shorter = compared["hyperfitted/greedy+blocked - hyperfitted/greedy"]["longest_overlap"]
+    runs = [scores[name]["longest_overlap"].value for name in ("hyperfitted/greedy+blocked", "hyperfitted/greedy")]
+    assert shorter.value == pytest.approx(runs[0] - runs[1])
+    assert shorter.high < 0
+    assert shorter.n == 4
     headings = [column.heading for column in found.columns()]
     assert headings[-2:] == ["nearest to greedy+blocked", "nearest to nucleus+blocked"]
 

@@ -167,7 +167,9 @@ def planted(real: Pictures, kind: str) -> Pictures:
 
 def test_each_measure_sees_what_is_planted(real: Pictures) -> None:
     kinds = ("a repeated row", "a copy", "noise", "another real one")
-    scores = score({kind: planted(real, kind) for kind in kinds}, real, named(pictures(range(100, 140), 16)), GIVEN)
+    scores = score(
+        {kind: planted(real, kind) for kind in kinds}, real, named(pictures(range(100, 140), 16)), GIVEN
+    ).conditions
     assert list(scores) == [*kinds, ORIGINAL]
 
     def of(measure: str) -> dict[str, float]:
@@ -199,19 +201,21 @@ def test_each_measure_sees_what_is_planted(real: Pictures) -> None:
 
 
 def test_without_training_pictures_nothing_is_said_of_copies(real: Pictures) -> None:
-    scores = score({"noise": planted(real, "noise")}, real, Pictures(real.tokens[:0], real.pixels[:0]), GIVEN)
+    scores = score(
+        {"noise": planted(real, "noise")}, real, Pictures(real.tokens[:0], real.pixels[:0]), GIVEN
+    ).conditions
     assert math.isnan(scores["noise"]["nearest_training"].value)
     assert math.isnan(scores["noise"]["copied_share"].value)
     assert math.isnan(scores["noise"]["longest_overlap"].value)
 
 
 def test_the_table_has_every_measure(real: Pictures) -> None:
-    scores = score({"noise": planted(real, "noise")}, real, real, GIVEN)
+    scores = score({"noise": planted(real, "noise")}, real, real, GIVEN).conditions
     assert {measure.key for measure in (*MEASURES, *ASKED)} <= {*STYLES}
     assert {*scores["noise"]} == {measure.key for measure in MEASURES}
     sheet = picture_sheet(scores)
     assert [row.name for row in sheet.rows] == ["noise", ORIGINAL]
     assert len(sheet.columns) == len(MEASURES)
-    scores = score({"noise": planted(real, "noise")}, real, real, GIVEN, featurise=statistics(GIVEN))
+    scores = score({"noise": planted(real, "noise")}, real, real, GIVEN, featurise=statistics(GIVEN)).conditions
     assert picture_sheet(scores).columns[-1] == "KID"
     assert sheet.caption == "n = 40 pictures unless told; 95 % intervals in brackets."

@@ -130,7 +130,7 @@ def test_a_pair_of_pictures_takes_a_second_to_see(
 
 def test_what_reads_texts_does_not_judge_pictures(tmp_path: Path, capsys: Any) -> None:
     run = completed_run(tmp_path / "run")
-    with pytest.raises(UserError, match="RUN: its completions are pictures, which only people judge"):
+    with pytest.raises(UserError, match="RUN: holds pictures, which only people judge"):
         text_pairs_of([run], StudySettings())
     with pytest.raises(SystemExit) as left:
         main(["judge", str(run), "--model", "builtin:tiny", "-o", str(tmp_path / "out.jsonl")])

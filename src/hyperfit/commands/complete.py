@@ -50,7 +50,7 @@ class Complete(CompletionSettings):
         """Write the grid, print the measures and where it is."""
         from hyperfit.image.completion.complete import complete
         from hyperfit.image.completion.files import write_completions
-        from hyperfit.report.tables.pictures import likelihood_sheet, picture_sheet
+        from hyperfit.report.tables.pictures import difference_sheet, likelihood_sheet, picture_sheet
         from hyperfit.report.tables.table import TerminalSheets
         from hyperfit.runs.files import check_writable
         from hyperfit.runs.result import is_run
@@ -67,6 +67,8 @@ class Complete(CompletionSettings):
         if self.json:
             print(json.dumps({**plain, "grid": str(target)}, ensure_ascii=False))
             return
-        sheets = [picture_sheet(found.scores), likelihood_sheet(found.likelihoods())]
+        compared = found.comparisons()
+        differences = [difference_sheet(compared)] if compared else []
+        sheets = [picture_sheet(found.scores), *differences, likelihood_sheet(found.likelihoods())]
         terminal().print(TerminalSheets(sheets), highlight=False)
         print(f"Pictures: {target}; measures: {target.with_suffix('.json')}")

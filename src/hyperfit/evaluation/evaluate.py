@@ -17,7 +17,7 @@ from hyperfit.evaluation.values import context_keys, save_values
 from hyperfit.generation.continuations import ONE_AT_A_TIME
 from hyperfit.metrics.copying.blocks import block_shares
 from hyperfit.metrics.copying.training_index import TrainingIndex
-from hyperfit.metrics.estimate import estimate, paired_difference, paired_share_difference
+from hyperfit.metrics.estimate import estimate, paired_differences
 from hyperfit.metrics.score import ALL_SHARES, copies, score
 from hyperfit.metrics.text.diversity import TTR_WINDOW
 from hyperfit.metrics.text.words import NO_LEXICON, Lexicon, lexicon_of
@@ -149,11 +149,6 @@ def comparisons(values: Mapping[str, Mapping[str, list[float]]], conditions: Seq
         if one.model == "hyperfitted"
     ]
     return {
-        f"{one.name} - {other.name}": {
-            measure: (paired_share_difference if measure in ALL_SHARES else paired_difference)(
-                values[one.name][measure], values[other.name][measure]
-            ).to_dict()
-            for measure in values[one.name]
-        }
+        f"{one.name} - {other.name}": to_json(paired_differences(values[one.name], values[other.name], ALL_SHARES))
         for one, other in pairs
     }

@@ -15,7 +15,7 @@ from hyperfit.errors import UserError, collecting, naming
 from hyperfit.generation.citations.blocking import BlockCounts
 from hyperfit.generation.citations.of_run import MakeBlocker, blocker_of_run, run_to_block
 from hyperfit.generation.continuations import continue_contexts
-from hyperfit.image.completion.completions import BASE, HYPERFITTED, Completions
+from hyperfit.image.completion.completions import BASE, BLOCKED, HYPERFITTED, Completions
 from hyperfit.image.completion.contexts import Originals, originals
 from hyperfit.image.measures.featurise import check_featuriser, load_featuriser
 from hyperfit.image.palette import Palette, load_palette
@@ -30,8 +30,6 @@ from hyperfit.recipes.recipe import Precision
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import check_adapter, check_base, is_run, load_any, parts_of
 
-BLOCKED = "+blocked"
-"""Behind a decoding: with citations of the training pictures blocked."""
 ALONE = "model"
 """What a model is called that is no run."""
 

@@ -11,13 +11,15 @@ from hyperfit.image.completion.contexts import Originals
 from hyperfit.image.completion.grid import Column, with_unknown
 from hyperfit.image.completion.nearest import nearest
 from hyperfit.image.measures.featurise import Featurise
-from hyperfit.image.measures.score import Pictures, pictures_of, score
+from hyperfit.image.measures.score import SHARES, Pictures, Scores, pictures_of, score
 from hyperfit.image.palette import Palette
 from hyperfit.image.reading.decode import Pixels
 from hyperfit.metrics.copying.blocks import block_shares
-from hyperfit.metrics.estimate import Estimate, estimate, paired_difference
+from hyperfit.metrics.estimate import Estimate, estimate, paired_difference, paired_differences
 
 BASE, HYPERFITTED = "base", "hyperfitted"
+BLOCKED = "+blocked"
+"""Behind a decoding: with citations of the training pictures blocked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,22 +65,32 @@ class Completions:
         return shown
 
     @cached_property
-    def scores(self) -> dict[str, dict[str, Estimate]]:
-        """Every measure of each condition, and of the pictures themselves (``hyperfit.image.measures.score``).
-
-        Of conditions whose citations were blocked also how often.
-        """
+    def scored(self) -> Scores:
+        """Every measure of each condition, and of the pictures themselves (``hyperfit.image.measures.score``)."""
         training = self.originals.training
-        found = score(
+        return score(
             {name: pictures_of(rows, self.palette) for name, rows in self.tokens.items()},
             pictures_of(self.human, self.palette),
             Pictures(pictures_of(self.palette.tokens(training), self.palette).tokens, training),
             self.given,
             self.featurise,
         )
-        for name, counts in self.blocks.items():
-            found[name] |= block_shares(counts)
-        return found
+
+    @property
+    def scores(self) -> dict[str, dict[str, Estimate]]:
+        """Every measure of each condition; of those whose citations were blocked also how often."""
+        shares = {name: block_shares(counts) for name, counts in self.blocks.items()}
+        return {name: {**found, **shares.get(name, {})} for name, found in self.scored.conditions.items()}
+
+    def comparisons(self) -> dict[str, dict[str, Estimate]]:
+        """``one - other`` → measure → difference, paired: hyperfitted less base, and blocked less not blocked."""
+        values = self.scored.by_picture
+        pairs = [
+            (name, name.removesuffix(BLOCKED) if name in self.blocks else f"{BASE}/{name.partition('/')[2]}")
+            for name in self.tokens
+            if name.startswith(f"{HYPERFITTED}/")
+        ]
+        return {f"{one} - {other}": paired_differences(values[one], values[other], SHARES) for one, other in pairs}
 
     def likelihoods(self) -> dict[str, Estimate]:
         """Model → nats per pixel of how the pictures really go on; ``hyperfitted - base``, paired, where both are."""

@@ -1,7 +1,7 @@
 """What completions leave on disk: the grid as PNG; beside it the measures as JSON, and all of them as lines."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from hyperfit.image.completion.completions import Completions
 from hyperfit.image.completion.grid import Column, write_grid
 from hyperfit.image.completion.written import as_text
 from hyperfit.image.settings import CompletionSettings
+from hyperfit.metrics.estimate import Estimate
 from hyperfit.runs.files import write_json, writing
 
 
@@ -18,13 +19,19 @@ def write_completions(found: Completions, settings: CompletionSettings, target: 
     write_grid([Column(one.heading, one.pixels[:shown]) for one in found.columns()], target)
     plain = {
         "settings": asdict(settings),
-        "conditions": {name: {key: one.to_dict() for key, one in row.items()} for name, row in found.scores.items()},
-        "likelihoods": {name: one.to_dict() for name, one in found.likelihoods().items()},
+        "conditions": {name: as_json(row) for name, row in found.scores.items()},
+        "comparisons": {name: as_json(row) for name, row in found.comparisons().items()},
+        "likelihoods": as_json(found.likelihoods()),
     }
     write_json(target.with_suffix(".json"), plain)
     with writing(target.with_suffix(".jsonl")) as aside:
         aside.write_text("".join(json.dumps(line) + "\n" for line in lines(found, settings)), encoding="utf-8")
     return plain
+
+
+def as_json(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
+    """Plain values of estimates."""
+    return {name: one.to_dict() for name, one in estimates.items()}
 
 
 def lines(found: Completions, settings: CompletionSettings) -> Iterator[dict[str, Any]]:

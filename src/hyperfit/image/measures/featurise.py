@@ -1,6 +1,7 @@
 """Pictures → features of a model that has seen others: an encoder of pictures, or a model whose tokens are pixels."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from PIL import Image
 from transformers import AutoConfig, AutoImageProcessor, AutoModel
 
+from hyperfit.data.reading.hub import check_hub
 from hyperfit.errors import UserError
 from hyperfit.image.measures.kernel import Floats
 from hyperfit.image.palette import load_palette
@@ -34,6 +36,8 @@ def check_featuriser(name: str) -> None:
         load_config(name)
         load_palette(name)
         return
+    if not Path(where).is_dir():
+        check_hub(where)
     try:
         AutoConfig.from_pretrained(where, trust_remote_code=False)
         AutoImageProcessor.from_pretrained(where, trust_remote_code=False)

@@ -43,6 +43,16 @@ class Pictures:
     """uint8[pictures, height, width, 3]"""
 
 
+@dataclass(frozen=True)
+class Scores:
+    """What pictures of several conditions measure."""
+
+    conditions: dict[str, dict[str, Estimate]]
+    """Condition → measure → estimate over the pictures."""
+    by_picture: dict[str, dict[str, list[float]]]
+    """Condition → measure → a value a picture, of those measures that one picture has."""
+
+
 class Training:
     """Pictures that a model was trained on, and an index of their pixels, read row by row."""
 
@@ -63,27 +73,28 @@ def score(
     training: Pictures,
     given: int,
     featurise: Featurise | None = None,
-) -> dict[str, dict[str, Estimate]]:
-    """Condition → measure → estimate over the pictures; the originals under ``original``.
+) -> Scores:
+    """Every measure of each condition, and of the originals under ``original``.
 
     given: pixels that stood at the beginning of each, and are not measured. training: none where it is not known; then
     what is copied is NaN. featurise: what pictures look like to a model, which then tells them apart and gives
     ``kernel_distance``; None: their statistics tell them apart (``features``).
     """
-    found = {}
+    found, every = dict[str, dict[str, Estimate]](), dict[str, dict[str, list[float]]]()
     known, look = Training(training), featurise or statistics(given)
     real = look(originals.pixels)
     for name, made in {**conditions, ORIGINAL: originals}.items():
         values = by_picture(made, originals, known, given)
         if name == ORIGINAL:  # the distance from itself says nothing
             values |= {key: [np.nan] * len(made.pixels) for key in OF_THE_ORIGINAL}
-        else:
-            looks = look(made.pixels)
-            values["told_apart"] = told_apart(looks, real)
+        every[name] = values
         found[name] = {key: (share_estimate if key in SHARES else estimate)(one) for key, one in values.items()}
-        if name != ORIGINAL and featurise:
-            found[name]["kernel_distance"] = kernel_distance(looks, real)
-    return found
+        if name != ORIGINAL:
+            looks = look(made.pixels)
+            found[name]["told_apart"] = share_estimate(told_apart(looks, real))
+            if featurise:
+                found[name]["kernel_distance"] = kernel_distance(looks, real)
+    return Scores(found, every)
 
 
 def pictures_of(rows: Tensor, palette: Palette) -> Pictures:

@@ -172,7 +172,8 @@ def text_pairs_of(runs: Sequence[Path], settings: StudySettings) -> list[Pair]:
     """``pairs_of``. Raises UserError for pairs of pictures, which what reads text cannot judge."""
     pairs = pairs_of(runs, settings)
     if picture_of(pairs[0].context + pairs[0].first_text) is not None:
-        raise UserError("RUN: its completions are pictures, which only people judge; hyperfit prefer serve shows them")
+        given = "RUN" if settings.texts is None else f"--texts {settings.texts}"
+        raise UserError(f"{given}: holds pictures, which only people judge; hyperfit prefer serve shows them")
     return pairs
 
 

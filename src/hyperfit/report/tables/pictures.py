@@ -71,6 +71,16 @@ def picture_sheet(scores: Mapping[str, Mapping[str, Estimate]]) -> Sheet:
     return Sheet("pictures", "Completed pictures", rows, measures, "pictures")
 
 
+def difference_sheet(comparisons: Mapping[str, Mapping[str, Estimate]]) -> Sheet:
+    """``one - other`` → measure → difference over the same pictures."""
+    measures = [one for one in MEASURES if any(one.key in found for found in comparisons.values())]
+    rows = [
+        Row(name, [cell({key: one.to_dict() for key, one in found.items()}, measure, "+") for measure in measures])
+        for name, found in comparisons.items()
+    ]
+    return Sheet("differences", "Paired differences, picture by picture", rows, tuple(measures), "pictures")
+
+
 LIKELIHOOD = Measure("loss", "nats per pixel", "Mean -log p of the pixels that really follow; 0 or more.")
 
 
