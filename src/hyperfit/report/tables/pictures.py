@@ -78,7 +78,7 @@ def difference_sheet(comparisons: Mapping[str, Mapping[str, Estimate]]) -> Sheet
         Row(name, [cell({key: one.to_dict() for key, one in found.items()}, measure, "+") for measure in measures])
         for name, found in comparisons.items()
     ]
-    return Sheet("differences", "Paired differences, picture by picture", rows, tuple(measures), "pictures")
+    return Sheet("differences", "Paired differences", rows, tuple(measures), "pictures")
 
 
 LIKELIHOOD = Measure("loss", "nats per pixel", "Mean -log p of the pixels that really follow; 0 or more.")
