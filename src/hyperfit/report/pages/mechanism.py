@@ -1,6 +1,5 @@
 """One self-contained page of a mechanism study, and its plots as files."""
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,6 +15,7 @@ from hyperfit.numbers import COUNT, PERCENT
 from hyperfit.report.harmless import harmless
 from hyperfit.report.look import IN_FILE, IN_PAGE, Paint
 from hyperfit.report.pages.templates import MARKS, TEMPLATES, isolated, plain
+from hyperfit.report.pages.tokens import context_shown, quoted, token_shown
 from hyperfit.report.plots import layers as layer_plots
 from hyperfit.report.plots import mechanism as plots
 from hyperfit.report.plots.marks import value
@@ -30,8 +30,6 @@ from hyperfit.report.tables.table import Sheet
 from hyperfit.runs.files import writing
 
 Draw = Callable[[dict[str, Any], Paint], list[Panel]]
-COLOUR = re.compile(r"(#[0-9a-f]{6})(\.\d+)?")
-"""How ``hyperfit.image.palette`` names tokens."""
 DOTS = 160
 """Of a PNG, per inch."""
 
@@ -198,24 +196,6 @@ def picture(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def token_shown(token: str) -> Markup:
-    """A token as it stands in a table: line ends and empty ones to be seen, and the colour that a pixel's token is."""
-    return swatch(token) or isolated(harmless(token).strip(" ").replace("\n", "↵") or "␣")
-
-
-def context_shown(text: str) -> Markup:
-    """What stands before a choice: text, or the colours of the pixels."""
-    colours = [swatch(word) for word in text.split()]
-    return Markup("").join(colours) if colours and all(colours) else isolated(text)
-
-
-def swatch(token: str) -> Markup:
-    """A square of the colour that a token of a model of pictures names; "" for what names none."""
-    found = COLOUR.fullmatch(token)
-    shown = Markup('<i class="pixel" role="img" aria-label="{}" title="{}" style="background:{}"></i>')
-    return shown.format(token, token, found[1]) if found else Markup()
-
-
 def tables(study: Study, found: dict[str, Any]) -> list[Sheet]:
     """The tables of a study."""
     return placement_tables(found) if study == "placement" else []
@@ -262,11 +242,6 @@ def details(study: Study, found: dict[str, Any]) -> list[tuple[str, Markup | str
             (name, MEASURES[name]) for name in ("cosine", "l2", "relative_l2", "dim_base", "dim_tuned", "delta_dim")
         ]
     return []
-
-
-def quoted(token: str) -> Markup:
-    """A token between quotes, its spaces and line ends to be seen; a colour as itself."""
-    return swatch(token) or isolated(repr(harmless(token)))
 
 
 def listed(words: Iterable[Markup]) -> Markup:
