@@ -167,6 +167,7 @@ STYLES: dict[str, Style] = {
     **dict.fromkeys(("row_likeness", "row_loop_share", "told_apart", "copied_share"), PERCENT),
     **dict.fromkeys(("row_loop_onset", "nearest_training"), TENTHS),
     "spectrum_distance": HUNDREDTHS,
+    "kernel_distance": THOUSANDTHS,
     **dict.fromkeys(("weight_norm", "weight_distance", "text_seconds"), HUNDREDTHS),
     "peak_memory": MEGABYTES,
     "perplexity": PERPLEXITY,

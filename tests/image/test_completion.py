@@ -1,22 +1,27 @@
 """Pictures are completed from their first part, greedily and by sampling, and shown side by side."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from hyperfit.cli import main
 from hyperfit.errors import UserError
-from hyperfit.image.completion.complete import complete, completed
+from hyperfit.image.completion.complete import check_completion, complete, completed
 from hyperfit.image.completion.grid import CELL, GAP, UNKNOWN, Column, draw_grid, with_unknown
 from hyperfit.image.completion.nearest import nearest
+from hyperfit.image.completion.written import picture_of
 from hyperfit.image.palette import load_palette
 from hyperfit.image.settings import CompletionSettings
 from hyperfit.models.loading import load_model
+from hyperfit.prefer.items.pairs import pairs_of
+from hyperfit.prefer.settings import StudySettings
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.training.train import train
 from small_runs import quiet
@@ -87,6 +92,107 @@ def test_another_causal_model_writes_colours_alone_and_all_of_them(run: Path, tm
     rows = completed(model, palette, contexts, "nucleus:top_p=1,top_k=0,temperature=5")[:, 17:]
     assert rows.max() < 27
     assert 0 in rows
+
+
+def test_likelihood_is_that_of_the_pixels_behind_the_context(run: Path) -> None:
+    """As transformers computes it, for both models."""
+    found = complete(CompletionSettings(model=str(run), count=3, decodings=("greedy",)))
+    for name, folder in (("base", run.parent / "model"), ("hyperfitted", run / "model")):
+        model = load_model(str(folder), device=CPU, dtype=torch.float32)
+        with torch.no_grad():
+            logits = model(input_ids=found.human[:, :-1]).logits
+        losses = F.cross_entropy(logits.transpose(1, 2), found.human[:, 1:], reduction="none")[:, found.given :].mean(1)
+        assert found.losses[name] == pytest.approx(losses.tolist(), rel=1e-5)
+    told = found.likelihoods()
+    assert list(told) == ["base", "hyperfitted", "hyperfitted - base"]
+    assert told["hyperfitted - base"].value == pytest.approx(told["hyperfitted"].value - told["base"].value)
+    assert told["hyperfitted - base"].n == 3
+
+
+def test_likeness_in_the_features_of_a_model(run: Path, world: tuple[str, str]) -> None:
+    base = str(run.parent / "model")
+    found = complete(CompletionSettings(model=str(run), decodings=("greedy",), features=base))
+    assert {"kernel_distance", "told_apart"} <= {*found.scores["base/greedy"]}
+    assert found.scores["base/greedy"]["kernel_distance"].n == 4
+    assert "kernel_distance" not in found.scores["original"]
+    with pytest.raises(UserError, match=f"--features {world[0]}: gives no features of pictures"):
+        complete(CompletionSettings(model=str(run), features=world[0]))
+
+
+# Blocked citations
+
+
+def test_nothing_is_added_that_follows_five_pixels_in_a_training_picture(run: Path) -> None:
+    found = complete(CompletionSettings(model=str(run), count=4, block_citations=True))
+    assert list(found.tokens)[-2:] == ["hyperfitted/greedy+blocked", "hyperfitted/nucleus+blocked"]
+    training = found.palette.tokens(found.originals.training)[:, 1:].unfold(1, 6, 1).flatten(0, 1).tolist()
+    cited = set(map(tuple, training))
+    for name, rows in found.tokens.items():
+        added = rows[:, found.given + 1 - 5 :].unfold(1, 6, 1).flatten(0, 1).tolist()
+        if name.startswith("hyperfitted/"):
+            assert cited.isdisjoint(map(tuple, added)) == name.endswith("+blocked"), name
+    scores = found.scores
+    assert scores["hyperfitted/greedy+blocked"]["longest_overlap"].value <= 5
+    assert scores["hyperfitted/greedy"]["longest_overlap"].value > 5
+    assert scores["hyperfitted/greedy+blocked"]["blocked_steps"].n == 4 * 48
+    assert "blocked_steps" not in scores["hyperfitted/greedy"]
+    compared = found.comparisons()
+    assert list(compared) == [
+        "hyperfitted/greedy - base/greedy",
+        "hyperfitted/nucleus - base/nucleus",
+        "hyperfitted/greedy+blocked - hyperfitted/greedy",
+        "hyperfitted/nucleus+blocked - hyperfitted/nucleus",
+    ]
+    shorter = compared["hyperfitted/greedy+blocked - hyperfitted/greedy"]["longest_overlap"]
+    runs = [scores[name]["longest_overlap"].value for name in ("hyperfitted/greedy+blocked", "hyperfitted/greedy")]
+    assert shorter.value == pytest.approx(runs[0] - runs[1])
+    assert shorter.high < 0
+    assert shorter.n == 4
+    headings = [column.heading for column in found.columns()]
+    assert headings[-2:] == ["nearest to greedy+blocked", "nearest to nucleus+blocked"]
+
+
+def test_no_citation_begins_with_the_start_token(run: Path) -> None:
+    settings = CompletionSettings(model=str(run), block_citations=True)
+    checked = check_completion(settings)
+    palette, training = checked.palette, checked.palette.tokens(checked.originals.training)
+    model = load_model(str(run / "model"), device=CPU, dtype=torch.float32)
+    assert checked.blocker is not None
+
+    def first_added(given: int) -> tuple[torch.Tensor, torch.Tensor]:
+        contexts = training[:, : 1 + given].tolist()
+        blocker = checked.blocker(None) if checked.blocker else None
+        assert blocker is not None
+        plain, blocked = (
+            completed(model, palette, contexts, "greedy"),
+            completed(model, palette, contexts, "greedy", processors=[blocker]),
+        )
+        return plain[:, 1 + given], blocked[:, 1 + given]
+
+    plain, blocked = first_added(4)
+    assert torch.equal(plain, blocked), "four pixels stand before it"
+    plain, blocked = first_added(5)
+    assert (plain == training[:, 6]).any()
+    assert (blocked != training[:, 6]).all()
+
+
+def test_what_blocking_needs(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--citation-tokens: says how citations are blocked, and none are"):
+        CompletionSettings(model=str(run), citation_tokens=9)
+    base, pictures = str(run.parent / "model"), str(save_pictures(tmp_path / "a", stripes(3)))
+    with pytest.raises(UserError, match=f"--block-citations: {base} is no run of hyperfit"):
+        complete(CompletionSettings(model=base, pictures=pictures, block_citations=True))
+    with pytest.raises(UserError, match=r"--citation-tokens 65: nothing follows so many .*; give at most 64"):
+        complete(CompletionSettings(model=str(run), block_citations=True, citation_tokens=65))
+
+
+def test_pictures_that_have_changed_since_training(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run.parent, tmp_path / "all")
+    recipe = json.loads((tmp_path / "all" / "run" / "recipe.json").read_text())
+    changed = {**recipe, "data": str(save_pictures(tmp_path / "others", stripes(18, seed=3)))}
+    (tmp_path / "all" / "run" / "recipe.json").write_text(json.dumps(changed))
+    with pytest.raises(UserError, match=r"the data are not those that .* was trained on; restore them"):
+        complete(CompletionSettings(model=str(tmp_path / "all" / "run")))
 
 
 # Which pictures
@@ -192,6 +298,20 @@ def test_the_command_writes_a_grid(run: Path, tmp_path: Path, capsys: Any) -> No
     assert list(found["conditions"]) == ["base/greedy", "hyperfitted/greedy", "original"]
     assert found["conditions"]["original"]["row_likeness"]["n"] == 3
     assert (run / "completions.png").is_file()
+    lines = [json.loads(line) for line in (run / "completions.jsonl").read_text().splitlines()]
+    assert len(lines) == 2 * 3
+    assert {(line["model"], line["decoding"], line["seed"]) for line in lines} == {
+        ("base", "greedy", 0),
+        ("hyperfitted", "greedy", 0),
+    }
+    for line in lines:
+        made, real = (picture_of(line["context"] + line[part]) for part in ("continuation", "reference"))
+        assert made is not None
+        assert real is not None
+        assert np.array_equal(made[:2], real[:2]), "the first quarter is given"
+        assert Path(line["picture"]).suffix == ".png"
+    pairs = pairs_of([run], StudySettings())
+    assert {(pair.first, pair.second) for pair in pairs} == {("base/greedy", "human"), ("hyperfitted/greedy", "human")}
 
 
 def test_the_command_names_what_is_wrong(run: Path, tmp_path: Path, capsys: Any) -> None:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from hyperfit.image.measures.kernel import kernel_distance
 from hyperfit.image.measures.likeness import colour_distance, features, spectrum, spectrum_distance, told_apart
 from hyperfit.image.measures.repetition import (
     colour_ttr,
@@ -14,10 +15,11 @@ from hyperfit.image.measures.repetition import (
     row_loop,
     row_repetition,
 )
-from hyperfit.image.measures.score import ORIGINAL, Pictures, score
+from hyperfit.image.measures.score import ORIGINAL, Pictures, score, statistics
 from hyperfit.image.shapes.scenes import pictures
+from hyperfit.metrics.text.pooled import jackknife
 from hyperfit.numbers import STYLES
-from hyperfit.report.tables.pictures import MEASURES, picture_sheet
+from hyperfit.report.tables.pictures import ASKED, MEASURES, picture_sheet
 
 BY_HAND = np.array([[9, 9, 9, 9, 9], [1, 2, 1, 2, 1], [1, 2, 1, 2, 3], [1, 2, 1, 2, 3]])
 """Five across, four down; the first row is given."""
@@ -77,7 +79,8 @@ def test_features_by_hand() -> None:
 def test_two_kinds_are_told_apart_as_by_a_classifier_fitted_without_each() -> None:
     draw = np.random.default_rng(1)
     made, real = (draw.integers(0, high, (6, 8, 8, 3), dtype=np.uint8) for high in (200, 256))
-    found = told_apart(made, real, 16)
+    look = statistics(16)
+    found = told_apart(look(made), look(real))
     seen = np.array([features(one, 16) for one in (*made, *real)])
     seen = np.c_[(seen - seen.mean(0)) / seen.std(0), np.ones(12)]
     kind = np.array([1.0] * 6 + [-1.0] * 6)
@@ -85,7 +88,53 @@ def test_two_kinds_are_told_apart_as_by_a_classifier_fitted_without_each() -> No
         others = np.arange(12) != place
         fit = np.linalg.solve(seen[others].T @ seen[others] + np.eye(seen.shape[1]), seen[others].T @ kind[others])
         assert found[place] == float(seen[place] @ fit * kind[place] > 0)
-    assert all(map(math.isnan, told_apart(made[:1], made, 0)))
+    assert all(map(math.isnan, told_apart(look(made[:1]), look(made))))
+
+
+def test_kernel_distance_by_hand() -> None:
+    """Two features: k(x, y) = (x·y / 2 + 1)³."""
+    made, real = np.array([[0.0, 0.0], [2.0, 0.0]]), np.array([[0.0, 2.0], [2.0, 2.0]])
+    # among the made 1, among the real (4 / 2 + 1)³ = 27; across, first with second 1, second with first 1
+    assert kernel_distance(made, real).value == 1 + 27 - 1 - 1
+    assert kernel_distance(made, made[::-1]).value == 1 + 1 - 1 - (4 / 2 + 1) ** 3, "below 0 by chance"
+    assert kernel_distance(real, real).value == 0
+    assert math.isnan(kernel_distance(made, real).low)
+    assert math.isnan(kernel_distance(made[:1], real[:1]).value)
+
+
+def test_kernel_distance_is_the_mean_over_pairs_and_jackknifed_by_leaving_one_out() -> None:
+    draw = np.random.default_rng(0)
+    made, real = draw.normal(size=(7, 5)), draw.normal(0.5, 1, (7, 5))
+
+    def k(x: np.ndarray, y: np.ndarray) -> float:
+        return float((x @ y / 5 + 1) ** 3)
+
+    def by_pairs(some: list[int]) -> float:
+        return float(
+            np.mean(
+                [
+                    k(made[i], made[j]) + k(real[i], real[j]) - k(made[i], real[j]) - k(made[j], real[i])
+                    for i in some
+                    for j in some
+                    if i != j
+                ]
+            )
+        )
+
+    found = kernel_distance(made, real)
+    assert found.value == pytest.approx(by_pairs(list(range(7))))
+    want = jackknife(
+        found.value, [by_pairs([i for i in range(7) if i != out]) for out in range(7)], 7, lowest=-math.inf
+    )
+    assert (found.low, found.high) == pytest.approx((want.low, want.high))
+
+
+def test_kernel_distance_of_one_distribution_is_about_nothing_and_of_noise_much() -> None:
+    draw = np.random.default_rng(3)
+    same = [kernel_distance(draw.normal(size=(40, 4)), draw.normal(size=(40, 4))) for _ in range(30)]
+    assert abs(np.mean([one.value for one in same])) < 0.1
+    assert np.mean([one.low <= 0 <= one.high for one in same]) >= 0.8
+    assert kernel_distance(draw.normal(3, 1, (40, 4)), draw.normal(size=(40, 4))).low > 100
 
 
 # Planted cases
@@ -118,7 +167,9 @@ def planted(real: Pictures, kind: str) -> Pictures:
 
 def test_each_measure_sees_what_is_planted(real: Pictures) -> None:
     kinds = ("a repeated row", "a copy", "noise", "another real one")
-    scores = score({kind: planted(real, kind) for kind in kinds}, real, pictures(range(100, 140), 16), GIVEN)
+    scores = score(
+        {kind: planted(real, kind) for kind in kinds}, real, named(pictures(range(100, 140), 16)), GIVEN
+    ).conditions
     assert list(scores) == [*kinds, ORIGINAL]
 
     def of(measure: str) -> dict[str, float]:
@@ -136,26 +187,35 @@ def test_each_measure_sees_what_is_planted(real: Pictures) -> None:
     assert of("copied_share")["a copy"] == 1.0
     assert of("nearest_training")["a copy"] == 0.0
     assert of("copied_share")[noise] == 0.0
+    assert of("longest_overlap")["a copy"] == 12 * 16, "all that was added"
+    assert of("longest_overlap")[noise] < 4 < of("longest_overlap")[ORIGINAL]
     assert of("copied_share")["another real one"] < 0.3
     assert of("spectrum_distance")[noise] > of("spectrum_distance")["another real one"]
     assert of("spectrum_distance")[rows] > 0
     assert min(of("told_apart")[noise], of("told_apart")[rows]) > 0.95
     assert 0.3 < of("told_apart")["another real one"] < 0.7
+    assert "kernel_distance" not in scores[noise], "no model gave features"
     assert math.isnan(of("colour_distance")[ORIGINAL])
     assert "told_apart" not in scores[ORIGINAL]
     assert scores[noise]["told_apart"].n == 80
 
 
 def test_without_training_pictures_nothing_is_said_of_copies(real: Pictures) -> None:
-    scores = score({"noise": planted(real, "noise")}, real, real.pixels[:0], GIVEN)
+    scores = score(
+        {"noise": planted(real, "noise")}, real, Pictures(real.tokens[:0], real.pixels[:0]), GIVEN
+    ).conditions
     assert math.isnan(scores["noise"]["nearest_training"].value)
     assert math.isnan(scores["noise"]["copied_share"].value)
+    assert math.isnan(scores["noise"]["longest_overlap"].value)
 
 
 def test_the_table_has_every_measure(real: Pictures) -> None:
-    scores = score({"noise": planted(real, "noise")}, real, real.pixels, GIVEN)
-    assert [measure.key for measure in MEASURES if measure.key in STYLES] == [measure.key for measure in MEASURES]
+    scores = score({"noise": planted(real, "noise")}, real, real, GIVEN).conditions
+    assert {measure.key for measure in (*MEASURES, *ASKED)} <= {*STYLES}
     assert {*scores["noise"]} == {measure.key for measure in MEASURES}
     sheet = picture_sheet(scores)
     assert [row.name for row in sheet.rows] == ["noise", ORIGINAL]
+    assert len(sheet.columns) == len(MEASURES)
+    scores = score({"noise": planted(real, "noise")}, real, real, GIVEN, featurise=statistics(GIVEN)).conditions
+    assert picture_sheet(scores).columns[-1] == "KID"
     assert sheet.caption == "n = 40 pictures unless told; 95 % intervals in brackets."

@@ -240,6 +240,8 @@ def test_the_command(gallery: tuple[str, str], tmp_path: Path, monkeypatch: pyte
     assert "hyperfit complete run" in page
     assert "hyperfit evaluate" not in page
     assert "of greedy completions" in page
+    assert '<th scope="row">greedy completion</th>' in page
+    assert "greedy text" not in page
     main(["complete", "run", "--count", "2", "--decodings", "greedy"])
     main(["report", "run"])
     page = (tmp_path / "run" / "report.html").read_text()
@@ -247,13 +249,16 @@ def test_the_command(gallery: tuple[str, str], tmp_path: Path, monkeypatch: pyte
     grid = base64.b64encode((tmp_path / "run" / "completions.png").read_bytes()).decode()
     assert f'src="data:image/png;base64,{grid}"' in page
     assert "row above, %" in page
+    with pytest.raises(SystemExit):
+        main(["report", "run", "run"])
+    assert "run: completes pictures, which have pages of their own; give it alone" in capsys.readouterr().err
     (tmp_path / "run" / "completions.json").write_text("{}")
     with pytest.raises(SystemExit):
         main(["report", "run"])
     assert "completions.json: cannot be read" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [["evaluate"], ["mechanism"], ["generate", "--prompt", "a"], ["play"]])
+@pytest.mark.parametrize("command", [["evaluate"], ["generate", "--prompt", "a"], ["play"]])
 def test_commands_for_text_say_so_of_a_run_on_pictures(
     gallery: tuple[str, str], tmp_path: Path, command: list[str], capsys: Any
 ) -> None:

@@ -338,7 +338,8 @@ def test_labels_of_tokens(token: str, label: str) -> None:
 def test_every_setting_decides_something() -> None:
     decides = {*EVERYWHERE, *(name for names in DEPENDS.values() for name in names)}
     by_identity = {"contexts", "text_column", "most_contexts", "context_seed", "device", "precision"}
-    assert decides | by_identity | {"studies"} == set(vars(MechanismSettings())) | {"epochs"}
+    by_context = {"share"}
+    assert decides | by_identity | by_context | {"studies"} == set(vars(MechanismSettings())) | {"epochs"}
 
 
 def test_one_seed_chooses_texts_and_another_draws(base: Path, tuned: Path, data: Path, run: Path) -> None:

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hyperfit.metrics.estimate import Estimate, estimate, paired_difference, paired_share_difference, share_estimate
+from hyperfit.metrics.estimate import (
+    Estimate,
+    estimate,
+    paired_difference,
+    paired_differences,
+    paired_share_difference,
+    share_estimate,
+)
 
 finite = st.floats(-100, 100)
 NAN = math.nan
@@ -180,3 +187,12 @@ def test_shares_have_an_honest_interval_at_the_ends() -> None:
     spread = z * math.sqrt(0.25 / 20 + z**2 / (4 * 20**2)) / (1 + z**2 / 20)
     assert (half.value, half.low, half.high) == pytest.approx((0.5, 0.5 - spread, 0.5 + spread))
     assert math.isnan(share_estimate([]).value)
+
+
+def test_differences_of_every_measure_that_both_have() -> None:
+    first = {"ttr": [0.5, 0.7], "looped": [1.0, 0.0], "alone": [1.0, 2.0]}
+    second = {"ttr": [0.4, 0.4], "looped": [0.0, 0.0]}
+    found = paired_differences(first, second, {"looped"})
+    assert list(found) == ["ttr", "looped"]
+    assert found["ttr"].value == pytest.approx(0.2)
+    assert found["looped"] == paired_share_difference([1.0, 0.0], [0.0, 0.0])

@@ -273,19 +273,15 @@ def test_every_study_is_listed_under_its_name() -> None:
         assert one.question.endswith("?")
 
 
-NO_PICTURES = (
-    "models of pictures are not measured by studies yet; hyperfit train and hyperfit complete show one of them"
-)
-
-
 def test_what_hinders_a_study_is_told(world: tuple[str, str], tmp_path: Path) -> None:
     with pytest.raises(UserError) as refused:
         run_studies(["images", "long-range"], settings_for(world), tmp_path / "out")
-    assert f"study images: {NO_PICTURES}" in refused.value.problems
+    other_kind = f"for models of pictures, and --model {world[0]} is one of text"
+    assert f"study images: {other_kind}" in refused.value.problems
     assert any("positions, and 216 are needed" in problem for problem in refused.value.problems), "24 + 2 windows of 96"
     lines: list[str] = []
     run_studies(["all"], settings_for(world, seeds=1), tmp_path / "out", dry_run=True, notify=lines.append)
-    assert f"images is left out: {NO_PICTURES}" in lines
+    assert f"images is left out: {other_kind}" in lines
     assert any(line.startswith("long-range is left out: ") for line in lines)
     assert not (tmp_path / "out").exists()
 

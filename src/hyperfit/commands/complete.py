@@ -34,12 +34,14 @@ class Complete(CompletionSettings):
     shown: int = 12
     """Most pictures in the PNG, the first; all are measured."""
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="FILE")] = None
-    """The PNG file; the measures go beside it, as .json. None: completions.png in the run, where hyperfit report shows
-    it, or in this folder for a model that is no run."""
+    """The PNG file; beside it go the measures, as .json, and all completions, as .jsonl. None: completions.png in the
+    run, where hyperfit report and hyperfit prefer find them, or in this folder for a model that is no run."""
 
     groups: ClassVar = {
         "pictures": ("pictures", "image_column", "skip_unusable", "count", "share"),
         "how the models go on": ("decodings", "seed", "batch_size"),
+        "blocked citations": ("block_citations", "citation_tokens", "citation_generated_only"),
+        "measures": ("features",),
         "machine": ("device", "precision"),
         "what is written": ("output", "shown", "json"),
     }
@@ -48,7 +50,7 @@ class Complete(CompletionSettings):
         """Write the grid, print the measures and where it is."""
         from hyperfit.image.completion.complete import complete
         from hyperfit.image.completion.files import write_completions
-        from hyperfit.report.tables.pictures import picture_sheet
+        from hyperfit.report.tables.pictures import difference_sheet, likelihood_sheet, picture_sheet
         from hyperfit.report.tables.table import TerminalSheets
         from hyperfit.runs.files import check_writable
         from hyperfit.runs.result import is_run
@@ -65,5 +67,8 @@ class Complete(CompletionSettings):
         if self.json:
             print(json.dumps({**plain, "grid": str(target)}, ensure_ascii=False))
             return
-        terminal().print(TerminalSheets([picture_sheet(found.scores())]), highlight=False)
+        compared = found.comparisons()
+        differences = [difference_sheet(compared)] if compared else []
+        sheets = [picture_sheet(found.scores), *differences, likelihood_sheet(found.likelihoods())]
+        terminal().print(TerminalSheets(sheets), highlight=False)
         print(f"Pictures: {target}; measures: {target.with_suffix('.json')}")

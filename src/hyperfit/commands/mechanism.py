@@ -33,8 +33,8 @@ class Mechanism(MechanismSettings):
     the last layers cause it; encouragement: human tokens near the top. Only if named, and only of a run: placement,
     where to adapt, which trains the run's recipe anew about five times for every block, in placement/."""
     contexts: Annotated[tuple[str, ...], arg(aliases=["--data"])] = ()
-    """Texts to study: files, folders, hub data sets or builtin:NAME; of a run, what was not trained on is used.
-    Empty: the held-out texts of the run's own data."""
+    """Texts, or pictures, to study: files, folders, hub data sets or builtin:NAME; of a run, what was not trained on is
+    used. Empty: what the run holds out of its own data."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     """Folder of the results. None: the run's."""
     again: bool = False
@@ -46,7 +46,7 @@ class Mechanism(MechanismSettings):
     groups: ClassVar = {
         "models trained elsewhere": ("base", "tuned"),
         "studies": ("studies", "again"),
-        "texts": ("contexts", "text_column", "most_contexts", "context", "total", "context_seed"),
+        "texts": ("contexts", "text_column", "most_contexts", "context", "total", "share", "context_seed"),
         "bias": ("alphas", "promoted"),
         "lens": ("pictures",),
         "intervention": ("intervention_contexts", "scales", "removed"),

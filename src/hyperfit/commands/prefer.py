@@ -19,14 +19,14 @@ StudyFolder = Annotated[Path, arg(aliases=["-o"])]
 
 @dataclass(frozen=True, kw_only=True)
 class PreferServe(StudySettings):
-    """Ask people which of two texts reads better: a page for annotators, and one for the study's owner.
+    """Ask people which of two texts, or pictures, is better: a page for annotators, and one for the study's owner.
 
     Makes a study of the samples of evaluated runs, or goes on with the one that is there. Annotators take part with
     links that hyperfit prefer invite prints; the owner sees progress, agreement and speed, and exports.
     """
 
     run_folders: Annotated[Positional[tuple[Path, ...]], arg(name="run", metavar="[RUN ...]")] = ()
-    """Runs that hyperfit evaluate has measured. None: go on with the study."""
+    """Runs that hyperfit evaluate has measured, or, on pictures, hyperfit complete. None: go on with the study."""
     study: StudyFolder = STUDY
     """Its folder."""
     database: Annotated[str | None, arg(metavar="URL")] = None

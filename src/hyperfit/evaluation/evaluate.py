@@ -1,7 +1,6 @@
 """Base and hyperfitted model on the same contexts: continue, measure, compare, beside the human text."""
 
 import dataclasses
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,13 +11,13 @@ from hyperfit.data.characters import excerpt
 from hyperfit.evaluation.by_model import coherences, likeness
 from hyperfit.evaluation.checks import CheckedEvaluation, check_evaluation
 from hyperfit.evaluation.conditions import HUMAN, Condition, conditions_of, save_samples
-from hyperfit.evaluation.observe import Named, Observed, observe
+from hyperfit.evaluation.observe import Named, Observed, observe, to_json
 from hyperfit.evaluation.settings import EvaluationSettings
 from hyperfit.evaluation.values import context_keys, save_values
-from hyperfit.generation.citations.blocking import BlockCounts
 from hyperfit.generation.continuations import ONE_AT_A_TIME
+from hyperfit.metrics.copying.blocks import block_shares
 from hyperfit.metrics.copying.training_index import TrainingIndex
-from hyperfit.metrics.estimate import Estimate, estimate, paired_difference, paired_share_difference
+from hyperfit.metrics.estimate import estimate, paired_differences
 from hyperfit.metrics.score import ALL_SHARES, copies, score
 from hyperfit.metrics.text.diversity import TTR_WINDOW
 from hyperfit.metrics.text.words import NO_LEXICON, Lexicon, lexicon_of
@@ -55,7 +54,7 @@ def evaluate(run: RunDir, settings: EvaluationSettings, output: Path | None = No
     values = {name: dict(found.per_text) for name, found in scores.items()}
     found = {name: found.summary() for name, found in scores.items()}
     for name, counts in observed.blocks.items():
-        found[name] |= block_shares(counts)
+        found[name] |= to_json(block_shares(counts))
     for name, alike in likenesses(checked, strings, conditions):
         found[name]["mauve"] = alike
     for name, by_text in coherences_of(checked, strings, contexts).items():
@@ -142,19 +141,6 @@ def plain_settings(checked: CheckedEvaluation, observed: Observed, lexicon: Lexi
     }
 
 
-def block_shares(counts: BlockCounts) -> Named:
-    """Shares of the decoding steps at which a token was forbidden, and at which the likeliest one was; n counts steps.
-
-    Without an interval: steps of one text hang together.
-    """
-
-    def share(some: int) -> dict[str, float | int | None]:
-        value = some / counts.steps if counts.steps else math.nan
-        return Estimate(value, math.nan, math.nan, counts.steps).to_dict()
-
-    return {"blocked_steps": share(counts.blocked), "changed_choices": share(counts.changed)}
-
-
 def comparisons(values: Mapping[str, Mapping[str, list[float]]], conditions: Sequence[Condition]) -> dict[str, Any]:
     """Hyperfitted minus base, and blocked minus not blocked, for every measure of texts, paired over the contexts."""
     pairs = [
@@ -163,11 +149,6 @@ def comparisons(values: Mapping[str, Mapping[str, list[float]]], conditions: Seq
         if one.model == "hyperfitted"
     ]
     return {
-        f"{one.name} - {other.name}": {
-            measure: (paired_share_difference if measure in ALL_SHARES else paired_difference)(
-                values[one.name][measure], values[other.name][measure]
-            ).to_dict()
-            for measure in values[one.name]
-        }
+        f"{one.name} - {other.name}": to_json(paired_differences(values[one.name], values[other.name], ALL_SHARES))
         for one, other in pairs
     }

@@ -1,7 +1,6 @@
 """Prompts in, continuations out, with any model that hyperfit can load."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from hyperfit.console import progress, say
 from hyperfit.data.reading.sources import read_prompts
 from hyperfit.data.special_tokens import token_ids
 from hyperfit.errors import UserError, collecting, naming
-from hyperfit.generation.citations.of_run import MakeBlocker, blocker_of_run, trained_on
+from hyperfit.generation.citations.of_run import MakeBlocker, blocker_of_run, run_to_block, trained_on
 from hyperfit.generation.continuations import ONE_AT_A_TIME, continuation_text, continue_contexts
 from hyperfit.generation.decodings import parse_decoding
 from hyperfit.generation.settings import GenerationSettings, citation_settings
@@ -21,7 +20,6 @@ from hyperfit.models.structure.ends import end_tokens
 from hyperfit.models.structure.layout import inner_model, positions_of
 from hyperfit.models.structure.vocabulary import check_embedded
 from hyperfit.recipes.recipe import Precision
-from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import base_argument, check_adapter, is_run, load_any, parts_of
 
 
@@ -137,10 +135,5 @@ def check_prompts(settings: GenerationSettings) -> CheckedPrompts:
 
 def blocker_of(settings: GenerationSettings, tokenizer: PreTrainedTokenizerBase) -> MakeBlocker:
     """A maker of what forbids citing the run's training data. Raises UserError for a model that is no run."""
-    if not is_run(settings.model):
-        raise UserError(
-            f"--block-citations: {settings.model} is no run of hyperfit, so what it was trained on is not known; give "
-            "the folder of a run"
-        )
-    run = RunDir.open(Path(settings.model))
+    run = run_to_block(settings.model)
     return blocker_of_run(run, settings, tokenizer, lambda: trained_on(run, tokenizer))

@@ -17,8 +17,9 @@ from transformers.models.imagegpt.image_processing_pil_imagegpt import ImageGPTI
 from hyperfit.errors import UserError
 from hyperfit.image.reading.decode import Frame, Pixels
 from hyperfit.models.files.folders import model_folder
-from hyperfit.models.files.pictures import PROCESSOR, settings
+from hyperfit.models.files.pictures import PROCESSOR, of_pictures, settings
 from hyperfit.models.loading import load_config
+from hyperfit.models.structure.layout import positions_of
 
 DISTANCES = 2**22
 """Of pixels from colours, computed at once: 8 bytes each."""
@@ -93,13 +94,19 @@ class Palette:
         self.processor.save_pretrained(folder)
 
 
+def palette_of(name: str) -> Palette | None:
+    """The palette of a model whose tokens are pixels; None of any other. Raises UserError as ``load_palette``."""
+    return load_palette(name) if of_pictures(model_folder(name)) else None
+
+
 def load_palette(name: str) -> Palette:
     """The palette of a model (folder, hub id or builtin:NAME).
 
     Raises UserError with every reason why its folder does not say how pixels and tokens map.
     """
     where = model_folder(name)
-    rows = load_config(name).get_text_config(decoder=True).vocab_size
+    config = load_config(name).get_text_config(decoder=True)
+    rows, positions = config.vocab_size, positions_of(config)
     said = settings(where, PROCESSOR)
     problems = []
     clusters = np.asarray(said.get("clusters") or [], dtype=object)
@@ -121,7 +128,12 @@ def load_palette(name: str) -> Palette:
         and not (isinstance(size, dict) and {"height", "width"} <= {*size})
     ):
         problems.append(f"its {PROCESSOR} does not say how high and wide its pictures are (size)")
-    if problems:
+    palette = None if problems else Palette(ImageGPTImageProcessorPil.from_pretrained(where), rows - 1)
+    if palette and positions is not None and palette.length - 1 > positions:  # the last pixel is predicted and not read
+        problems.append(
+            f"its pictures have {palette.length - 1} pixels ({palette.frame}), and it knows {positions} positions"
+        )
+    if problems or palette is None:
         remedy = "put the image processor of an ImageGPT model there, as transformers' save_pretrained writes it"
         raise UserError(*(f"{name}: {problem}; {remedy}" for problem in problems))
-    return Palette(ImageGPTImageProcessorPil.from_pretrained(where), rows - 1)
+    return palette

@@ -10,11 +10,13 @@ from hyperfit.data.corpus import Corpus, choice
 from hyperfit.data.reading.documents import name_in
 from hyperfit.data.split import held_out_places, with_near_copies
 from hyperfit.errors import UserError
+from hyperfit.generation.citations.of_run import unchanged
 from hyperfit.image.copies import near_copies
 from hyperfit.image.palette import Palette
 from hyperfit.image.reading.found import Pictures
 from hyperfit.image.reading.sources import read_pictures
 from hyperfit.recipes.recipe import MOST_SAMPLES, Recipe
+from hyperfit.runs.directory import RunDir
 
 MORE = "pictures"
 
@@ -89,7 +91,11 @@ def chosen_for_training(train: Pictures, recipe: Recipe) -> Pictures:
 
 def build_picture_corpus(recipe: Recipe, palette: Palette) -> Corpus:
     """Read, split, choose and tokenise. Raises UserError if there are too few pictures."""
-    split = split_pictures(recipe, palette)
+    return corpus_of_split(split_pictures(recipe, palette), recipe, palette)
+
+
+def corpus_of_split(split: PictureSplit, recipe: Recipe, palette: Palette) -> Corpus:
+    """Choose and tokenise. Raises UserError if there are too few pictures."""
     wanted = samples(split.train, recipe)
     if len(split.train) < max(wanted, 1):
         why = f" ({split.near_copies} are near-copies of held-out ones)" if split.near_copies else ""
@@ -118,3 +124,9 @@ def build_picture_corpus(recipe: Recipe, palette: Palette) -> Corpus:
         documents_called=MORE,
         names=tuple(name_in(origin, Path(recipe.data)) for origin in chosen.origins),
     )
+
+
+def trained_on_pictures(run: RunDir, palette: Palette) -> list[list[int]]:
+    """The run's training sequences. Raises UserError if its pictures have changed, and with them what was held out."""
+    rows: list[list[int]] = unchanged(run, lambda: build_picture_corpus(run.recipe, palette)).train.tolist()
+    return rows

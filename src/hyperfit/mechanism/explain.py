@@ -33,11 +33,16 @@ def explain(
     file = models.output / "mechanism.json"
     before = read_mechanism(models)
     of = check_inputs(models, settings)
+    settings = of.settings
+    if of.palette is not None:
+        say("pictures: without shares of words, and without classes of words; tokens are named by their colours")
     depth, shared = of.pair.depth, of.pair.shared_blocks
     known = {name: found for name, found in before.get("studies", {}).items() if of.made(found["made_with"])}
     if lost := [name for name in before.get("studies", {}) if name not in known]:
         say(f"{file}: of other models, dropped: {', '.join(lost)}")
-    texts = {"n": len(of.texts), "context": settings.context, "total": settings.total}
+    texts: dict[str, Any] = {"n": len(of.texts), "context": settings.context, "total": settings.total}
+    if of.palette is not None:
+        texts["picture"] = [of.palette.frame.height, of.palette.frame.width]
     results: dict[str, Any] = {
         "models": {"base": models.base, "tuned": models.tuned, "blocks": depth, "shared_blocks": shared},
         "settings": {

@@ -87,7 +87,10 @@ def bias(of: StudyInputs, settings: MechanismSettings) -> Result:
 def ranks(of: StudyInputs, settings: MechanismSettings) -> Result:
     """Study 3: where the tuned model's choices stand in the base model's order."""
     with progress("ranks, texts", len(of.texts)) as advance:
-        return rank_origin(of.pair, of.tokenizer, of.texts, continuing(settings), advance=advance).to_dict()
+        found = rank_origin(
+            of.pair, of.tokenizer, of.texts, continuing(settings), words=of.palette is None, advance=advance
+        )
+    return found.to_dict()
 
 
 @under_autocast

@@ -26,8 +26,8 @@ class MechanismSettings:
     the last layers cause it; encouragement: human tokens near the top. Only if named, and only of a run: placement,
     where to adapt, which trains the run's recipe anew about five times for every block, in placement/."""
     contexts: tuple[str, ...] = ()
-    """Texts to study: files, folders, hub data sets or builtin:NAME; of a run, what was not trained on is used.
-    Empty: the held-out texts of the run's own data."""
+    """Texts, or pictures, to study: files, folders, hub data sets or builtin:NAME; of a run, what was not trained on is
+    used. Empty: what the run holds out of its own data."""
     text_column: str | None = None
     """Column that holds the text, of --contexts that are tables. None: "text", or the only column of strings."""
     most_contexts: int = 64
@@ -36,6 +36,8 @@ class MechanismSettings:
     """Tokens at the start of each text that the models continue."""
     total: int = 128
     """Tokens of context and continuation together."""
+    share: float = 0.25
+    """Of each picture, from the top, that models of pictures complete; pictures are studied whole."""
     alphas: tuple[float, ...] = (-0.5, 0.0, 0.01, 0.1, 0.5, 1.0)
     """Strengths of the static bias: 1 is the whole mean shift of the logits, 0 none."""
     promoted: tuple[int, ...] = (50, 500)
@@ -75,6 +77,8 @@ class MechanismSettings:
         problems = too_small(
             self, most_contexts=2, context=1, pictures=0, intervention_contexts=2, batch_size=1, context_seed=0, seed=0
         )
+        if not 0 < self.share < 1:
+            problems.append(f"--share {self.share:g}: give a share between 0 and 1; the paper takes 0.25")
         if self.total < self.context + TTR_WINDOW:
             problems.append(
                 f"--total {self.total}: give {self.context + TTR_WINDOW} or more, as the type-token ratio is that of "

@@ -1,7 +1,7 @@
 """A measurement: a value, its 95 % interval, and the n behind both."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import NormalDist
 
@@ -100,3 +100,14 @@ def paired_share_difference(first: Sequence[float], second: Sequence[float], lev
     half = NormalDist().inv_cdf((1 + level) / 2) * math.sqrt(won + lost - (won - lost) ** 2 / n) / n
     centre = (won - lost) / n
     return Estimate(float(gaps.mean()), float(max(-1, centre - half)), float(min(1, centre + half)), len(gaps))
+
+
+def paired_differences(
+    first: Mapping[str, Sequence[float]], second: Mapping[str, Sequence[float]], shares: Collection[str]
+) -> dict[str, Estimate]:
+    """Measure → first minus second, text by text, of every measure that both have; shares: those that are 0 or 1."""
+    return {
+        name: (paired_share_difference if name in shares else paired_difference)(values, second[name])
+        for name, values in first.items()
+        if name in second
+    }

@@ -11,6 +11,7 @@ from hyperfit.models.files.weights import weights_fingerprint
 from hyperfit.runs.files import check_writable
 from hyperfit.studies.catalogue import STUDIES, load_study
 from hyperfit.studies.grid.wanted import Say
+from hyperfit.studies.kinds import another_kind
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Study
 
@@ -27,11 +28,12 @@ def runnable(names: Sequence[str], settings: StudySettings, notify: Say) -> list
     if settings.scorer is not None and not any(one.scored for one in studies):
         asking = ", ".join(name for name in STUDIES if load_study(name).scored)
         raise UserError(f"--scorer {settings.scorer}: has no effect with these studies; it is for {asking}")
-    hindered = {one.name: reason for one in studies if (reason := one.hinders(settings))}
+    hindered = {one.name: reason for one in studies if (reason := another_kind(one, settings) or one.hinders(settings))}
     if problems := [f"study {name}: {reason}" for name, reason in hindered.items() if name in names]:
         raise UserError(*problems)
-    for name, reason in hindered.items():
-        notify(f"{name} is left out: {reason}")
+    for reason in dict.fromkeys(hindered.values()):
+        left = [name for name, why in hindered.items() if why == reason]
+        notify(f"{', '.join(left)} {'is' if len(left) == 1 else 'are'} left out: {reason}")
     return [one for one in studies if one.name not in hindered]
 
 

@@ -7,7 +7,6 @@ import torch
 
 from hyperfit.console import within
 from hyperfit.errors import UserError
-from hyperfit.generation.citations.of_run import trained_on
 from hyperfit.studies.catalogue import load_study
 from hyperfit.studies.grid.store import key_of
 from hyperfit.studies.grid.training import Trained, trained_by
@@ -63,7 +62,7 @@ def model_of(study: Study, measurer: Measurer, one: Trained[Trial]) -> tuple[Tra
         model = measurer.model(
             str(one.run.path),
             study.decodings(measurer.settings),
-            trained_on(one.run, measurer.bench.tokenizer),
+            measurer.bench.trained_on(one.run),
             strength=trial.strength,
             extras=study.extras,
         )
@@ -99,7 +98,7 @@ def results_at(study: Study, measurer: Measurer, trained: dict[str, Trained[Tria
                 trainings[trial.label].append(one)
                 models[trial.label] += [model] if model else []
     first = next((one for of_label in trainings.values() for one in of_label if not one.diverged), None)
-    reading: list[list[int]] = trained_on(first.run, bench.tokenizer) if first else []
+    reading: list[list[int]] = bench.trained_on(first.run) if first else []
     of_base = (study.base_decodings or study.decodings)(settings)
     unblocked = [name for name in of_base if not name.endswith(BLOCKED)]
     with within(f"{study.name}, {BASE}"):

@@ -15,7 +15,8 @@ RANGES = {
             "ttr", "word_share", "bigram_repetition", "trigram_repetition", "novel_4grams", "novel_8grams",
             "top1_agreement", "top1_agreement_with_base", "top1_mass", "top3_mass", "top5_mass", "epochs_saved",
             "texts_with_run", "first_window", "middle_window", "last_window", "mauve", "task_score", "task_base",
-            "task_hyperfitted", "task_chance",
+            "task_hyperfitted", "task_chance", "colour_ttr", "row_repetition", "column_repetition", "row_likeness",
+            "row_loop_share", "colour_distance", "copied_share",
         ),
         SHARE,
     ),
@@ -24,7 +25,7 @@ RANGES = {
         (
             "train_loss", "val_loss", "loss", "entropy", "longest_overlap", "most_overlap", "perplexity", "epoch",
             "epochs", "regret", "undone", "weight_norm", "weight_distance", "loss_base", "loss_hyperfitted", "seconds",
-            "text_seconds", "parameters", "peak_memory",
+            "text_seconds", "parameters", "peak_memory", "spectrum_distance", "nearest_training", "row_loop_onset",
         ),
         AMOUNT,
     ),

@@ -9,6 +9,7 @@ import torch
 from hyperfit.console import duration, say
 from hyperfit.errors import UserError, collecting, naming
 from hyperfit.evaluation.by_model import check_scorer
+from hyperfit.image.palette import palette_of
 from hyperfit.models.loading import load_config, load_tokenizer
 from hyperfit.runs.files import write_json
 from hyperfit.studies.checks import OF, check_folder, chosen, of_model, runnable
@@ -17,6 +18,7 @@ from hyperfit.studies.grid.plan import Planner
 from hyperfit.studies.grid.schedule import plan_lines, train_all
 from hyperfit.studies.grid.store import Store
 from hyperfit.studies.grid.wanted import Say, possible, wanted_by
+from hyperfit.studies.kinds import for_pictures
 from hyperfit.studies.measures.bench import Bench
 from hyperfit.studies.measures.measurer import Measurer, bench_of
 from hyperfit.studies.measures.scorer import Scorer
@@ -43,14 +45,19 @@ def run_studies(
     side by side; None: one for every GPU, or one. Raises UserError with every problem before anything is trained.
     """
     problems: list[str] = []
+    palette = None
     with collecting(problems):
         chosen(names)
     with collecting(problems), naming("--model"):
         load_config(settings.model)
-        load_tokenizer(settings.model)
+        palette = palette_of(settings.model)
+        if palette is None:
+            load_tokenizer(settings.model)
     if problems:
         raise UserError(*problems)
     studies = runnable(names, settings, notify)
+    if palette is not None:
+        settings = for_pictures(settings, palette)
     check_folder(folder, settings.model)
     store = Store(folder)
     on_tasks = any(one.tasks for one in studies)
@@ -61,7 +68,7 @@ def run_studies(
         check_names(settings.tasks)
     wanted = [one for one in wanted_by(studies, settings) if possible(one.trial, notify)]
     if not wanted:
-        raise UserError(f"--data {settings.data}: there is too little text for any training of these studies")
+        raise UserError(f"--data {settings.data}: there is too little of it for any training of these studies")
     planned = Planner(store, settings, {one.name: one for one in studies}).plan(wanted)
     trials = tuple(one.trial for one in wanted)
     bench = bench_of(settings, trials)

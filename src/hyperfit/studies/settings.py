@@ -16,9 +16,11 @@ class StudySettings:
     """On which model and texts, and how thoroughly, studies are run. Raises UserError naming every bad field."""
 
     model: str = smollm2.NAME
-    """Model that is hyperfitted: a folder, a hub id, builtin:smollm2 or builtin:tiny."""
+    """Model that is hyperfitted: a folder, a hub id, builtin:smollm2 or builtin:tiny; for the study images one of
+    pictures."""
     data: str = "builtin:fiction"
-    """Training texts of every study but those that vary them."""
+    """Training texts of every study but those that vary them; for a model of pictures these, and builtin:shapes if none
+    are named."""
     text_column: str | None = None
     """Column that holds the text, of --data that is a table."""
     samples: int | None = None
@@ -30,7 +32,8 @@ class StudySettings:
     seeds: int = 3
     """Trainings of each kind, with seeds 0, 1, 2, ...; held-out texts are the same in all."""
     contexts: tuple[str, ...] = ("builtin:fiction", "builtin:news", "builtin:wiki")
-    """Texts to continue: files, folders, hub data sets or builtin:NAME, of which what was not trained on is used."""
+    """Texts to continue: files, folders, hub data sets or builtin:NAME, of which what was not trained on is used; for a
+    model of pictures one source of these, and what is held out of --data if none is named."""
     most_contexts: int = 24
     """Most contexts in all, as many from each source."""
     context: int = 32

@@ -169,6 +169,8 @@ class Study:
     """Why it cannot be run, and what would do; None if it can."""
     base_decodings: Callable[[StudySettings], Sequence[str]] | None = None
     """How the base model writes, where that is another choice."""
+    pictures: bool = False
+    """Whether it is of models of pictures, and not of text."""
     scored: bool = False
     """Whether a scorer reads the texts, where one is named."""
     tasks: bool = False

@@ -14,6 +14,7 @@ from hyperfit.generation.citations.blocking import CitationBlocker
 from hyperfit.generation.citations.index import CitationIndex
 from hyperfit.generation.citations.word_starts import word_starts
 from hyperfit.runs.directory import RunDir
+from hyperfit.runs.result import is_run
 
 Training = Sequence[Sequence[int]]
 MakeBlocker = Callable[[list[int] | None], CitationBlocker]
@@ -28,16 +29,21 @@ def trained_on(run: RunDir, tokenizer: PreTrainedTokenizerBase) -> list[list[int
 
 def corpus_of(run: RunDir, tokenizer: PreTrainedTokenizerBase) -> Corpus:
     """What the run was trained on. Raises UserError if its texts have changed."""
+    return unchanged(run, lambda: build_corpus(run.recipe, tokenizer))
+
+
+def unchanged(run: RunDir, build: Callable[[], Corpus]) -> Corpus:
+    """What ``build`` makes of the run's data. Raises UserError if that is not what the run was trained on."""
     try:
-        corpus = build_corpus(run.recipe, tokenizer)
+        corpus = build()
         same = corpus.fingerprint == run.environment["data_fingerprint"]
     except UserError as error:
         raise UserError(
-            f"{run.recipe.data}: the texts of {run.path} cannot be read (from this folder); restore them",
+            f"{run.recipe.data}: the data of {run.path} cannot be read (from this folder); restore them",
             *error.problems,
         ) from error
     if not same:
-        raise UserError(f"{run.recipe.data}: the texts are not those that {run.path} was trained on; restore them")
+        raise UserError(f"{run.recipe.data}: the data are not those that {run.path} was trained on; restore them")
     return corpus
 
 
@@ -72,8 +78,18 @@ def run_citations(
     return index
 
 
+def run_to_block(model: str) -> RunDir:
+    """The run that a model is, for --block-citations. Raises UserError for a model that is none."""
+    if not is_run(model):
+        raise UserError(
+            f"--block-citations: {model} is no run of hyperfit, so what it was trained on is not known; give the "
+            "folder of a run"
+        )
+    return RunDir.open(Path(model))
+
+
 class BlockingSettings(Protocol):
-    """What generate and evaluate are told of citations."""
+    """What a command is told of citations."""
 
     @property
     def citation_tokens(self) -> int:

@@ -68,18 +68,17 @@ def features(pixels: Pixels, given: int) -> NDArray[np.float64]:
     return np.asarray([*colours.mean(axis=0), *colours.std(axis=0), *edges, *spectrum(rows)])
 
 
-def told_apart(made: Pixels, real: Pixels, given: int) -> list[float]:
+def told_apart(made: NDArray[np.float64], real: NDArray[np.float64]) -> list[float]:
     """For all pictures of both, 1 if a classifier that has seen the others tells which kind it is, else 0.
 
     On average about 0.5 if completions look like real continuations, and 1 if they can be told from them. Where each
     completion is its original, nearly, it falls below 0.5, as the classifier has seen the twin under the other name.
-    The two-sample test by a classifier (Lopez-Paz and Oquab, 2017), here ridge regression on ``features`` of unit
-    variance, with every picture left out once. Of uint8[pictures, height, width, 3] each. NaN for fewer than two of
-    each.
+    The two-sample test by a classifier (Lopez-Paz and Oquab, 2017), here ridge regression on features of unit
+    variance, with every picture left out once. Of float64[pictures, features] each. NaN for fewer than two of each.
     """
     if min(len(made), len(real)) < 2:
         return [math.nan] * (len(made) + len(real))
-    seen = np.array([features(one, given) for one in (*made, *real)])
+    seen = np.concatenate([made, real])
     scale = seen.std(axis=0)
     seen = (seen - seen.mean(axis=0)) / np.where(scale > 0, scale, 1)
     seen = np.concatenate([seen, np.ones((len(seen), 1))], axis=1)

@@ -126,7 +126,7 @@ def captured(
         for start in range(0, len(texts), batch_size):
             ids = texts[start : start + batch_size].to(device)
             for side, point, states in _run(pair, ids, wanted, shared, blocks):
-                kept = states[:, skip - 1 : -1].cpu()
+                kept = states[:, skip - 1 : texts.shape[1] - 1].cpu()
                 if (side, point) not in files:
                     shape = (len(texts), *kept.shape[1:])
                     file = Path(where) / f"{side}-{point.replace(' ', '-')}"

@@ -1,7 +1,6 @@
 """Two models and the texts they are studied on: checked, named, and loaded."""
 
 import hashlib
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,13 +15,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hyperfit.console import say
 from hyperfit.data.characters import excerpt
-from hyperfit.data.corpus import choose, starts
-from hyperfit.data.reading.sources import read_documents
 from hyperfit.errors import UserError, collecting, naming
-from hyperfit.evaluation.contexts import human_texts
-from hyperfit.evaluation.settings import EvaluationSettings
 from hyperfit.generation.citations.of_run import trained_on
+from hyperfit.image.palette import Palette, palette_of
+from hyperfit.image.sequences import trained_on_pictures
 from hyperfit.mechanism.pair.pair import Pair, load_pair
+from hyperfit.mechanism.pair.studied import for_kind, other_texts, pictures, run_texts
 from hyperfit.mechanism.settings import MechanismSettings
 from hyperfit.metrics.text.words import NO_LEXICON, Lexicon, lexicon_of
 from hyperfit.models.devices import autocast, pick_device, pick_precision
@@ -91,9 +89,14 @@ class StudyInputs:
     """Models and texts of the studies, checked, as they come to on this machine."""
 
     models: Models
+    settings: MechanismSettings
+    """As they are meant for these models."""
     tokenizer: PreTrainedTokenizerBase
+    """Of models of pictures the names of their colours."""
+    palette: Palette | None
+    """What makes pixels of tokens; None for models of text."""
     texts: Tensor
-    """int64[texts, total]: human text."""
+    """int64[texts, total]: human text, or pictures."""
     device: torch.device
     precision: Precision
     """bf16 or fp32"""
@@ -112,11 +115,20 @@ class StudyInputs:
     @cached_property
     def training(self) -> list[list[int]] | None:
         """The sequences the run was trained on; None without a run."""
-        return trained_on(self.models.run, self.tokenizer) if self.models.run else None
+        if self.models.run is None:
+            return None
+        if self.palette is not None:
+            return trained_on_pictures(self.models.run, self.palette)
+        return trained_on(self.models.run, self.tokenizer)
 
     @cached_property
     def lexicon(self) -> Lexicon | None:
-        """What counts as a word: of the language of the texts, and those of the training data, if it is known."""
+        """What counts as a word: of the language of the texts, and those of the training data, if it is known.
+
+        None where no language is, and for pictures.
+        """
+        if self.palette is not None:
+            return None
         read = partial(excerpt, self.tokenizer)
         found = lexicon_of(map(read, self.training or []), map(read, self.texts.tolist()))
         if found is None:
@@ -143,7 +155,8 @@ class StudyInputs:
 
 def check_inputs(models: Models, settings: MechanismSettings) -> StudyInputs:
     """Check everything. Raises UserError with every problem there is."""
-    problems, device, texts = list[str](), torch.device("cpu"), None
+    problems, device, texts, palette = list[str](), torch.device("cpu"), None, None
+    tokenizer: PreTrainedTokenizerBase
     with collecting(problems):
         device = pick_device(settings.device)
     with collecting(problems):
@@ -165,18 +178,25 @@ def check_inputs(models: Models, settings: MechanismSettings) -> StudyInputs:
             for count in settings.removed
             if count > config.hidden_size
         ]
-        if limit and settings.total > limit:
-            problems.append(
-                f"--total {settings.total}: {models.base} knows {limit} positions; give at most {limit}, and with it "
-                "a smaller --context"
-            )
         with naming(models.flag_of_base):
-            tokenizer = load_tokenizer(models.base)
-        texts = run_texts(models.run, settings, tokenizer) if models.run else other_texts(settings, tokenizer)
-        with naming(models.flag_of_base):
-            check_embedded(models.base, tokenizer, texts.tolist())
+            palette = palette_of(models.base)
+        settings = for_kind(settings, palette)
+        if palette is not None:
+            tokenizer, texts = palette.tokenizer, pictures(models.tuned, models.run, settings, palette)
+        else:
+            if limit and settings.total > limit:
+                problems.append(
+                    f"--total {settings.total}: {models.base} knows {limit} positions; give at most {limit}, and with "
+                    "it a smaller --context"
+                )
+            with naming(models.flag_of_base):
+                tokenizer = load_tokenizer(models.base)
+            texts = run_texts(models.run, settings, tokenizer) if models.run else other_texts(settings, tokenizer)
+            with naming(models.flag_of_base):
+                check_embedded(models.base, tokenizer, texts.tolist())
         if len(texts) < 2:
-            problems.append(f"--contexts: gives {len(texts)} text of {settings.total} tokens; two or more are needed")
+            what = "text" if palette is None else "picture"
+            problems.append(f"--contexts: gives {len(texts)} {what} of {settings.total} tokens; two or more are needed")
     if "placement" in settings.studies and models.run is None:
         problems.append("--studies placement: trains a run's recipe anew; give a RUN made by hyperfit train")
     for flag, name in (("--tuned", None if models.run else models.tuned), ("--scorer", settings.scorer)):
@@ -193,7 +213,9 @@ def check_inputs(models: Models, settings: MechanismSettings) -> StudyInputs:
     precision = pick_precision(settings.precision, device, evaluating=True)
     return StudyInputs(
         models=models,
+        settings=settings,
         tokenizer=tokenizer,
+        palette=palette,
         texts=texts,
         device=device,
         precision=precision,
@@ -205,42 +227,6 @@ def check_inputs(models: Models, settings: MechanismSettings) -> StudyInputs:
             "precision": precision,
         },
     )
-
-
-def run_texts(run: RunDir, settings: MechanismSettings, tokenizer: PreTrainedTokenizerBase) -> Tensor:
-    """int64[texts, total] that the run was not trained on. Raises UserError if its own texts have changed."""
-    trained_on(run, tokenizer)
-    choice = EvaluationSettings(
-        contexts=settings.contexts,
-        text_column=settings.text_column,
-        most_contexts=settings.most_contexts,
-        context=settings.context,
-        total=settings.total,
-        context_seed=settings.context_seed,
-    )
-    return human_texts(run.recipe, choice, tokenizer).ids
-
-
-def other_texts(settings: MechanismSettings, tokenizer: PreTrainedTokenizerBase) -> Tensor:
-    """int64[texts, total] for models whose training texts are not known: a source's held-out part, or all of it."""
-    if not settings.contexts:
-        raise UserError("--contexts: name the texts on which --base and --tuned are studied, not those of training")
-    problems, rows = list[str](), list[Tensor]()
-    share = math.ceil(settings.most_contexts / len(settings.contexts))
-    for source in settings.contexts:
-        with collecting(problems):
-            everything, apart = read_documents(source, settings.text_column, flag="--contexts")
-            found, short = starts(apart or everything, tokenizer, settings.total)
-            if not len(found):
-                problems.append(
-                    f"--contexts {source}: {short} documents, none of {settings.total} tokens; name longer texts or "
-                    "give a smaller --total"
-                )
-            rows.append(choose(found, share, settings.context_seed))
-    if problems:
-        raise UserError(*problems)
-    different = dict.fromkeys(tuple(row) for row in torch.cat(rows).tolist())
-    return torch.tensor(list(different)[: settings.most_contexts], dtype=torch.int64)
 
 
 def digest(name: str) -> str:

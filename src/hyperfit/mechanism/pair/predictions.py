@@ -115,7 +115,7 @@ def last_states(model: Model, texts: Tensor, *, skip: int = 1) -> Tensor:
     """float[texts, length - skip, width]: after the final norm, the states that predict tokens ``skip`` to the last."""
     inner = inner_model(model)
     with evaluating(inner):
-        return last_hidden(inner, texts.to(inner.device))[:, skip - 1 : -1]
+        return last_hidden(inner, texts.to(inner.device))[:, skip - 1 : texts.shape[1] - 1]
 
 
 def logits_of(model: Model, states: Tensor) -> Tensor:

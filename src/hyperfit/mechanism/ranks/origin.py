@@ -81,7 +81,7 @@ class Origins:
     stretches: list[Estimate]
     """Override rate in each of up to STRETCHES equal parts of the text, first to last."""
     classes: dict[WordClass, ClassShare]
-    """Only classes that occur."""
+    """Only classes that occur; none where tokens are no parts of words."""
     rising: list[Move]
     falling: list[Move]
     """Tokens with the greatest gain and loss in count, the greatest first; at most 20."""
@@ -126,25 +126,29 @@ def rank_origin(
     texts: Tensor,
     settings: Continuing | None = None,
     *,
+    words: bool = True,
     advance: Callable[[int], None] = lambda done: None,
 ) -> RankOrigin:
     """Rank the tuned model's choices under the base model, in its own greedy texts and on int64[texts, length].
 
     Both start from the same contexts. Source: study 3 of Li et al. (2026): 39.1 % of choices override, 12.9 % come from
-    below rank 10. advance: called with the number of texts written.
+    below rank 10. words: whether tokens are of words, which have classes. advance: called with the number of
+    texts written.
     """
     settings = settings or Continuing()
     written = continued(pair, "tuned", tokenizer, texts, settings, advance=advance)
     own = torch.cat([texts[:, : settings.context], torch.tensor(written, dtype=torch.int64)], dim=1)
     skip = settings.context
     return RankOrigin(
-        free_running=origins(choices(pair, own, skip=skip, free_running=True), own, tokenizer, skip=skip),
-        teacher_forced=origins(choices(pair, texts, skip=skip), texts, tokenizer, skip=skip),
+        free_running=origins(choices(pair, own, skip=skip, free_running=True), own, tokenizer, skip=skip, words=words),
+        teacher_forced=origins(choices(pair, texts, skip=skip), texts, tokenizer, skip=skip, words=words),
     )
 
 
-def origins(seen: Choices, texts: Tensor, tokenizer: PreTrainedTokenizerBase, *, skip: int) -> Origins:
-    """Sum up choices at tokens ``skip`` to the last of int64[texts, length]."""
+def origins(
+    seen: Choices, texts: Tensor, tokenizer: PreTrainedTokenizerBase, *, skip: int, words: bool = True
+) -> Origins:
+    """Sum up choices at tokens ``skip`` to the last of int64[texts, length]. words: whether tokens have classes."""
     bins = [2**power for power in range(int(seen.rank.max()).bit_length())]
     inside = np.digitize(seen.rank, bins) - 1
     stretches = np.array_split(seen.overrides, min(STRETCHES, seen.rank.shape[1]), axis=1)
@@ -155,7 +159,7 @@ def origins(seen: Choices, texts: Tensor, tokenizer: PreTrainedTokenizerBase, *,
         bins=bins,
         histogram=[estimate((inside == index).mean(axis=1)) for index in range(len(bins))],
         stretches=[estimate(part.mean(axis=1)) for part in stretches],
-        classes=class_shares(seen, tokenizer),
+        classes=class_shares(seen, tokenizer) if words else {},
         rising=rising,
         falling=falling,
         examples=examples(seen, texts, tokenizer, skip=skip),

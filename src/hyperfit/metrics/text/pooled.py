@@ -53,14 +53,14 @@ def compression(texts: Sequence[str]) -> Estimate:
     return jackknife(value, np.array(without), len(texts))
 
 
-def jackknife(value: float, without: ArrayLike, n: int, highest: float = math.inf) -> Estimate:
+def jackknife(value: float, without: ArrayLike, n: int, highest: float = math.inf, lowest: float = 0.0) -> Estimate:
     """A statistic with the interval that it has from its values ``without`` one of the equal parts of the data.
 
     value ± t x standard error, whose square is (parts - 1) / parts x the sum of squared deviations of
-    those values from their mean (Tukey, 1958; Shao and Wu, 1989), cut to [0, highest].
+    those values from their mean (Tukey, 1958; Shao and Wu, 1989), cut to [lowest, highest].
     NaN ends if a value is undefined.
     """
     rest = np.asarray(without, np.float64)
     error = math.sqrt((len(rest) - 1) * float(rest.var()))
     reach = float(stdtrit(len(rest) - 1, (1 + LEVEL) / 2)) * error
-    return Estimate(value, max(value - reach, 0), min(value + reach, highest), n)
+    return Estimate(value, max(value - reach, lowest), min(value + reach, highest), n)

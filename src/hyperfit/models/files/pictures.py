@@ -9,7 +9,7 @@ from transformers.utils.hub import cached_file
 
 PROCESSOR = "preprocessor_config.json"
 """Where a model says how pictures become what it reads."""
-PIXELS = "its tokens are pixels, and this is for models of text; hyperfit train and hyperfit complete take it"
+PIXELS = "its tokens are pixels, and this is for models of text; hyperfit train, complete and mechanism take it"
 
 
 def of_pictures(where: str) -> bool:

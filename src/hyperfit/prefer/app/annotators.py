@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from hyperfit.prefer.app.shown import Shown, answered_last, waiting, waiting_already
+from hyperfit.prefer.app.shown import Shown, answered_last, picture_example, waiting, waiting_already
 from hyperfit.prefer.app.site import Site
 from hyperfit.prefer.store.answers import SIDES, Given, Side, progress, store_answer
 from hyperfit.prefer.store.claims import current
@@ -102,10 +102,11 @@ class AnnotatorPages:
     def instructions(self, annotator: Annotator) -> Response:
         """What to do, with an example."""
         return self.site.page(
-            "instructions",
+            "instructions-pictures" if self.study.pictures else "instructions",
             **self.common(annotator),
             started=annotator.started_at is not None,
             questions=self.settings.questions,
+            example=picture_example() if self.study.pictures else None,
         )
 
     def pause(self, annotator: Annotator) -> Response:

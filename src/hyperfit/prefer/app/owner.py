@@ -94,6 +94,7 @@ class OwnerPages:
             proof=self.site.tokens.issue(session),
             overview=self.overview(),
             settings=self.study.settings,
+            pictures=self.study.pictures,
             runs=self.study.runs,
             url=self.site.url,
             now=time.time(),

@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from hyperfit.image.completion.grid import with_unknown
+from hyperfit.image.completion.written import as_text, drawn, picture_of
+from hyperfit.image.shapes.scenes import picture
+from hyperfit.numbers import COUNT
 from hyperfit.prefer.settings import StudySettings
 from hyperfit.prefer.store.answers import Progress, last_answered, progress, sided
 from hyperfit.prefer.store.claims import current
@@ -14,6 +18,8 @@ LEAD_WORDS = 6
 """Last words of the context that stand before each continuation, as these may begin inside a word."""
 LEAD_CHARACTERS = 80
 """Most characters of them."""
+EXAMPLE, EXAMPLE_SIDE = 0, 32
+"""The picture of the instructions: which of those that are drawn here, and its height and width in pixels."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,17 @@ class Before:
     questions: dict[str, str]
     comment: str
     revision: int
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A pair of pictures as data URIs, and how they begin."""
+
+    beginning: str
+    left: str
+    right: str
+    alone: str
+    """The beginning in words, for those who do not see it."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +55,8 @@ class Shown:
     progress: Progress
     undoable: bool
     before: Before | None = None
+    pictures: Pictures | None = None
+    """What is shown in place of texts."""
     questions: tuple[str, ...] = field(default=())
 
     @property
@@ -94,6 +113,7 @@ def shown(
         lead=lead(item.context),
         left=texts[0].rstrip(),
         right=texts[1].rstrip(),
+        pictures=pictures_of(item.context, *texts),
         progress=how_far,
         undoable=how_far.done > 0 and answer is None,
         before=None
@@ -106,6 +126,31 @@ def shown(
         ),
         questions=settings.questions,
     )
+
+
+def pictures_of(context: str, left: str, right: str) -> Pictures | None:
+    """The pair drawn, a line where the beginning ends, if the texts stand for pictures."""
+    first, second = picture_of(context + left), picture_of(context + right)
+    if first is None or second is None:
+        return None
+    given, (high, wide, _) = len(context.split()), first.shape
+    begun = with_unknown(first[None], given)[0]
+    return Pictures(
+        drawn(begun),
+        drawn(first, given),
+        drawn(second, given),
+        f"The top of a picture, {COUNT(given)} of its {COUNT(high * wide)} pixels; the rest is not there yet",
+    )
+
+
+def picture_example() -> Pictures | None:
+    """For the instructions: a drawn picture, on the right, and on the left one that draws its last given row again."""
+    right = picture(EXAMPLE, EXAMPLE_SIDE)
+    given = EXAMPLE_SIDE // 4
+    left = right.copy()
+    left[given:] = left[given - 1]
+    (context, one), (_, other) = (as_text(side, given * EXAMPLE_SIDE) for side in (left, right))
+    return pictures_of(context, one, other)
 
 
 def lead(context: str) -> str:

@@ -1,6 +1,7 @@
 """Items: pairs of texts with the same context, and pairs with a known answer."""
 
 import random
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,13 +13,14 @@ from typing import Literal
 
 from hyperfit.console import say
 from hyperfit.errors import UserError
+from hyperfit.image.completion.written import picture_of
 from hyperfit.numbers import COUNT
 from hyperfit.prefer.items.texts import Text, Texts, texts_of_file, texts_of_runs
 from hyperfit.prefer.judgement import HUMAN, Choice
 from hyperfit.prefer.settings import StudySettings
 
 SHUFFLED = "human, words shuffled"
-"""The condition of the worse text of a gold item."""
+"""The condition of the worse text of a gold item; of a picture its pixels are shuffled."""
 LEAST_WORDS = 12
 """Different ones, of a text whose shuffled words are plainly worse."""
 
@@ -155,9 +157,24 @@ def gold(texts: Texts, kept: set[str], settings: StudySettings) -> list[Pair]:
         words = text.continuation.split()
         while words == text.continuation.split():
             draw.shuffle(words)
-        worse = replace(text, continuation=" " + " ".join(words))
+        worse = replace(text, continuation=reordered(text.continuation, words))
         found.append(replace(pair_of(text, worse, HUMAN, SHUFFLED), purpose="gold", expected="first"))
     return found
+
+
+def reordered(text: str, words: Sequence[str]) -> str:
+    """The text with these words in place of its own, and a space before the first; its white space stays."""
+    spaces = re.split(r"\S+", text)
+    return (spaces[0] or " ") + "".join(f"{word}{space}" for word, space in zip(words, spaces[1:], strict=True))
+
+
+def text_pairs_of(runs: Sequence[Path], settings: StudySettings) -> list[Pair]:
+    """``pairs_of``. Raises UserError for pairs of pictures, which what reads text cannot judge."""
+    pairs = pairs_of(runs, settings)
+    if picture_of(pairs[0].context + pairs[0].first_text) is not None:
+        given = "RUN" if settings.texts is None else f"--texts {settings.texts}"
+        raise UserError(f"{given}: holds pictures, which only people judge; hyperfit prefer serve shows them")
+    return pairs
 
 
 def storable(text: str) -> str:
@@ -173,7 +190,10 @@ def digest(*parts: str) -> str:
 
 @cache
 def counted(text: str) -> int:
-    """Tokens of a text under builtin:tiny, where a run does not tell."""
+    """Tokens of a text under builtin:tiny, where a run does not tell; of a picture its pixels."""
+    picture = picture_of(text)
+    if picture is not None:
+        return picture.size // 3
     from hyperfit.models.loading import load_tokenizer
 
     return len(load_tokenizer("builtin:tiny").encode(text, add_special_tokens=False))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hyperfit.errors import UserError, collecting
 from hyperfit.evaluation.external_lines import read_lines
+from hyperfit.image.settings import LINES
 from hyperfit.prefer.judgement import HUMAN
 from hyperfit.report.texts.samples import by_condition
 
@@ -58,10 +59,15 @@ def texts_of_runs(folders: Sequence[Path]) -> Texts:
 
 
 def texts_of_run(folder: Path) -> Texts:
-    """The samples of one run, or of a folder that hyperfit evaluate --output has filled."""
+    """The samples of one run, or of a folder that hyperfit evaluate --output has filled; of pictures, completions."""
+    if (folder / LINES).is_file():
+        return texts_of_file(folder / LINES)
     conditions = by_condition(folder) if (folder / "samples").is_dir() else {}
     if not conditions:
-        raise UserError(f"RUN {folder}: holds no samples to judge; run hyperfit evaluate {folder} first")
+        raise UserError(
+            f"RUN {folder}: holds no samples to judge; run hyperfit evaluate {folder} first, or hyperfit complete "
+            f"{folder} for pictures"
+        )
     total = tokens_of(folder)
     return {
         name: keyed(

@@ -9,7 +9,7 @@ from typing import Any
 from hyperfit.console import progress, say
 from hyperfit.errors import UserError
 from hyperfit.numbers import COUNT, PERCENT
-from hyperfit.prefer.items.pairs import Pair, pairs_of
+from hyperfit.prefer.items.pairs import Pair, text_pairs_of
 from hyperfit.prefer.judgement import Judgement
 from hyperfit.prefer.judges.asking import ask_all, questions_of
 from hyperfit.prefer.judges.costs import Costs, estimated, priced, told
@@ -71,7 +71,7 @@ def judge_at_endpoint(runs: Sequence[Path], settings: JudgeSettings, output: Pat
     Every exchange is kept beside it, and what is answered there already is not asked again. Raises UserError for what
     is wrong with texts and settings before anything is asked, and where the server fails for good.
     """
-    pairs = pairs_of(runs, settings.study)
+    pairs = text_pairs_of(runs, settings.study)
     questions = questions_of(pairs, settings)
     endpoint = Endpoint(
         settings.endpoint or "",
@@ -104,7 +104,7 @@ def judge_at_endpoint(runs: Sequence[Path], settings: JudgeSettings, output: Pat
 
 def dry_run(runs: Sequence[Path], settings: JudgeSettings, output: Path) -> str:
     """What would be asked, what that takes, and the first question; nothing is sent or written."""
-    questions = questions_of(pairs_of(runs, settings.study), settings)
+    questions = questions_of(text_pairs_of(runs, settings.study), settings)
     Endpoint(settings.endpoint or "")
     answered = ExchangeLog(exchanges_of(output)).answered()
     left = [question for question in questions if question.key not in answered]

@@ -13,7 +13,7 @@ from hyperfit.evaluation.by_model import check_scorer
 from hyperfit.metrics.by_model.coherence import coherence
 from hyperfit.models.devices import pick_device
 from hyperfit.models.loading import load_tokenizer
-from hyperfit.prefer.items.pairs import Pair, pairs_of
+from hyperfit.prefer.items.pairs import Pair, text_pairs_of
 from hyperfit.prefer.judgement import Judgement
 from hyperfit.prefer.judges.leanings import Leanings, leanings
 from hyperfit.prefer.judges.settings import JudgeSettings
@@ -47,7 +47,7 @@ def judge_by_likelihood(runs: Sequence[Path], settings: JudgeSettings) -> Likeli
     (``leanings`` says how much). A tie where both means are equal. Raises UserError for texts and models that cannot
     be used.
     """
-    pairs = pairs_of(runs, settings.study)
+    pairs = text_pairs_of(runs, settings.study)
     texts = list(dict.fromkeys((pair.context, text) for pair in pairs for text in (pair.first_text, pair.second_text)))
     check(settings, texts)
     with progress(f"{settings.model} reads", len(texts)) as advance:

@@ -17,6 +17,8 @@ from hyperfit.prefer.store.tables import Annotator, Answer, Assignment, Item
 
 CHARACTERS_A_SECOND = 90
 """Whoever has read both texts has not read faster: some 15 words, about four times a quick reader's speed."""
+LOOK = 1.0
+"""Seconds: whoever has looked at two pictures has not been faster."""
 SLOW = 600.0
 """Seconds for a pair, beyond which somebody was probably elsewhere."""
 SUSPICIOUS = 0.2
@@ -90,7 +92,7 @@ def overview(study: OpenStudy) -> Overview:
             )
         }
         session.expunge_all()
-    characters = {row.item: row.characters for row in rows}
+    least = {row.item: LOOK if study.pictures else row.characters / CHARACTERS_A_SECOND for row in rows}
     for row in rows:
         last[row.annotator_id] = max(last[row.annotator_id], row.answered_at)
     told = [judgement(row, study) for row in rows]
@@ -104,9 +106,7 @@ def overview(study: OpenStudy) -> Overview:
         agreement=agreement(by_item.values()),
         chance=chance(own),
         alpha=krippendorff_alpha(own, resamples=1).value,
-        annotators=[
-            annotator_row(person, by_judge.get(str(person.id), []), by_item, characters, last) for person in people
-        ],
+        annotators=[annotator_row(person, by_judge.get(str(person.id), []), by_item, least, last) for person in people],
     )
 
 
@@ -114,10 +114,10 @@ def annotator_row(
     person: Annotator,
     told: Sequence[Judgement],
     by_item: dict[str, list[Judgement]],
-    characters: dict[str, int],
+    least: dict[str, float],
     last: dict[int, float],
 ) -> AnnotatorRow:
-    """One annotator's work, from all that they answered."""
+    """One annotator's work, from all that they answered. least: seconds that an item takes to be read, by its id."""
     own = {one.item: one for one in told if one.purpose == "study"}
     gold = [one for one in told if one.purpose == "gold"]
     again = [one for one in told if one.purpose == "repeat" and one.item in own]
@@ -133,7 +133,7 @@ def annotator_row(
         left=share(one.choice == ("second" if one.swapped else "first") for one in own.values()),
         equal=share(one.choice == "equal" for one in own.values()),
         seconds=median(one.seconds or 0 for one in timed) if timed else nan,
-        fast=share((one.seconds or 0) < characters[one.item] / CHARACTERS_A_SECOND for one in timed),
+        fast=share((one.seconds or 0) < least[one.item] for one in timed),
         slow=sum((one.seconds or 0) > SLOW for one in timed),
         gold=(sum(one.choice == one.expected for one in gold), len(gold)),
         repeats=(sum(one.choice == own[one.item].choice for one in again), len(again)),

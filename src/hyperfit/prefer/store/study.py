@@ -5,6 +5,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from hyperfit.errors import UserError
+from hyperfit.image.completion.written import picture_of
 from hyperfit.prefer.items.pairs import Pair
 from hyperfit.prefer.settings import StudySettings
 from hyperfit.prefer.store.database import Database, connect, database_url, shown
@@ -34,6 +36,13 @@ class OpenStudy:
     """Eight hexadecimal digits that no other study has, for its annotators have but numbers."""
     url: str | None = None
     """Where annotators reached it when it was last served."""
+
+    @cached_property
+    def pictures(self) -> bool:
+        """Whether pairs of pictures are judged."""
+        with self.database.reading() as session:
+            item = session.scalar(sa.select(Item).limit(1))
+            return item is not None and picture_of(item.context + item.first_text) is not None
 
 
 def open_study(folder: Path, url: str | None = None) -> OpenStudy:

@@ -93,7 +93,9 @@ def checked(runs: Sequence[RunDir]) -> list[Compared]:
         with collecting(problems):
             evaluation = read_evaluation(run.path)
             recipe = run.recipe.to_dict() | {"alpha": run.recipe.lora_alpha}
-            if not evaluation:
+            if run.environment.get("picture"):
+                problems.append(f"{run.path}: completes pictures, which have pages of their own; give it alone")
+            elif not evaluation:
                 problems.append(
                     f"{run.path}: is not evaluated, so there is nothing to compare; first hyperfit evaluate {run.path}"
                 )

@@ -15,6 +15,7 @@ from hyperfit.numbers import COUNT, PERCENT
 from hyperfit.report.harmless import harmless
 from hyperfit.report.look import IN_FILE, IN_PAGE, Paint
 from hyperfit.report.pages.templates import MARKS, TEMPLATES, isolated, plain
+from hyperfit.report.pages.tokens import context_shown, quoted, token_shown
 from hyperfit.report.plots import layers as layer_plots
 from hyperfit.report.plots import mechanism as plots
 from hyperfit.report.plots.marks import value
@@ -134,7 +135,7 @@ def page(results: dict[str, Any]) -> str:
             "settings": asked(study, found["made_with"]),
             "groups": groups(study, results),
             "pictures": [picture(one) for one in found.get("pictures", ())],
-            "comparison": comparison(study, found),
+            "comparison": [] if "picture" in found["made_on"] else comparison(study, found),
             "warning": WARNINGS.get(study, ""),
             "sheets": tables(study, found),
             "details": details(study, found),
@@ -183,7 +184,7 @@ def groups(study: Study, results: dict[str, Any]) -> list[dict[str, Any]]:
 def picture(found: dict[str, Any]) -> dict[str, Any]:
     """What each layer of both sides would say, for a table: (point, (token, probability) of each position)."""
     return {
-        "before": isolated(found["before"]),
+        "before": context_shown(found["before"]),
         "written": [token_shown(token) for token in found["written"]],
         "sides": {
             name: [
@@ -193,11 +194,6 @@ def picture(found: dict[str, Any]) -> dict[str, Any]:
             for name, side in (("base", "base"), ("hyperfitted", "tuned"))
         },
     }
-
-
-def token_shown(token: str) -> Markup:
-    """A token as it stands in a table: line ends and empty ones to be seen."""
-    return isolated(harmless(token).strip(" ").replace("\n", "↵") or "␣")
 
 
 def tables(study: Study, found: dict[str, Any]) -> list[Sheet]:
@@ -228,15 +224,15 @@ def details(study: Study, found: dict[str, Any]) -> list[tuple[str, Markup | str
                 ))
                 for more, key in (("more", "rising"), ("less", "falling"))
             ),
-            ("word classes of the choices, base → hyperfitted, in its own texts", listed(
+            *([("word classes of the choices, base → hyperfitted, in its own texts", listed(
                 Markup("{} {}→{}, {} of them replaced").format(
                     name, *(PERCENT.told(value(one[part])) for part in ("base", "tuned", "overridden"))
                 )
                 for name, one in found["free_running"]["classes"].items()
-            )),
+            ))] if found["free_running"]["classes"] else []),
             *(
                 (f"rank {COUNT(example['rank'])}", Markup("“…{}” → {} (base: {})").format(
-                    isolated(example["before"]), quoted(example["chosen"]), quoted(example["displaced"])
+                    context_shown(example["before"]), quoted(example["chosen"]), quoted(example["displaced"])
                 ))
                 for example in found["free_running"]["examples"][:5]
             ),
@@ -246,11 +242,6 @@ def details(study: Study, found: dict[str, Any]) -> list[tuple[str, Markup | str
             (name, MEASURES[name]) for name in ("cosine", "l2", "relative_l2", "dim_base", "dim_tuned", "delta_dim")
         ]
     return []
-
-
-def quoted(token: str) -> Markup:
-    """A token between quotes, its spaces and line ends to be seen."""
-    return isolated(repr(harmless(token)))
 
 
 def listed(words: Iterable[Markup]) -> Markup:

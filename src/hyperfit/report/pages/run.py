@@ -25,7 +25,6 @@ from hyperfit.report.tables.evaluations.papers import all_tables, more_tables, p
 from hyperfit.report.tables.evaluations.strip import strips
 from hyperfit.report.tables.evaluations.summary import decoding_of, summary
 from hyperfit.report.tables.exports import write_tables
-from hyperfit.report.tables.pictures import picture_sheet
 from hyperfit.report.texts.repetition import LEAST
 from hyperfit.report.texts.samples import Example, beginning, copied, examples, heading
 from hyperfit.runs.directory import RunDir
@@ -81,9 +80,9 @@ def page(run: RunDir, texts: int, folder: Path) -> str:
         grid=completed and completed.grid,
         grid_columns=completed and ", ".join(completed.conditions),
         loss_panel=Markup(loss_panel(epochs, recipe.stop_loss)),
-        ttr_panel=Markup(ttr_panel(epochs)),
+        ttr_panel=Markup(ttr_panel(epochs, pictures=pictures)),
         overlap_panel=Markup(overlap_panel(epochs)),
-        sheets=[picture_sheet(completed.scores)] if completed else paper_tables(evaluation),
+        sheets=completed.sheets if completed else paper_tables(evaluation),
         more_sheets=more_tables(evaluation),
         position_panel=Markup(position_panel(evaluation.get("conditions", {}))),
         copied=copied(evaluation),

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+from markupsafe import Markup
+
 from hyperfit.errors import UserError
+from hyperfit.image.completion.written import drawn, picture_of
 from hyperfit.report.harmless import harmless
 from hyperfit.report.look import IN_PAGE
 from hyperfit.report.pages.mechanism import shortened
@@ -82,8 +85,17 @@ def page(found: list[Found]) -> str:
             for one in found
         ],
         isolated=lambda value: isolated(plain(value)),
+        written=written,
         marks=MARKS,
     )
+
+
+def written(text: str, name: str) -> Markup:
+    """What was written, or the picture that it stands for; name: of who made it."""
+    picture = picture_of(text)
+    if picture is None:
+        return isolated(text)
+    return Markup('<img src="{}" alt="A picture: {}">').format(drawn(picture), name)
 
 
 def counted_answers(answers: Sequence[str]) -> str:

@@ -44,19 +44,27 @@ def loss_panel(epochs: Sequence[dict[str, Any]], goal: float | None, of: str = "
     return drawn("loss", "Training and validation loss by epoch", draw, of)
 
 
-def ttr_panel(epochs: Sequence[dict[str, Any]], of: str = "") -> str:
-    """Type-token ratio of greedy text by epoch, and that of the same contexts' human text; "" if none is known."""
+def ttr_panel(epochs: Sequence[dict[str, Any]], of: str = "", *, pictures: bool = False) -> str:
+    """Type-token ratio of greedy text by epoch, and that of the same contexts' human text; "" if none is known.
+
+    pictures: what is written are completions of these; of their many pixels few colours differ, so that the axis ends
+    where the ratios do.
+    """
+    written, what, human = (
+        ("greedy completion", "greedy completions", "original") if pictures else ("greedy text", "greedy text", "human")
+    )
     measured, same = points(epochs, "ttr"), points(epochs, "human_ttr")
     if not measured:
         return ""
 
     def draw(panel: Panel) -> None:
-        panel.describe("type–token ratio", "epoch", low=0, high=1)
-        line(panel, "greedy text", measured, CONDITIONS["hyperfitted"])
+        top = 1.15 * max(value for _, value in [*measured, *same[:1]]) if pictures else 1
+        panel.describe("type–token ratio", "epoch", low=0, high=top)
+        line(panel, written, measured, CONDITIONS["hyperfitted"])
         if same:
-            panel.level("human", same[0][1], CONDITIONS["human"])
+            panel.level(human, same[0][1], CONDITIONS["human"])
 
-    return drawn("ttr", "Type-token ratio of greedy text by epoch", draw, of)
+    return drawn("ttr", f"Type-token ratio of {what} by epoch", draw, of)
 
 
 def overlap_panel(epochs: Sequence[dict[str, Any]]) -> str:

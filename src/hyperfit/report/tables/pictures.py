@@ -34,14 +34,60 @@ MEASURES = (
         "nearest training",
         "Distance of what was added from the same part of the nearest training picture; 0 to 255.",
     ),
-    Measure("copied_share", "copied, %", f"Pictures for which that is below {COUNT(COPIED)}; 0 to 100 %."),
+    Measure(
+        "longest_overlap",
+        "longest run",
+        "Pixels, read row by row, of the longest run of what was added that also stands in a training picture; any "
+        "plain ground has long ones.",
+    ),
+    Measure(
+        "copied_share", "copied, %", f"Pictures whose distance to the nearest one is below {COUNT(COPIED)}; 0 to 100 %."
+    ),
 )
+ASKED = (
+    Measure(
+        "kernel_distance",
+        "KID",
+        "Kernel inception distance from the originals, in the features of the model that was named; about 0 where both "
+        "are alike.",
+    ),
+    Measure(
+        "changed_choices",
+        "choices changed, %",
+        "Added pixels at which blocking citations forbade the likeliest colour.",
+    ),
+)
+"""Measures that only some completions have."""
 
 
 def picture_sheet(scores: Mapping[str, Mapping[str, Estimate]]) -> Sheet:
-    """The table of ``hyperfit.image.measures.score``."""
+    """The table of ``hyperfit.image.measures.score``; of what is measured only if asked for, a column if it was."""
+    asked = [one for one in ASKED if any(one.key in found for found in scores.values())]
+    measures = (*MEASURES, *asked)
     rows = [
-        Row(name, [cell({key: one.to_dict() for key, one in found.items()}, measure) for measure in MEASURES])
+        Row(name, [cell({key: one.to_dict() for key, one in found.items()}, measure) for measure in measures])
         for name, found in scores.items()
     ]
-    return Sheet("pictures", "Completed pictures", rows, MEASURES, "pictures")
+    return Sheet("pictures", "Completed pictures", rows, measures, "pictures")
+
+
+def difference_sheet(comparisons: Mapping[str, Mapping[str, Estimate]]) -> Sheet:
+    """``one - other`` → measure → difference over the same pictures."""
+    measures = [one for one in MEASURES if any(one.key in found for found in comparisons.values())]
+    rows = [
+        Row(name, [cell({key: one.to_dict() for key, one in found.items()}, measure, "+") for measure in measures])
+        for name, found in comparisons.items()
+    ]
+    return Sheet("differences", "Paired differences", rows, tuple(measures), "pictures")
+
+
+LIKELIHOOD = Measure("loss", "nats per pixel", "Mean -log p of the pixels that really follow; 0 or more.")
+
+
+def likelihood_sheet(likelihoods: Mapping[str, Estimate]) -> Sheet:
+    """Model → how likely it finds the pictures as they really go on; differences by name, ``one - other``."""
+    rows = [
+        Row(name, [cell({LIKELIHOOD.key: one.to_dict()}, LIKELIHOOD, "+" if " - " in name else "-")])
+        for name, one in likelihoods.items()
+    ]
+    return Sheet("likelihood", "How likely the pictures themselves are", rows, (LIKELIHOOD,), "pictures")

@@ -15,6 +15,7 @@ from hyperfit.report.tables.measures import (
     Measure,
 )
 from hyperfit.report.tables.mechanism.placement import TRAINING
+from hyperfit.report.tables.pictures import MEASURES as PICTURES
 from hyperfit.report.tables.table import Row, Sheet, cell
 
 Found = dict[str, Any]
@@ -59,7 +60,20 @@ OWN = (
     Measure("loss_hyperfitted", "hyperfitted", "The same of the hyperfitted model, and over seeds."),
     Measure("loss_change", "change", "Hyperfitted less base, over the same examples."),
 )
-EVERY = (WORDS, *DIVERSITY, *LEXICAL, *LOOPS, *MEMORISATION, *SHARPNESS, *AGREEMENT, *LIKENESS, *ALIKE, *TRAINING, *OWN)
+EVERY = (
+    WORDS,
+    *DIVERSITY,
+    *LEXICAL,
+    *LOOPS,
+    *MEMORISATION,
+    *SHARPNESS,
+    *AGREEMENT,
+    *LIKENESS,
+    *ALIKE,
+    *TRAINING,
+    *OWN,
+    *PICTURES,
+)
 MEASURES: dict[str, Measure] = {one.key: one for one in reversed(EVERY)}
 
 

@@ -7,8 +7,8 @@ from functools import cached_property
 from statistics import median
 
 import torch
-from transformers import AutoModelForCausalLM
 
+from hyperfit.models.files.classes import model_class
 from hyperfit.models.loading import load_config
 from hyperfit.models.structure.layout import blocks_of
 from hyperfit.recipes.defaults import default_late_blocks
@@ -43,7 +43,7 @@ class Size:
         """Raises UserError if the model's config cannot be read."""
         config = load_config(model)
         with torch.device("meta"):
-            built = AutoModelForCausalLM.from_config(config)
+            built = model_class(config).from_config(config)
         blocks = blocks_of(built)
         return cls(
             len(blocks),

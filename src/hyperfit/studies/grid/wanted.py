@@ -6,6 +6,8 @@ from functools import cache
 
 from hyperfit.data.corpus import build_corpus
 from hyperfit.errors import UserError
+from hyperfit.image.palette import palette_of
+from hyperfit.image.sequences import build_picture_corpus
 from hyperfit.models.loading import load_tokenizer
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.studies.grid.store import key_of, merged
@@ -67,7 +69,10 @@ def possible(trial: Trial, notify: Say) -> bool:
 def lacking(recipe: Recipe) -> str:
     """What is missing of a recipe's texts; nothing where they do."""
     try:
-        build_corpus(recipe, load_tokenizer(recipe.model))
+        if (palette := palette_of(recipe.model)) is not None:
+            build_picture_corpus(recipe, palette)
+        else:
+            build_corpus(recipe, load_tokenizer(recipe.model))
     except UserError as error:
         return str(error)
     return ""

@@ -2,17 +2,19 @@
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import PreTrainedTokenizerBase
+from transformers import LogitsProcessor, PreTrainedTokenizerBase
 
 from hyperfit.data.characters import excerpt
 from hyperfit.evaluation.contexts import Texts
 from hyperfit.generation.citations.blocking import CitationBlocker
+from hyperfit.generation.citations.of_run import trained_on
 from hyperfit.generation.continuations import continue_contexts
 from hyperfit.generation.settings import CITATION_TOKENS
 from hyperfit.metrics.copying.training_index import TrainingIndex
@@ -22,6 +24,7 @@ from hyperfit.metrics.score import score
 from hyperfit.metrics.text.words import Lexicon, lexicon_of
 from hyperfit.models.devices import autocast, device_name
 from hyperfit.recipes.recipe import Precision
+from hyperfit.runs.directory import RunDir
 
 ByText = dict[str, list[float]]
 """Measure → a value a text, NaN where undefined."""
@@ -76,21 +79,29 @@ class Bench:
         blocker = CitationBlocker(training, CITATION_TOKENS) if decoding.endswith(BLOCKED) else None
         started = time.perf_counter()
         with autocast(self.device, self.precision), reader.within():
-            ids = continue_contexts(
-                reader.model,
-                self.tokenizer,
-                self.texts.contexts,
-                new_tokens=self.texts.new_tokens,
-                decoding=decoding.removesuffix(BLOCKED),
-                batch_size=self.batch_size,
-                processors=[blocker] if blocker else [],
-            )
+            ids = self.continuations(reader, decoding.removesuffix(BLOCKED), [blocker] if blocker else [])
         took = (time.perf_counter() - started) / len(ids)
         return {
             **self.scored(ids, training),
             "together": {"text_seconds": Estimate(took, math.nan, math.nan, len(ids)).to_dict()},
             "machine": f"{device_name(self.device)}, threads: {torch.get_num_threads()}",
         }
+
+    def continuations(self, reader: Reader, decoding: str, processors: Sequence[LogitsProcessor]) -> list[list[int]]:
+        """What the model writes after each context."""
+        return continue_contexts(
+            reader.model,
+            self.tokenizer,
+            self.texts.contexts,
+            new_tokens=self.texts.new_tokens,
+            decoding=decoding,
+            batch_size=self.batch_size,
+            processors=processors,
+        )
+
+    def trained_on(self, run: RunDir) -> list[list[int]]:
+        """The run's training sequences. Raises UserError if its texts have changed."""
+        return trained_on(run, self.tokenizer)
 
     def human(self, training: list[list[int]]) -> dict[str, Any]:
         """The same of how people went on."""

@@ -9,6 +9,7 @@ import torch
 
 from hyperfit.evaluation.contexts import common_texts
 from hyperfit.evaluation.settings import EvaluationSettings
+from hyperfit.image.palette import palette_of
 from hyperfit.metrics.predictions.predict import Model as AnyModel
 from hyperfit.metrics.predictions.predict import Reader
 from hyperfit.models.devices import pick_device, pick_precision
@@ -20,6 +21,7 @@ from hyperfit.runs.result import is_run, load_any
 from hyperfit.studies.grid.store import Store, digest
 from hyperfit.studies.measures.bench import Bench
 from hyperfit.studies.measures.extra import Extra, Subject
+from hyperfit.studies.measures.picture_bench import picture_bench_of
 from hyperfit.studies.measures.results import Model
 from hyperfit.studies.measures.scorer import Scorer, judged
 from hyperfit.studies.settings import StudySettings
@@ -30,6 +32,8 @@ from hyperfit.studies.tasks.scores import Scores
 
 def bench_of(settings: StudySettings, trials: Sequence[Trial]) -> Bench:
     """Contexts that no training reads, and how models are measured on them."""
+    if (palette := palette_of(settings.model)) is not None:
+        return picture_bench_of(settings, palette)
     tokenizer = load_tokenizer(settings.model)
     asked = EvaluationSettings(
         contexts=settings.contexts, most_contexts=settings.most_contexts, context=settings.context, total=settings.total

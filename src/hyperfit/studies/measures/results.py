@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hyperfit.image.measures.score import SHARES as PICTURE_SHARES
 from hyperfit.metrics.estimate import Estimate, paired_share_difference
 from hyperfit.metrics.score import ALL_SHARES
 from hyperfit.studies.grid.training import Trained
@@ -19,6 +20,8 @@ from hyperfit.studies.tasks.scores import Scores
 BASE, HUMAN = "base", "human"
 TOGETHER = ("mauve", "text_seconds")
 """Numbers of all texts of a condition at once, which have no value for one text."""
+SHARES = {*ALL_SHARES, *PICTURE_SHARES}
+"""Measures that are 0 or 1 for each text, or picture."""
 UNKNOWN = Estimate(math.nan, math.nan, math.nan, 0)
 
 
@@ -116,7 +119,7 @@ class Results:
             return UNKNOWN
         if source is not None:
             values = values[:, [one == source for one in self.sources]]
-        if measure in ALL_SHARES:
+        if measure in SHARES:
             return pooled_share(values)
         return pooled(values, math.exp if measure == "perplexity" else float)
 
@@ -169,7 +172,7 @@ class Results:
         if source is not None:
             kept = [where == source for where in self.sources]
             one, other = one[:, kept], other[:, kept]
-        if measure in ALL_SHARES and all((side == side[0]).all() for side in (one, other)):
+        if measure in SHARES and all((side == side[0]).all() for side in (one, other)):
             return paired_share_difference(one[0].tolist(), other[0].tolist(), corrected(comparisons))
         return difference(one, other, comparisons)
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hyperfit.metrics.estimate import Estimate, estimate, paired_difference, paired_share_difference
+from hyperfit.metrics.estimate import Estimate, estimate, paired_differences
 from hyperfit.metrics.score import ALL_SHARES
 from hyperfit.numbers import HUNDREDTHS, POINTS, RATIO, TENTHS, Style
 from hyperfit.report.tables.evaluations.papers import TABLE_1, TABLE_2, present
@@ -58,13 +58,9 @@ def gaps(first: Compared, other: Compared, way: str) -> Gaps:
         return one, {key: [row[place] for place in order] for key, row in two.items()}
 
     one, two = sides("conditions", f"hyperfitted/{way}")
-    found = {
-        key: (paired_share_difference if key in ALL_SHARES else paired_difference)(two[key], one[key])
-        for key in one
-        if key in two
-    }
+    found = paired_differences(two, one, ALL_SHARES)
     one, two = sides("models", "hyperfitted")
-    found |= {key: paired_difference(two[key], one[key]) for key in one if key in two}
+    found |= paired_differences(two, one, ())
     if "loss" in found:
         apart = [after - before for before, after in zip(one["loss"], two["loss"], strict=True)]
         found["perplexity_ratio"] = estimate(apart, math.exp)
