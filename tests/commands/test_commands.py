@@ -120,12 +120,12 @@ def test_the_overview_has_every_command_with_one_sentence(capsys: pytest.Capture
 
 
 MISTAKES = [
-    ("tran m", ["tran: hyperfit has no such command (did you mean train?)", "demo, train, evaluate"]),
+    ("tran m", ["tran: hyperfit has no such command (did you mean train?)", "demo, plan, train, evaluate"]),
     ("prefer srve", ["srve: hyperfit prefer has no such command (did you mean serve or score?)"]),
     ("prefer invite", ["N is missing"]),
     ("prefer invite many", ["N many: give a whole number"]),
     ("cache lst", ["lst: hyperfit cache has no such command (did you mean list?)"]),
-    ("runs/mine", ["runs/mine: hyperfit has no such command; there are demo, train"]),
+    ("runs/mine", ["runs/mine: hyperfit has no such command; there are demo, plan, train"]),
     ("train m --datta d", ["--datta: hyperfit train has no such flag (did you mean --data?)"]),
     ("train m --data d --epoch 3 --rnak 2", ["--epoch: ", "--epochs?", "--rnak: ", "--rank?"]),
     ("generate m --data d", ["--data: hyperfit generate has no such flag (it is one of hyperfit train)"]),
