@@ -14,6 +14,7 @@ ELSEWHERE = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "LAB.md": "lab.md",
+    "examples/README.md": "examples/scripts.md",
     "examples/mechanism/README.md": "examples/mechanism.md",
     "examples/mechanism/smollm2.html": "examples/smollm2.html",
     "examples/mechanism/tiny.html": "examples/tiny.html",
