@@ -75,7 +75,11 @@ def measure_steps(
     if device.type == "cuda":
         check_no_sync(blocker, contexts, vocabulary)
     blocker.reset()
-    acts = {"with": blocker, "copy": lambda _, scores: scores.clone(), "without": lambda _, scores: scores}
+    acts: dict[str, Callable[[Any, Any], Any]] = {
+        "with": blocker,
+        "copy": lambda _, scores: scores.clone(),
+        "without": lambda _, scores: scores,
+    }
     times: list[dict[str, list[float]]] = []
     calls: list[float] = []
     for _ in range(texts):

@@ -61,7 +61,8 @@ def main() -> None:
     alone = few[: max(1, settings.few // 3)]
     one_by_one, taken = timed(lambda: ours(alone, batch_invariant=True))
     per_text = statistics.median(seconds["continue_contexts"]) / len(contexts)
-    model.to(torch.bfloat16)
+    module: torch.nn.Module = model
+    module.to(torch.bfloat16)
     in_batch, by_one = ours(few), ours(few, batch_invariant=True)
     report(
         settings,

@@ -196,9 +196,9 @@ def step(
     if cuda:
         torch.cuda.synchronize()
     took, peak = now() - start, torch.cuda.max_memory_allocated() / 1e6 if cuda else peak_mb()
-    assert states.grad is not None
-    rows = [] if head.grad is None else [head.grad[:ROWS].clone()]
-    return took, peak, [value.detach(), states.grad.clone(), *rows]
+    gradients: Any = states.grad
+    rows: list[Tensor] = [] if head.grad is None else [head.grad[:ROWS].clone()]
+    return took, peak, [value.detach(), gradients.clone(), *rows]
 
 
 def clock(settings: argparse.Namespace) -> Callable[[], float]:

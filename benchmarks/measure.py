@@ -13,13 +13,14 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from machine import describe_machine
 from sacrebleu.metrics import BLEU
-from scipy.stats import hypergeom
+from scipy.stats import hypergeom  # type: ignore[attr-defined]
 
 from hyperfit.metrics.copying.memorisation import copied_spans, longest_overlaps, novel_shares
 from hyperfit.metrics.copying.training_index import TrainingIndex
@@ -89,11 +90,16 @@ def fastest(do: Callable[[], Any], rounds: int) -> tuple[float, Any]:
     return best, value
 
 
+def measured(measure: Callable[[Any], Any], texts: Texts) -> list[Any]:
+    """A measure of each text."""
+    return [measure(text) for text in texts]
+
+
 def seconds_of_all(texts: Texts, training: Texts, rounds: int) -> dict[str, float]:
     """Seconds that each measure takes for all texts."""
     index = TrainingIndex(training)
     work: dict[str, Callable[[], Any]] = {
-        **{name: lambda f=f: [f(text) for text in texts] for name, f in TEXT_MEASURES.items()},
+        **{name: partial(measured, f, texts) for name, f in TEXT_MEASURES.items()},
         "ttr_curve": lambda: [ttr_curve(text) for text in texts],
         "distinct_ngrams, n = 1 to 3": lambda: [distinct_ngrams(texts, n) for n in (1, 2, 3)],
         "self_bleu": lambda: self_bleu(texts),

@@ -186,14 +186,14 @@ def report(settings: argparse.Namespace, found: dict[str, dict[str, Any]], weigh
         f"{'peak MB':>9}"
     )
     for name, row in rows.items():
-        spread, ratios = f"{row['least']:.3f}-{row['most']:.3f}", f"{row['ratio_low']:.2f}-{row['ratio_high']:.2f}"
+        spread, range_of = f"{row['least']:.3f}-{row['most']:.3f}", f"{row['ratio_low']:.2f}-{row['ratio_high']:.2f}"
         print(
-            f"{name:10}{row['seconds']:10.3f}{spread:>16}{row['ratio']:8.2f}{ratios:>14}{row['ratio_with_fill']:11.2f}"
+            f"{name:10}{row['seconds']:10.3f}{spread:>16}{row['ratio']:8.2f}{range_of:>14}{row['ratio_with_fill']:11.2f}"
             f"{row['counted']:9.2f}{row['of_counted']:9.0%}{row['peak_gpu_mb'] or row['peak_mb']:9.0f}"
         )
     print(f"the fill took {found['cached']['fill_seconds']:.1f} s; n = {settings.steps} steps of each")
-    for name, numbers in weights.items():
-        same = "the same, bit for bit" if numbers["bit_equal"] else f"within {numbers['largest_difference']:.1e}"
+    for name, compared in weights.items():
+        same = "the same, bit for bit" if compared["bit_equal"] else f"within {compared['largest_difference']:.1e}"
         print(f"weights of {name} and cached after {settings.steps + 1} steps: {same}")
     if settings.output:
         result = {

@@ -99,7 +99,9 @@ class Worker:
         model, prefix = set_up(checked, self.folder / "cache", lambda line: None)
         accelerator = Accelerator(mixed_precision="no", device_placement=False)
         state = State(model, adam(model, checked.recipe))
-        loop = Loop(checked, RunDir(self.folder / "run"), state, prefix, accelerator, lambda: False, print)
+        loop = Loop(
+            checked, RunDir(self.folder / "run"), state, prefix, accelerator, lambda: False, print, lambda event: None
+        )
         loss, optimizer = accelerator.prepare(SequenceLoss(model, checked.autocast), state.optimizer)
         say(fill_seconds=prefix.entry.about["fill"]["seconds"] if prefix else 0.0)
         for _, rows in zip(self.turns(), self.rows(checked), strict=False):
