@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from kept import EVERY_MINUTES, Kept, Log, open_run
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -155,29 +156,19 @@ def heldout_bits(
     return nats, nats / math.log(2) * len(stream) / size
 
 
-def save_aside(path: Path, state: dict[str, Any]) -> None:
-    """Write beside and rename, so that a kill leaves the old file or the new one, whole."""
-    torch.save(state, path.with_suffix(".part"))
-    path.with_suffix(".part").replace(path)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("texts", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--tokens", type=float, default=20e6, help="training tokens in all (default 20e6)")
     parser.add_argument("--batch", type=int, default=Settings.batch, help="windows per update")
-    parser.add_argument("--checkpoint-minutes", type=float, default=5)
+    parser.add_argument("--checkpoint-minutes", type=float, default=EVERY_MINUTES)
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
     settings = Settings(tokens=int(options.tokens), batch=options.batch)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     run: Path = options.output
-    if options.resume != (run / "state.pt").exists():
-        raise SystemExit(
-            f"{run}: {'has no checkpoint' if options.resume else 'holds a run; give --resume or another folder'}"
-        )
-    run.mkdir(parents=True, exist_ok=True)
+    open_run(run, resume=options.resume)
 
     train, heldout = split(options.texts, settings)
     if (run / "tokenizer").exists():
@@ -201,15 +192,9 @@ def main() -> None:
     optims = optimizers(model, settings)
     seen = update = epoch = row = 0
     seconds = 0.0
+    kept = Kept(run, asdict(settings), "tokens", model, optims, options.checkpoint_minutes)
     if options.resume:
-        state = torch.load(run / "state.pt", map_location=device, weights_only=True)
-        was = {**state["settings"], "tokens": settings.tokens}
-        if was != asdict(settings):
-            raise SystemExit(f"--resume: this run was made with {was}, not {asdict(settings)}")
-        model.load_state_dict(state["model"])
-        for optim, saved in zip(optims, state["optimizers"], strict=True):
-            optim.load_state_dict(saved)
-        seen, update, epoch, row, seconds = state["place"]
+        seen, update, epoch, row, seconds = kept.restore(device)
 
     @torch.compile
     def loss_of(batch: torch.Tensor) -> torch.Tensor:
@@ -217,23 +202,9 @@ def main() -> None:
             logits = model(batch, use_cache=False).logits[:, :-1]
         return F.cross_entropy(logits.float().flatten(0, 1), batch[:, 1:].flatten())
 
-    def checkpoint() -> None:
-        save_aside(
-            run / "state.pt",
-            {
-                "settings": asdict(settings),
-                "model": model.state_dict(),
-                "optimizers": [optim.state_dict() for optim in optims],
-                "place": (seen, update, epoch, row, seconds),
-            },
-        )
-
-    lines = (run / "log.jsonl").read_text().splitlines() if options.resume else []
-    kept = [line for line in lines if json.loads(line)["update"] <= update]  # the rest is lost work
-    log = (run / "log.jsonl").open("w")
-    log.writelines(line + "\n" for line in kept)
+    log = Log(run, update)
     rows = windows(stream, settings, epoch)
-    mark = saved_at = time.monotonic()
+    mark = time.monotonic()
     while seen < settings.tokens:
         if row + settings.batch > len(rows):
             epoch, row = epoch + 1, 0
@@ -260,13 +231,9 @@ def main() -> None:
                 entry["heldout"] = {
                     kind: round(heldout_bits(model, held[kind], sizes[kind], 16, device)[0], 4) for kind in held
                 }
-            print(entry, flush=True)
-            log.write(json.dumps(entry) + "\n")
-            log.flush()
-        if time.monotonic() - saved_at > 60 * options.checkpoint_minutes:
-            checkpoint()
-            saved_at = time.monotonic()
-    checkpoint()
+            log.add(entry)
+        kept.save_now_and_then((seen, update, epoch, row, seconds))
+    kept.save((seen, update, epoch, row, seconds))
 
     module.to(torch.bfloat16)  # what is saved is what is scored
     scores = {kind: heldout_bits(model, held[kind], sizes[kind], 10_000, device) for kind in held}

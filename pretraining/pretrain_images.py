@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pretrain import save_aside
+from kept import EVERY_MINUTES, Kept, Log, open_run
 from scipy.cluster.vq import kmeans2
 from transformers import ImageGPTConfig, ImageGPTForCausalImageModeling
 from transformers.models.imagegpt.image_processing_pil_imagegpt import ImageGPTImageProcessorPil
@@ -113,17 +113,16 @@ def learning_rate(update: int, updates: int, settings: Settings) -> float:
     return max(0.0, min(1.0, (update + 1) / settings.warmup, left))
 
 
-def loss_of(model: torch.nn.Module, rows: torch.Tensor, device: str) -> torch.Tensor:
+def loss_of(model: torch.nn.Module, rows: torch.Tensor) -> torch.Tensor:
     """Nats per pixel of int64[pictures, length]: every pixel from those before it."""
-    rows = rows.to(device)
-    with torch.autocast(device, torch.bfloat16):
+    with torch.autocast(rows.device.type, torch.bfloat16):
         logits = model(rows[:, :-1], use_cache=False).logits
     return F.cross_entropy(logits.float().flatten(0, 1), rows[:, 1:].flatten())
 
 
 def heldout_loss(model: torch.nn.Module, rows: torch.Tensor, device: str) -> float:
     with torch.no_grad():
-        total = sum(loss_of(model, batch, device).item() * len(batch) for batch in rows.split(64))
+        total = sum(loss_of(model, batch.to(device)).item() * len(batch) for batch in rows.split(64))
     return total / len(rows)
 
 
@@ -141,7 +140,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=40_000, help="pictures to draw and train on (default 40,000)")
     parser.add_argument("--passes", type=float, default=4, help="over these pictures, in all (default 4)")
     parser.add_argument("--heldout", type=int, default=Settings.heldout, help="pictures that are never trained on")
-    parser.add_argument("--checkpoint-minutes", type=float, default=5)
+    parser.add_argument("--checkpoint-minutes", type=float, default=EVERY_MINUTES)
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
     settings = Settings(pictures=options.pictures, passes=options.passes, heldout=options.heldout)
@@ -149,11 +148,7 @@ def main() -> None:
         raise SystemExit(f"--pictures {settings.pictures}: give {settings.batch} or more, which one update takes")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     run: Path = options.output
-    if options.resume != (run / "state.pt").exists():
-        raise SystemExit(
-            f"{run}: {'has no checkpoint' if options.resume else 'holds a run; give --resume or another folder'}"
-        )
-    run.mkdir(parents=True, exist_ok=True)
+    open_run(run, resume=options.resume)
     seen = drawn(run, settings)
     palette = palette_of(seen, settings)
     rows = palette.tokens(seen)
@@ -165,36 +160,21 @@ def main() -> None:
     optims = optimizers(module, settings)
     updates = round(settings.passes * (len(train) // settings.batch))
     update, seconds = 0, 0.0
+    kept = Kept(run, asdict(settings), "passes", module, optims, options.checkpoint_minutes)
     if options.resume:
-        state = torch.load(run / "state.pt", map_location=device, weights_only=True)
-        was = {**state["settings"], "passes": settings.passes}
-        if was != asdict(settings):
-            raise SystemExit(f"--resume: this run was made with {was}, not {asdict(settings)}")
-        module.load_state_dict(state["model"])
-        for optim, saved in zip(optims, state["optimizers"], strict=True):
-            optim.load_state_dict(saved)
-        update, seconds = state["place"]
+        update, seconds = kept.restore(device)
 
-    def checkpoint() -> None:
-        save_aside(
-            run / "state.pt",
-            {
-                "settings": asdict(settings),
-                "model": module.state_dict(),
-                "optimizers": [optim.state_dict() for optim in optims],
-                "place": (update, seconds),
-            },
-        )
+    @torch.compile
+    def compiled(batch: torch.Tensor) -> torch.Tensor:
+        return loss_of(module, batch)
 
-    lines = (run / "log.jsonl").read_text().splitlines() if options.resume else []
-    log = (run / "log.jsonl").open("w")
-    log.writelines(line + "\n" for line in lines if json.loads(line)["update"] <= update)  # the rest is lost work
-    mark = saved_at = time.monotonic()
+    log = Log(run, update)
+    mark = time.monotonic()
     while update < updates:
         factor = learning_rate(update, updates, settings)
         for optim, full in zip(optims, (settings.muon_lr, settings.adam_lr), strict=True):
             optim.param_groups[0]["lr"] = full * factor
-        loss = loss_of(module, batch_of(train, update, settings), device)
+        loss = compiled(batch_of(train, update, settings).to(device))
         loss.backward()
         for optim in optims:
             optim.step()
@@ -202,16 +182,18 @@ def main() -> None:
         update += 1
         if update % 50 == 0:
             seconds, mark = seconds + time.monotonic() - mark, time.monotonic()
-            entry: dict[str, Any] = {"update": update, "loss": round(loss.item(), 4), "lr": round(factor, 4)}
+            entry: dict[str, Any] = {
+                "update": update,
+                "of": updates,
+                "loss": round(loss.item(), 4),
+                "lr": round(factor, 4),
+                "seconds": round(seconds),
+            }
             if update % 500 == 0:
                 entry["heldout"] = round(heldout_loss(module, held, device), 4)
-            print({**entry, "of": updates, "seconds": round(seconds)}, flush=True)
-            log.write(json.dumps(entry) + "\n")
-            log.flush()
-        if time.monotonic() - saved_at > 60 * options.checkpoint_minutes:
-            checkpoint()
-            saved_at = time.monotonic()
-    checkpoint()
+            log.add(entry)
+        kept.save_now_and_then((update, seconds))
+    kept.save((update, seconds))
 
     module.to(torch.bfloat16)  # what is saved is what is scored
     summary = {
