@@ -48,7 +48,7 @@ def load_config(name: str, *, weights: bool = True) -> Any:
         check_hub(where)
     try:
         config = AutoConfig.from_pretrained(where, trust_remote_code=False)
-    except UNREADABLE as error:
+    except Exception as error:  # each family's config finds its own words for values that cannot be
         raise UserError(
             f"{name}: neither a model folder here nor a hub model that could be loaded ({_reason(error)})"
         ) from error
@@ -122,7 +122,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     check_sentencepiece(name, Path(where))
     try:
         tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
-    except (*UNREADABLE, ImportError) as error:
+    except Exception as error:  # the package tokenizers raises that kind itself
         raise UserError(f"{name}: its tokenizer cannot be loaded ({_reason(error)})") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.bos_token or tokenizer.unk_token

@@ -89,17 +89,18 @@ def read_csv(path: Path, column: TextColumn, notes: list[str]) -> list[Document]
 
 def read_parquet(path: Path, column: TextColumn, notes: list[str]) -> list[Document]:
     """A document a row, numbered from 1."""
-    import pyarrow as pa
     import pyarrow.parquet
 
     try:
         table = pyarrow.parquet.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
+        if not table.num_rows:
+            return []
+        chosen = arrow_column(str(path), table.schema, column)
+        values = table.column(chosen).to_pylist()
+    except UserError:
+        raise
+    except Exception as error:  # pyarrow raises what it will at damage, also where values become Python's
         raise UserError(f"--data {path}: cannot be read as {path.suffix} ({error}); mend or remove it") from error
-    if not table.num_rows:
-        return []
-    chosen = arrow_column(str(path), table.schema, column)
-    values = table.column(chosen).to_pylist()
     return [Document(value or "", f"{path}:{row}") for row, value in enumerate(values, start=1)]
 
 

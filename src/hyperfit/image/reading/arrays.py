@@ -47,7 +47,9 @@ def unpacked(path: Path) -> dict[str, NDArray[Any]]:
             )
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
+    except UserError:
+        raise
+    except Exception as error:  # damaged files make the readers of archives and arrays raise whatever they may
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"--data {path}: cannot be read as .npz ({why}); mend or remove it") from error
 

@@ -14,7 +14,6 @@ ROWS = 256
 
 def read_parquet(path: Path, column: str | None, parts: dict[str, Found]) -> None:
     """Add a picture a row, numbered from 1. Raises UserError for a file that cannot be read or holds no pictures."""
-    import pyarrow as pa
     import pyarrow.parquet
 
     try:
@@ -25,7 +24,9 @@ def read_parquet(path: Path, column: str | None, parts: dict[str, Found]) -> Non
                 for value in batch.column(0).to_pylist():
                     row += 1
                     parts["train"].add(encoded(value), f"{path}:{row}")
-    except (pa.ArrowInvalid, OSError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # pyarrow raises what it will at damage, also where values become Python's
         raise UserError(f"--data {path}: cannot be read as {path.suffix} ({error}); mend or remove it") from error
 
 

@@ -1,0 +1,175 @@
+"""Everything that reads a file of somebody else's: a whole file to damage, and what reads it."""
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openpyxl
+import pyarrow as pa
+import pyarrow.parquet
+from PIL import Image
+
+from hyperfit.data.reading.columns import TextColumn
+from hyperfit.data.reading.sources import read_source
+from hyperfit.evaluation.external_lines import read_lines
+from hyperfit.image.reading.decode import Frame
+from hyperfit.image.reading.sources import read_pictures
+from hyperfit.models.loading import load_config, load_model, load_tokenizer
+from hyperfit.prefer.reading.files import read_judgements
+from hyperfit.recipes.recipe import Recipe
+from hyperfit.report.pages.run import read_evaluation
+from hyperfit.runs.directory import RunDir
+from simulated_studies import judgement
+from tiny_images import stripes
+from tiny_models import save_tiny
+
+FRAME = Frame(8, 8)
+TEXTS = ["Two families shared a kitchen.", 'The ferry, "late" again; and', "Zoë's dog – 犬 – barked.\nTwice.", ""]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A kind of file."""
+
+    name: str
+    """As it is called in a folder."""
+    whole: Callable[[], bytes]
+    """One that is in order."""
+    read: Callable[[Path], Any]
+    """Reads it. Raises UserError for what it cannot read, and nothing else."""
+    beside: Callable[[Path], None] = lambda folder: None
+    """Puts what else belongs there into the folder."""
+
+
+def lines(rows: list[dict[str, Any]]) -> bytes:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+
+
+def parquet(columns: dict[str, Any]) -> bytes:
+    file = io.BytesIO()
+    pyarrow.parquet.write_table(pa.table(columns), file)
+    return file.getvalue()
+
+
+def encoded(kind: str) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(stripes(1, 16)[0]).save(file, kind)
+    return file.getvalue()
+
+
+def arrays() -> bytes:
+    file = io.BytesIO()
+    np.savez(file, images=stripes(3))
+    return file.getvalue()
+
+
+def sheet() -> bytes:
+    book, file = openpyxl.Workbook(), io.BytesIO()
+    rows = [asdict(judgement("a", 0, "first")), asdict(judgement("b", 1, "equal"))]
+    for row in [list(rows[0]), *(["" if value is None else str(value) for value in row.values()] for row in rows)]:
+        book.active.append(row)
+    book.save(file)
+    return file.getvalue()
+
+
+def judgements() -> bytes:
+    return lines([asdict(judgement(judge, context, "second")) for judge in "ab" for context in (0, 1)])
+
+
+def texts_of(path: Path) -> Any:
+    return read_source(str(path), TextColumn())
+
+
+def pictures_of(path: Path) -> Any:
+    return read_pictures(str(path), FRAME)
+
+
+@cache
+def model_files() -> dict[str, bytes]:
+    """Of a tiny random model."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        save_tiny(Path(folder), num_hidden_layers=1)
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def model_beside(folder: Path) -> None:
+    for name, whole in model_files().items():
+        if not (folder / name).exists():
+            (folder / name).write_bytes(whole)
+
+
+def weights_of(path: Path) -> Any:
+    import torch
+
+    return load_model(str(path.parent), device=torch.device("cpu"), dtype=torch.float32)
+
+
+def recipe() -> bytes:
+    return json.dumps(Recipe(model="m", data="d", blocks=(0, 1), method="lora").to_dict()).encode()
+
+
+def run_of(path: Path) -> Any:
+    run = RunDir.open(path.parent)
+    return run.recipe, run.events(), run.end
+
+
+def events() -> bytes:
+    begin: dict[str, Any] = {"event": "epoch", "epoch": 0, "step": 0, "train_loss": None, "ttr": 0.2, "sample": "a"}
+    return lines(
+        [begin, {**begin, "epoch": 1, "train_loss": 0.5}, {"event": "end", "reason": "loss", "epoch": 1, "step": 4}]
+    )
+
+
+def run_beside(folder: Path) -> None:
+    if not (folder / "recipe.json").exists():
+        (folder / "recipe.json").write_bytes(recipe())
+
+
+def evaluation() -> bytes:
+    known = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 12}
+    conditions = {"base/greedy": {"ttr": known}, "hyperfitted/greedy": {"ttr": known}, "human": {"ttr": known}}
+    return json.dumps({"conditions": conditions, "models": {}, "differences": {}, "settings": {"total": 128}}).encode()
+
+
+READERS = {
+    "text": Reader("a.txt", lambda: "\n\n".join(TEXTS).encode(), texts_of),
+    "lines": Reader("a.jsonl", lambda: lines([{"text": text, "n": 1} for text in TEXTS]), texts_of),
+    "table": Reader("a.csv", lambda: b'text,n\n"One, two",1\nThree,2\n"Four ""5""",3\n', texts_of),
+    "parquet": Reader("a.parquet", lambda: parquet({"text": TEXTS, "n": [1, 2, 3, 4]}), texts_of),
+    "png": Reader("a.png", lambda: encoded("png"), pictures_of),
+    "jpeg": Reader("a.jpg", lambda: encoded("jpeg"), pictures_of),
+    "arrays": Reader("a.npz", arrays, pictures_of),
+    "pictures in parquet": Reader(
+        "a.parquet", lambda: parquet({"image": [{"bytes": encoded("png"), "path": "x"}] * 2}), pictures_of
+    ),
+    "texts from elsewhere": Reader(
+        "a.jsonl",
+        lambda: lines(
+            [{"context": "a", "continuation": text or "b", "model": "x", "reference": "c"} for text in TEXTS]
+        ),
+        read_lines,
+    ),
+    "judgements": Reader("a.jsonl", judgements, lambda path: read_judgements([path])),
+    "spreadsheet": Reader("a.xlsx", sheet, lambda path: read_judgements([path])),
+    "config": Reader(
+        "config.json", lambda: model_files()["config.json"], lambda path: load_config(str(path.parent)), model_beside
+    ),
+    "model": Reader("config.json", lambda: model_files()["config.json"], weights_of, model_beside),
+    "tokenizer": Reader(
+        "tokenizer.json",
+        lambda: model_files()["tokenizer.json"],
+        lambda path: load_tokenizer(str(path.parent)),
+        model_beside,
+    ),
+    "weights": Reader("model.safetensors", lambda: model_files()["model.safetensors"], weights_of, model_beside),
+    "recipe": Reader("recipe.json", recipe, run_of),
+    "events": Reader("events.jsonl", events, run_of, run_beside),
+    "evaluation": Reader("evaluation.json", evaluation, lambda path: read_evaluation(path.parent)),
+}
