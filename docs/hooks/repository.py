@@ -18,6 +18,7 @@ ELSEWHERE = {
     "examples/mechanism/README.md": "examples/mechanism.md",
     "examples/mechanism/smollm2.html": "examples/smollm2.html",
     "examples/mechanism/tiny.html": "examples/tiny.html",
+    "SECURITY.md": "security.md",
     "pretraining/README.md": "pretraining.md",
 }
 """File of the repository, outside of docs/ → its place in the site."""
