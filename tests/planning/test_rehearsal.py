@@ -5,14 +5,16 @@ from typing import Any, get_args
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, LlamaConfig
+from transformers import AutoModelForCausalLM, LlamaConfig, MixtralConfig
 
+from hyperfit.errors import UserError
 from hyperfit.models.adapt import adapt, round_frozen
 from hyperfit.models.devices import autocast
-from hyperfit.models.structure.layout import inner_model
+from hyperfit.models.structure.layout import inner_model, layout_of
 from hyperfit.planning.count import Count
 from hyperfit.planning.rehearsal import rehearse
 from hyperfit.prefix.bypass import Bypass, frozen_blocks
+from hyperfit.prefix.stream import skeleton
 from hyperfit.recipes.defaults import filled_in
 from hyperfit.recipes.recipe import Method, Precision, Recipe
 from hyperfit.training.loss import SequenceLoss
@@ -21,11 +23,14 @@ from hyperfit.training.train import adam
 CPU = torch.device("cpu")
 DEPTH, WIDTH, MLP, VOCABULARY = 3, 32, 64, 200
 BATCH, LENGTH = 4, 32
+SIZES: dict[str, Any] = {
+    "hidden_size": WIDTH, "intermediate_size": MLP, "num_hidden_layers": DEPTH, "vocab_size": VOCABULARY,
+    "num_attention_heads": 4, "num_key_value_heads": 4, "max_position_embeddings": 64,
+}  # fmt: skip
 
 
 def config(**changes: Any) -> LlamaConfig:
-    shape = {"hidden_size": WIDTH, "intermediate_size": MLP, "num_hidden_layers": DEPTH, "vocab_size": VOCABULARY}
-    return LlamaConfig(num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=64, **(shape | changes))
+    return LlamaConfig(**(SIZES | changes))
 
 
 def recipe(method: Method, precision: Precision = "fp32", **changes: Any) -> Recipe:
@@ -117,3 +122,32 @@ def test_accumulated_passes_are_counted_for_each_of_their_sequences() -> None:
     once, twice = rehearse(config(), recipe("full")), rehearse(config(), recipe("full", accumulate=2))
     assert once.operations == pytest.approx(twice.operations, rel=0.01)
     assert twice.update >= once.update  # the first pass's gradients are held in the second
+
+
+def experts(count: int) -> MixtralConfig:
+    """Of so many experts each token takes two."""
+    return MixtralConfig(**SIZES, num_local_experts=count, num_experts_per_tok=2)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("method", get_args(Method))
+def test_experts_are_rehearsed_too(method: Method, precision: Precision) -> None:
+    """Operations are those of the two experts a token takes; adapters, which PEFT adds to all, cost more with four."""
+    wanted = recipe(method, precision)
+    two, four = rehearse(experts(2), wanted), rehearse(experts(4), wanted)
+    assert four.parameters > two.parameters
+    if wanted.adapters:
+        assert four.operations > two.operations
+    else:
+        assert four.operations == pytest.approx(two.operations, rel=0.01)
+
+
+def test_experts_without_weights_have_the_layout_of_those_with() -> None:
+    """Also in fp32, which the kernel that experts take by themselves does not bear without values."""
+    empty = skeleton(experts(4), torch.float32, CPU)
+    assert layout_of(empty) == layout_of(AutoModelForCausalLM.from_config(experts(4)))
+
+
+def test_a_config_whose_sizes_do_not_go_together_is_told() -> None:
+    with pytest.raises(UserError, match="cannot be built and rehearsed without values"):
+        rehearse(config(num_key_value_heads=3), recipe("lora"))

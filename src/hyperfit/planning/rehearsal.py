@@ -7,18 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import (
-    DataDependentOutputException,
-    DynamicOutputShapeException,
-    UnsupportedOperatorException,
-)
 
 from hyperfit.errors import UserError
 from hyperfit.generation.batches.size import bytes_of_text
 from hyperfit.metrics.text.diversity import TTR_WINDOW
 from hyperfit.models.adapt import learning
 from hyperfit.models.devices import autocast
-from hyperfit.models.loading import evaluating
+from hyperfit.models.loading import UNREADABLE, evaluating
 from hyperfit.models.structure.forward import hidden_at, within_positions
 from hyperfit.planning.count import Count
 from hyperfit.planning.stage import Stage, absent, set_stage
@@ -74,14 +69,15 @@ def rehearse(config: Any, recipe: Recipe, *, positions: int | None = None) -> Re
     logits are made together; None: what suits this machine's CPU. Raises UserError for a model whose blocks cannot be
     found, or whose computation depends on values.
     """
-    stage = set_stage(config, recipe)
     try:
+        stage = set_stage(config, recipe)
         with stage.fake:
             return rehearsed(stage, recipe, positions)
-    except (DataDependentOutputException, DynamicOutputShapeException, UnsupportedOperatorException) as error:
+    except UNREADABLE as error:  # sizes that do not go together, values that decide, kernels that want some
+        reason = (str(error).splitlines() or [""])[0]
         raise UserError(
-            f"MODEL {recipe.model}: what it computes depends on values ({type(error).__name__}: {error}), so that "
-            "nothing can be told of it beforehand; train it for one epoch and see"
+            f"MODEL {recipe.model}: cannot be built and rehearsed without values ({type(error).__name__}: {reason}); "
+            "mend its config, or train it for one epoch and see what the log tells of memory and time"
         ) from error
 
 

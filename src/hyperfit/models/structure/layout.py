@@ -82,8 +82,10 @@ def layout_of(model: PreTrainedModel) -> Layout:
 
 
 def copy_of(model: PreTrainedModel) -> PreTrainedModel:
-    """A new model of the same config."""
+    """A new model of the same config; experts, if it has them, compute in a way that needs neither values nor bf16."""
     new: PreTrainedModel = type(model)._from_config(model.config)
+    if new._can_set_experts_implementation():
+        new.set_experts_implementation("batched_mm")
     new.eval()
     return new
 
