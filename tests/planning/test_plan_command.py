@@ -93,7 +93,7 @@ def test_time_is_operations_at_the_rate_that_is_given(folder: Path, capsys: pyte
     assert here["program"] > 0
 
 
-@pytest.mark.parametrize(("method", "streaming"), [("late-lora", True), ("late-full", True)])
+@pytest.mark.parametrize(("method", "streaming"), [("late-full", True)])
 def test_what_is_said_to_fit_instead_does_and_twice_of_it_does_not(
     folder: Path, method: str, streaming: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
