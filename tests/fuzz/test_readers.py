@@ -34,7 +34,7 @@ def test_a_whole_file_is_read(kind: str, tmp_path: Path) -> None:
     reader = READERS[kind]
     (tmp_path / reader.name).write_bytes(reader.whole())
     reader.beside(tmp_path)
-    reader.read(tmp_path / reader.name)
+    assert reader.read(tmp_path / reader.name)
 
 
 @pytest.mark.parametrize("kind", READERS)
