@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyperfit.data.builtin import TEXTS
+from hyperfit.data.contexts import evaluation_texts
 from hyperfit.data.copies import LEAST, RUN, near_copies, normal_form, runs_of
-from hyperfit.data.corpus import build_corpus, evaluation_texts
+from hyperfit.data.corpus import build_corpus
 from hyperfit.data.reading.sources import read_documents
 from hyperfit.data.split import split_documents
 from hyperfit.errors import UserError
@@ -218,7 +219,7 @@ def test_near_copies_of_training_texts_are_no_contexts(tmp_path: Path, capsys: p
     recipe = Recipe(model="m", data=data, heldout=0.2)
     train, heldout = sides(data, heldout=0.2)
     other = write(tmp_path / "o.jsonl", [f"Before it. {train[0]}", train[1][30:], f"Before it. {heldout[0]}", prose(9)])
-    assert len(evaluation_texts(recipe, other, tiny_bpe(begins=False), 8)) == 2
+    assert len(evaluation_texts(recipe, other, tiny_bpe(begins=False), 8, 4)) == 2
     assert f"--contexts {other}: 2 of 4 texts left out" in capsys.readouterr().err
 
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from hyperfit.data import corpus as corpus_module
-from hyperfit.data.corpus import Corpus, build_corpus, evaluation_texts, packed, spanned, starts
+from hyperfit.data.contexts import evaluation_texts
+from hyperfit.data.corpus import Corpus, build_corpus, packed, spanned, starts
 from hyperfit.data.reading.documents import Document
 from hyperfit.data.split import split_documents
 from hyperfit.errors import UserError
@@ -378,9 +379,9 @@ def test_evaluation_texts_of_the_runs_own_data_are_held_out(
 ) -> None:
     recipe = recipe_of([story(i) for i in range(20)], heldout=0.25)
     held = split_documents(recipe).heldout
-    found = evaluation_texts(recipe, recipe.data, tokenizer, LENGTH)
-    assert set(rows(found)) == firsts([document.text for document in held], tokenizer)
-    assert found.shape == (5, LENGTH)
+    found = evaluation_texts(recipe, recipe.data, tokenizer, LENGTH, 3)
+    assert {one.ids for one in found} == firsts([document.text for document in held], tokenizer)
+    assert [one.context for one in found] == [3] * 5
 
 
 def test_evaluation_texts_of_another_source_are_not_trained_on(
@@ -389,11 +390,13 @@ def test_evaluation_texts_of_another_source_are_not_trained_on(
     recipe = recipe_of([story(i) for i in range(10)], apart=[story(10)])
     others = [story(i) for i in (3, 4, 20, 21, 20)]
     mixed = write(tmp_path / "others.jsonl", others)
-    assert set(rows(evaluation_texts(recipe, str(mixed), tokenizer, LENGTH))) == firsts(others[2:], tokenizer)
+    assert {one.ids for one in evaluation_texts(recipe, str(mixed), tokenizer, LENGTH, 3)} == firsts(
+        others[2:], tokenizer
+    )
     write(tmp_path / "parted" / "train" / "t.jsonl", [story(30)])
     write(tmp_path / "parted" / "heldout" / "t.jsonl", [story(5), story(31)])
-    found = evaluation_texts(recipe, str(tmp_path / "parted"), tokenizer, LENGTH)
-    assert set(rows(found)) == firsts([story(31)], tokenizer)
+    found = evaluation_texts(recipe, str(tmp_path / "parted"), tokenizer, LENGTH, 3)
+    assert {one.ids for one in found} == firsts([story(31)], tokenizer)
 
 
 def test_evaluation_texts_too_short_or_trained_on(
@@ -402,7 +405,7 @@ def test_evaluation_texts_too_short_or_trained_on(
     recipe = recipe_of([story(0), story(1)], apart=[story(2)])
     other = write(tmp_path / "others.jsonl", [story(0), "a", "b"])
     with pytest.raises(UserError) as caught:
-        evaluation_texts(recipe, str(other), bare_tokenizer, LENGTH)
+        evaluation_texts(recipe, str(other), bare_tokenizer, LENGTH, 3)
     assert str(caught.value).startswith(
         f"--total 8: {other} has 2 documents that are not trained on, 2 of them shorter"
     )

@@ -48,7 +48,9 @@ def test_a_cloned_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert sides(tmp_path) == (["goat", "map"], ["owl"])
     said = f"{tmp_path}: files split by their names, 1 to train on, 1 held out, 1 test left alone\n"
     assert capsys.readouterr().err == said
-    assert read_prompts(tmp_path) == ["clock", "goat", "map", "owl"], "prompts are all there are"
+    assert [prompt.text for prompt in read_prompts(tmp_path)] == ["clock", "goat", "map", "owl"], (
+        "prompts are all there are"
+    )
 
 
 def test_parts_as_files_and_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

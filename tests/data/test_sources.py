@@ -13,6 +13,7 @@ import pytest
 
 from hyperfit.data.builtin import TEXTS
 from hyperfit.data.reading.documents import Document
+from hyperfit.data.reading.messages import Message
 from hyperfit.data.reading.sources import read_documents, read_prompts
 from hyperfit.errors import UserError
 
@@ -35,6 +36,11 @@ def texts(source: Path | str, column: str | None = None) -> list[str]:
     documents, heldout = read_documents(str(source), column)
     assert heldout == []
     return [document.text for document in documents]
+
+
+def prompts(file: Path, column: str | None = None) -> list[str]:
+    """The texts that a file gives to be continued."""
+    return [prompt.text for prompt in read_prompts(file, column)]
 
 
 def problems(source: Path | str, column: str | None = None) -> tuple[str, ...]:
@@ -454,20 +460,64 @@ CHAT = [{"role": "user", "content": "A goat?"}, {"role": "assistant", "content":
 
 
 @pytest.mark.parametrize(
-    ("name", "chat"), [("messages", CHAT), ("conversations", [{"from": "human", "value": "A goat?"}])]
+    ("name", "chat"),
+    [
+        ("messages", CHAT),
+        ("conversations", [{"from": "human", "value": "A goat?"}, {"from": "gpt", "value": "A map."}]),
+        ("talk", [{**message, "name": None} for message in CHAT]),
+        ("messages", [{**one, "content": [{"type": "text", "text": one["content"]}]} for one in CHAT]),
+    ],
 )
-def test_chats_are_named_as_such(tmp_path: Path, name: str, chat: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chats(tmp_path: Path, name: str, chat: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = {"source": ["a", "b"], name: [chat, chat]}
     listed = [dict(zip(rows, row, strict=True)) for row in zip(*rows.values(), strict=True)]
     hub = datasets.Dataset.from_dict(rows)
     monkeypatch.setattr(datasets, "load_dataset", lambda *args, **kwargs: hub)
     for source in (jsonl(tmp_path / "c.jsonl", listed), parquet(tmp_path / "c.parquet", **rows), "org/chats"):
         for column in (None, name):
-            assert problem(source, column).startswith(
-                f"--data {source}: holds chats (in the column {name}), and only plain"
-            )
+            found, _ = read_documents(str(source), column)
+            assert [document.messages for document in found] == [
+                (Message("user", "A goat?"), Message("assistant", "A map."))
+            ] * 2
+            assert [document.text for document in found] == ["A goat?\n\nA map."] * 2
         assert texts(source, "source") == ["a", "b"]
     assert texts(jsonl(tmp_path / "both.jsonl", [{"text": "goat", name: chat}])) == ["goat"]
+
+
+def test_prompts_and_completions(tables: Tables, tmp_path: Path) -> None:
+    for path in tables({"prompt": ["A goat", "Rain"], "completion": [" ate it.", ""]}):
+        found, _ = read_documents(str(path))
+        assert [(one.text, one.given, one.messages) for one in found] == [("A goat ate it.", 6, ())]
+        assert texts(path, "prompt") == ["A goat", "Rain"]
+    rows = [{"prompt": [*CHAT, CHAT[0]], "completion": [CHAT[1]]}]
+    (chat,), _ = read_documents(str(jsonl(tmp_path / "chats.jsonl", rows)))
+    assert (len(chat.messages), chat.given, chat.replies) == (4, 3, [3])
+
+
+@pytest.mark.parametrize(
+    ("chat", "reason"),
+    [
+        ("A goat?", "'A goat?' is not a list of messages"),
+        ([{"role": "user"}], "{'role': 'user'} is not a message, which has a role and a content"),
+        ([{"role": 1, "content": "a"}], "the role 1 is not a string"),
+        ([{"role": "user", "content": None}], "the content None is not a string"),
+        ([{"role": "user", "content": [{"type": "image"}]}], "a content holds {'type': 'image'}, and only text"),
+    ],
+)
+def test_what_is_no_chat_is_named(tmp_path: Path, chat: Any, reason: str) -> None:
+    path = jsonl(tmp_path / "c.jsonl", [{"messages": CHAT}, {"messages": chat}, {"messages": chat}])
+    found = problem(path, "messages")
+    assert found.startswith(f"--data {path}, line 2: {reason}")
+    assert found.endswith(", and 1 more like it; mend or remove the line")
+
+
+def test_of_several_chats_one_is_to_be_named(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "pairs.jsonl", [{"chosen": CHAT, "rejected": CHAT}])
+    assert problem(path) == (
+        f"--data {path}: a column named text is not there; name one that holds strings or chats with --text-column. "
+        "Its columns are chosen, rejected"
+    )
+    assert texts(path, "chosen") == ["A goat?\n\nA map."]
 
 
 def test_folder_without_readable_files(tmp_path: Path) -> None:
@@ -508,13 +558,13 @@ def test_bad_files_of_both_parts_are_reported(tmp_path: Path) -> None:
 
 def test_prompts_are_taken_as_they_are_and_in_order(tmp_path: Path) -> None:
     five = ["The ferry", "A goat ", " Rain\n\n", "\ttab", "End"]
-    assert read_prompts(jsonl(tmp_path / "p.jsonl", [{"text": text} for text in five])) == five
-    assert read_prompts(parquet(tmp_path / "p.parquet", text=five)) == five
+    assert prompts(jsonl(tmp_path / "p.jsonl", [{"text": text} for text in five])) == five
+    assert prompts(parquet(tmp_path / "p.parquet", text=five)) == five
     with (tmp_path / "p.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["text"], *([text] for text in five)])
-    assert read_prompts(tmp_path / "p.csv") == five
+    assert prompts(tmp_path / "p.csv") == five
     (tmp_path / "p.txt").write_bytes(b" one\n\ntwo \r\n")
-    assert read_prompts(tmp_path / "p.txt") == [" one\n\ntwo "], "less the line end of the file"
+    assert prompts(tmp_path / "p.txt") == [" one\n\ntwo "], "less the line end of the file"
 
 
 def test_prompts_without_text_are_named(tmp_path: Path) -> None:
@@ -529,8 +579,8 @@ def test_prompts_without_text_are_named(tmp_path: Path) -> None:
 
 def test_prompts_in_a_column_of_that_name(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "p.jsonl", [{"id": "a", "prompt": "goat", "text": "map"}])
-    assert read_prompts(path) == ["goat"]
-    assert read_prompts(path, "text") == ["map"]
+    assert prompts(path) == ["goat"]
+    assert prompts(path, "text") == ["map"]
     with pytest.raises(UserError, match=r"--prompts .* a column named prompt or text is not there; .* --text-column"):
         read_prompts(jsonl(tmp_path / "q.jsonl", [{"id": "a", "title": "goat"}]))
 

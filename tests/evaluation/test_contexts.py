@@ -43,7 +43,7 @@ def settings(**changes: object) -> EvaluationSettings:
 def test_a_context_ends_with_a_whole_character(run: RunDir) -> None:
     tokenizer = load_tokenizer(run.recipe.model)
     texts = human_texts(run.recipe, settings(), tokenizer)
-    for row, cut, human in zip(texts.ids.tolist(), texts.cuts, texts.human, strict=True):
+    for row, cut, human in zip(texts.rows, texts.cuts, texts.human, strict=True):
         ends = [end for end in range(1, CONTEXT + 1) if "\ufffd" not in tokenizer.decode(row[:end])]
         assert cut == ends[-1]
         assert human == row[cut : cut + TOTAL - CONTEXT]

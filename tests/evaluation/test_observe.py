@@ -123,14 +123,14 @@ def test_one_seed_chooses_contexts_and_another_draws(folder: Path) -> None:
     (place, first), (drawn_place, drawn), (other_place, _) = (
         observed_in(run, **both, **seeds) for seeds in ({}, {"seed": 1}, {"context_seed": 1})
     )
-    assert torch.equal(place.texts.ids, drawn_place.texts.ids)
+    assert place.texts.rows == drawn_place.texts.rows
     for model in ("base", "hyperfitted"):
         assert first.texts[f"{model}/greedy"] == drawn.texts[f"{model}/greedy"]
         assert all(
             one != again
             for one, again in zip(first.texts[f"{model}/nucleus"], drawn.texts[f"{model}/nucleus"], strict=True)
         )
-    contexts, others = ({tuple(row) for row in seen.texts.ids.tolist()} for seen in (place, other_place))
+    contexts, others = ({tuple(row) for row in seen.texts.rows} for seen in (place, other_place))
     assert len(contexts) == len(others) == TEXTS
     assert contexts != others
 
@@ -153,7 +153,7 @@ def test_sharpness_of_human_texts_contexts_and_own_texts(run: RunDir) -> None:
     """Of the searches too, whose steps are not all part of a text, and in several batches."""
     searches = ["beam:num_beams=2", "contrastive"]
     place, observed = observed_in(run, decodings=("greedy", *searches), batch_size=4)
-    human, models = place.texts.ids.tolist(), observed.models
+    human, models = place.texts.rows, observed.models
     for name, where in (("base", run.recipe.model), ("hyperfitted", str(run.path))):
         model = load_any(where, device=place.device)
         assert set(models[name]["own"]) == {str(parse_decoding(way)) for way in ("greedy", *searches)} | (
@@ -198,7 +198,7 @@ def test_calibration_and_agreement_of_human_continuations(run: RunDir) -> None:
     for name, where in (("base", run.recipe.model), ("hyperfitted", str(run.path))):
         model = load_any(where, device=place.device)
         chosen[name] = []
-        for text in place.texts.ids:
+        for text in map(torch.tensor, place.texts.rows):
             with torch.no_grad():
                 p = inner_model(model)(input_ids=text[None]).logits[0, CONTEXT - 1 : -1].double().softmax(-1)
             expected[name].append(p)

@@ -37,21 +37,21 @@ def test_by_hand() -> None:
     """Three tokens, after 0 1 0: p = .5 .25 .25 before each; candidates 0; 1 without 0; 0 and 1."""
     logits = torch.log(torch.tensor([[0.5, 0.25, 0.25]] * 3))
     ids = torch.tensor([[0, 1, 0, 2]])
-    found = unlikelihood(logits, ids, first_times(ids), 0)
+    found = unlikelihood(logits, ids, first_times(ids), torch.arange(3))
     assert found.item() == pytest.approx(-math.log(0.5) - math.log(0.75) - math.log(0.5) - math.log(0.75))
-    last = unlikelihood(logits[2:], ids, first_times(ids), 2)
+    last = unlikelihood(logits[2:], ids, first_times(ids), torch.tensor([2]))
     assert last.item() == pytest.approx(-math.log(0.5) - math.log(0.75)), "of a chunk"
 
 
 def test_a_token_that_only_follows_itself_costs_nothing() -> None:
     ids = torch.tensor([[4, 4, 4, 4]])
-    assert unlikelihood(torch.randn(3, 9), ids, first_times(ids), 0).item() == 0
+    assert unlikelihood(torch.randn(3, 9), ids, first_times(ids), torch.arange(3)).item() == 0
 
 
 def test_it_stays_finite_where_a_token_to_avoid_is_certain() -> None:
     logits = torch.tensor([[100.0, 0.0, 0.0]], requires_grad=True)
     ids = torch.tensor([[0, 1]])
-    found = unlikelihood(logits, ids, first_times(ids), 0)
+    found = unlikelihood(logits, ids, first_times(ids), torch.arange(1))
     found.backward()
     assert found.item() == pytest.approx(-math.log(1e-5), rel=1e-2)
     assert logits.grad is not None

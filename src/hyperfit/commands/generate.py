@@ -20,6 +20,8 @@ class Generate(GenerationSettings):
     begins with. For programs there is --json.
 
     Example: hyperfit generate runs/stories --prompt "The ferry was late again, and" --new-tokens 100
+
+    Example: hyperfit generate builtin:smollm2 --chat --prompt "Why is the sky blue?"
     """
 
     model: Annotated[Positional[str], arg(metavar="MODEL")]
@@ -31,7 +33,7 @@ class Generate(GenerationSettings):
     """Print one JSON object a line: prompt, continuation, decoding, seed, and how citations were blocked."""
 
     groups: ClassVar = {
-        "prompts": ("prompt", "prompts", "text_column"),
+        "prompts": ("prompt", "prompts", "text_column", "chat"),
         "how the model writes": ("decoding", "strength", "new_tokens", "seed", "batch_size", "batch_invariant"),
         "blocked citations": ("block_citations", "citation_tokens", "citation_generated_only", "citation_whole_words"),
         "machine": ("device", "precision"),

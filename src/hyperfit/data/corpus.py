@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from hyperfit.console import say
 from hyperfit.data.builtin import text_source
+from hyperfit.data.prompted import filled, is_prompted, told
 from hyperfit.data.reading.documents import Document
-from hyperfit.data.reading.sources import read_documents
 from hyperfit.data.special_tokens import added_tokens, token_ids
-from hyperfit.data.split import split_documents, unique, without_copies
+from hyperfit.data.split import split_documents
 from hyperfit.errors import UserError
 from hyperfit.recipes.recipe import MOST_SAMPLES, Recipe
 
@@ -49,13 +48,37 @@ class Corpus:
     """Or ``pictures``."""
     names: tuple[str, ...] = ()
     """The document, or the first and the last, that each training sequence is of: file and row."""
+    replyless: int = 0
+    """Chats and prompts left out because nothing that is learned stands in their first tokens."""
+    learned: Tensor | None = None
+    """bool[samples, length]: which tokens of ``train`` the loss is on, where these are not all but the first: replies
+    of chats, completions of prompts. What stands behind the last of a row fills it up."""
+    validation_learned: Tensor | None = None
+    """The same of ``validation``."""
+
+    @property
+    def sequences(self) -> list[list[int]]:
+        """The training sequences without what fills them up."""
+        return unfilled(self.train, self.learned)
+
+    @property
+    def validation_sequences(self) -> list[list[int]]:
+        """The same of those held out."""
+        return unfilled(self.validation, self.validation_learned)
+
+    def predicted(self, rows: Sequence[int]) -> int:
+        """Tokens of some training sequences that the loss is on."""
+        if self.learned is None:
+            return len(rows) * (self.train.shape[1] - 1)
+        return int(self.learned[list(rows), 1:].sum())
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of all token ids, first 16 hexadecimal digits: equal data, equal choice, equal tokenizer."""
         digest = hashlib.sha256()
-        for part in (self.train, self.validation):
-            digest.update(repr(tuple(part.shape)).encode() + part.numpy().tobytes())
+        for part in (self.train, self.validation, self.learned, self.validation_learned):
+            if part is not None:
+                digest.update(repr(tuple(part.shape)).encode() + part.numpy().tobytes())
         return digest.hexdigest()[:16]
 
     def describe(self) -> str:
@@ -64,6 +87,7 @@ class Corpus:
             (self.duplicates, "duplicates"),
             (self.near_copies, "near-copies of held-out ones"),
             (self.short, "too short"),
+            (self.replyless, "without a reply in their first tokens"),
         )
         left_out = [f"{count} {what}" for count, what in counts if count]
         return (
@@ -72,6 +96,7 @@ class Corpus:
             + (f" ({', '.join(left_out)} left out)" if left_out else "")
             + f", {self.heldout_documents} of them held out"
             + (f"; {self.together} have near-copies, on the same side" if self.together else "")
+            + (f"; learned: {int(self.learned.sum()):,} tokens of replies" if self.learned is not None else "")
             + f"; fingerprint {self.fingerprint}"
         )
 
@@ -82,30 +107,41 @@ def build_corpus(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Corpus:
     train, heldout = split.train, split.heldout
     documents = len(train) + len(heldout)
     places = [document.name_in(Path(text_source(recipe.data))) for document in train]
-    if recipe.chunking == "start":
+    short, replyless, learned, heldout_learned = 0, 0, None, None
+    notes = list(split.notes)
+    if any(map(is_prompted, [*train, *heldout])):
+        notes += told(train, tokenizer, recipe)
+        found = [filled(part, tokenizer, recipe.length) for part in (train, heldout)]
+        (train_rows, learned, kept), (heldout_rows, heldout_learned, heldout_kept) = found
+        names = [places[place] for place in kept]
+        replyless = documents - len(kept) - len(heldout_kept)
+        fresh = new_rows(heldout_rows, train_rows)
+        heldout_rows, heldout_learned = heldout_rows[fresh], heldout_learned[fresh]
+    elif recipe.chunking == "start":
         beginnings = tokenize(train, tokenizer, recipe.length)
         train_rows, train_short = whole(beginnings, recipe.length)
         names = [place for place, row in zip(places, beginnings, strict=True) if len(row) == recipe.length]
         heldout_rows, heldout_short = starts(heldout, tokenizer, recipe.length)
         short = train_short + heldout_short
-        trained = {tuple(row) for row in train_rows.tolist()}  # different documents may begin alike
-        fresh = [tuple(row) not in trained for row in heldout_rows.tolist()]
-        heldout_rows = heldout_rows[torch.tensor(fresh, dtype=torch.bool)]
+        heldout_rows = heldout_rows[new_rows(heldout_rows, train_rows)]
     else:
         joined = with_ends(train, tokenizer)
         train_rows, heldout_rows = cut(joined, recipe.length), packed(heldout, tokenizer, recipe.length)
         names = spanned(places, [len(row) for row in joined], len(train_rows), recipe.length)
-        short = 0
     wanted = recipe.samples if recipe.samples is not None else min(len(train_rows), MOST_SAMPLES)
     problems = []
     if len(train_rows) < max(wanted, 1):
         why = f" ({short} of {documents} documents are shorter)" if short else ""
+        why += f" ({replyless} chats or prompts have no reply in so many)" if replyless else ""
         why += f" ({split.near_copies} documents are near-copies of held-out ones)" if split.near_copies else ""
         would_do = f"--samples {len(train_rows)}, " if len(train_rows) and recipe.samples else ""
         other = "--chunking packed, " if recipe.chunking == "start" else ""
+        other = (
+            "a larger --length or more of them" if learned is not None else f"{other}a smaller --length or more text"
+        )
         problems.append(
             f"--data {recipe.data}: gives {len(train_rows)} training sequences of {recipe.length} tokens{why}, but "
-            f"{max(wanted, 1)} are needed; give {would_do}{other}a smaller --length or more text"
+            f"{max(wanted, 1)} are needed; give {would_do}{other}"
         )
     if heldout and not len(heldout_rows):
         problems.append(
@@ -116,9 +152,10 @@ def build_corpus(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Corpus:
     if problems:
         raise UserError(*problems)
     chosen = choice(len(train_rows), wanted, recipe.seed)
+    held = choice(len(heldout_rows), min(recipe.validation_samples, len(heldout_rows)), recipe.seed)
     return Corpus(
         train=train_rows[chosen],
-        validation=choose(heldout_rows, min(recipe.validation_samples, len(heldout_rows)), recipe.seed),
+        validation=heldout_rows[held],
         documents=documents,
         duplicates=split.duplicates,
         near_copies=split.near_copies,
@@ -126,43 +163,27 @@ def build_corpus(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Corpus:
         short=short,
         heldout_documents=len(heldout),
         available=len(train_rows),
-        notes=tuple(split.notes),
+        notes=tuple(notes),
         names=tuple(names[place] for place in chosen.tolist()),
+        replyless=replyless,
+        learned=None if learned is None else learned[chosen],
+        validation_learned=None if heldout_learned is None else heldout_learned[held],
     )
 
 
-def evaluation_texts(
-    recipe: Recipe, source: str, tokenizer: PreTrainedTokenizerBase, length: int, column: str | None = None
-) -> Tensor:
-    """int64[texts, length]: the first tokens of documents of ``source`` that the recipe does not train on.
+def unfilled(rows: Tensor, learned: Tensor | None) -> list[list[int]]:
+    """The tokens of int64[rows, length] sequences, up to the last one that is learned where not all are."""
+    found: list[list[int]] = rows.tolist()
+    if learned is None:
+        return found
+    ends = [max((place + 1 for place, one in enumerate(row) if one), default=0) for row in learned.tolist()]
+    return [row[:end] for row, end in zip(found, ends, strict=True)]
 
-    For the recipe's own data these are its held-out documents; for another source, with its text column, its held-out
-    part, or all of it if it has none, less any text that is trained on, begins like one or is a near-copy of one.
-    Raises UserError if none is long enough.
-    """
-    split = split_documents(recipe)
-    train, documents = split.train, split.heldout
-    if source != recipe.data:
-        everything, apart = read_documents(source, column, flag="--contexts")
-        different = unique(apart or everything)
-        documents = without_copies(unique(different, train), train)
-        if trained_on := len(different) - len(documents):
-            say(
-                f"--contexts {source}: {trained_on} of {len(different)} texts left out, as they, or near-copies, "
-                "are trained on"
-            )
-    if not documents:
-        raise UserError(f"--contexts {source}: all of it was trained on; name other texts")
-    rows, short = starts(documents, tokenizer, length)
-    shared = min(length, recipe.length)
-    trained = {tuple(row) for row in tokenize(train, tokenizer, shared)}
-    rows = rows[torch.tensor([tuple(row[:shared]) not in trained for row in rows.tolist()], dtype=torch.bool)]
-    if not len(rows):
-        raise UserError(
-            f"--total {length}: {source} has {len(documents)} documents that are not trained on, {short} of them "
-            "shorter; give a smaller --total or other texts with --contexts"
-        )
-    return rows
+
+def new_rows(rows: Tensor, trained: Tensor) -> Tensor:
+    """bool[rows]: which are not among those that are trained on; different documents may begin alike."""
+    known = {tuple(row) for row in trained.tolist()}
+    return torch.tensor([tuple(row) not in known for row in rows.tolist()], dtype=torch.bool)
 
 
 def starts(documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase, length: int) -> tuple[Tensor, int]:

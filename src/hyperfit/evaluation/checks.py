@@ -69,11 +69,11 @@ def check_evaluation(run: RunDir, settings: EvaluationSettings, output: Path) ->
         with naming(base):
             tokenizer = load_tokenizer(run.recipe.model)
         corpus = corpus_of(run, tokenizer)
-        training = corpus.train.tolist()
+        training = corpus.sequences
         with collecting(problems):
             texts = human_texts(run.recipe, settings, tokenizer)
             with naming(base):
-                check_embedded(run.recipe.model, tokenizer, texts.ids.tolist())
+                check_embedded(run.recipe.model, tokenizer, texts.rows)
         with collecting(problems):
             blocker = (
                 blocker_of_run(run, settings, tokenizer, lambda: training, keep=output)

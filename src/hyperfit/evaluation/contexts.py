@@ -4,15 +4,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from hyperfit.data.characters import character_end, excerpt
-from hyperfit.data.corpus import choose, evaluation_texts
+from hyperfit.data.characters import excerpt
+from hyperfit.data.contexts import Cut, evaluation_texts
+from hyperfit.data.corpus import choice
 from hyperfit.errors import UserError
 from hyperfit.evaluation.settings import EvaluationSettings
 from hyperfit.generation.continuations import continuation_text
+from hyperfit.models.loading import load_config
+from hyperfit.models.structure.layout import positions_of
 from hyperfit.recipes.recipe import Recipe
 
 
@@ -20,8 +21,8 @@ from hyperfit.recipes.recipe import Recipe
 class Texts:
     """Human texts cut into contexts and references."""
 
-    ids: Tensor
-    """int64[texts, total]"""
+    rows: list[list[int]]
+    """Tokens of each one's context and reference."""
     sources: list[str]
     """Where each came from."""
     cuts: list[int]
@@ -32,12 +33,12 @@ class Texts:
     @property
     def contexts(self) -> list[list[int]]:
         """The tokens that are continued."""
-        return [row[:cut] for row, cut in zip(self.ids.tolist(), self.cuts, strict=True)]
+        return [row[:cut] for row, cut in zip(self.rows, self.cuts, strict=True)]
 
     @property
     def human(self) -> list[list[int]]:
         """How the texts themselves go on."""
-        return [row[cut:][: self.new_tokens] for row, cut in zip(self.ids.tolist(), self.cuts, strict=True)]
+        return [row[cut:][: self.new_tokens] for row, cut in zip(self.rows, self.cuts, strict=True)]
 
     def strings(self, tokenizer: PreTrainedTokenizerBase, continuations: Sequence[Sequence[int]]) -> list[str]:
         """What each continuation adds to its context."""
@@ -56,33 +57,35 @@ class Texts:
 def human_texts(recipe: Recipe, settings: EvaluationSettings, tokenizer: PreTrainedTokenizerBase) -> Texts:
     """Held-out texts of every source, at most an equal share of ``most_contexts`` from each, none twice.
 
-    A context has as many tokens as the settings say, or the few less that end with a whole character.
+    A context has as many tokens as the settings say, or the few less that end with a whole character; that of a chat is
+    what stands before a reply.
     """
     return common_texts([recipe], settings, tokenizer)
 
 
 def common_texts(recipes: Sequence[Recipe], settings: EvaluationSettings, tokenizer: PreTrainedTokenizerBase) -> Texts:
     """``human_texts`` that no recipe trains on. Raises UserError if none of a source is left."""
+    limit = positions_of(load_config(recipes[0].model))
     recipe = recipes[0]
     sources = dict.fromkeys(settings.contexts or (recipe.data,))
     share = math.ceil(settings.most_contexts / len(sources))
     if recipe.heldout == 0 and not settings.contexts:
         raise UserError("--contexts: this run held no texts out (--heldout 0); name texts to continue")
-    chosen: dict[tuple[int, ...], str] = {}
+    chosen: dict[Cut, str] = {}
     for source in sources:
-        texts = evaluation_texts(recipe, source, tokenizer, settings.total, settings.text_column)
+        asked = source, tokenizer, settings.total, settings.context, settings.text_column, limit
+        texts = evaluation_texts(recipe, *asked)
         for other in recipes[1:]:
-            rows = evaluation_texts(other, source, tokenizer, settings.total, settings.text_column)
-            allowed = set(map(tuple, rows.tolist()))
-            texts = texts[torch.tensor([tuple(row) in allowed for row in texts.tolist()], dtype=torch.bool)]
-        if not len(texts):
+            allowed = set(evaluation_texts(other, *asked))
+            texts = [text for text in texts if text in allowed]
+        if not texts:
             raise UserError(f"--contexts {source}: one training or another reads all of it; name other texts")
-        rows = choose(texts, share, settings.context_seed)
-        chosen = {**dict.fromkeys(map(tuple, rows.tolist()), source), **chosen}
-    kept = [row for source in sources for row in chosen if chosen[row] == source][: settings.most_contexts]
+        some = [texts[place] for place in choice(len(texts), share, settings.context_seed).tolist()]
+        chosen = {**dict.fromkeys(some, source), **chosen}
+    kept = [cut for source in sources for cut in chosen if chosen[cut] == source][: settings.most_contexts]
     return Texts(
-        torch.tensor(kept, dtype=torch.int64),
-        [chosen[row] for row in kept],
-        [character_end(tokenizer, row, settings.context) for row in kept],
+        [list(cut.ids) for cut in kept],
+        [chosen[cut] for cut in kept],
+        [cut.context for cut in kept],
         settings.total - settings.context,
     )

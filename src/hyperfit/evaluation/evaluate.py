@@ -81,8 +81,8 @@ def say_first(checked: CheckedEvaluation) -> None:
     settings = checked.settings
     if settings.batch_invariant:
         say(ONE_AT_A_TIME)
-    if len(checked.texts.ids) < settings.most_contexts:
-        say(f"{len(checked.texts.ids)} contexts: no more of {settings.total} tokens are there")
+    if len(checked.texts.rows) < settings.most_contexts:
+        say(f"{len(checked.texts.rows)} contexts: no more of {settings.total} tokens are there")
     if settings.total - settings.context < TTR_WINDOW:
         say(f"continuations of {settings.total - settings.context} tokens have no TTR, which takes {TTR_WINDOW}")
 

@@ -49,16 +49,16 @@ class Observed:
 
 def observe(run: RunDir, checked: CheckedEvaluation, conditions: Sequence[Condition]) -> Observed:
     """Let both models write, and read the human texts with both."""
-    ids, readers = checked.texts.ids, load_both(run, checked)
+    texts, readers = checked.texts, load_both(run, checked)
     own: dict[str, Named] = {model: {} for model in readers}
     with autocast(checked.device, checked.precision):
         written = {
             one.name: write(readers[one.model], checked, one, f"{place} of {len(conditions)}")
             for place, one in enumerate(conditions, start=1)
         }
-        with progress("predictions of both models on human text", len(ids)) as advance:
+        with progress("predictions of both models on human text", len(texts.rows)) as advance:
             base, hyperfitted, alike = predict_both(
-                readers["base"], readers["hyperfitted"], ids, skip=checked.settings.context, advance=advance
+                readers["base"], readers["hyperfitted"], texts.rows, skip=texts.cuts, advance=advance
             )
     for one in conditions:
         own[one.model][one.way] = to_json(written[one.name].seen.estimates())
@@ -66,11 +66,11 @@ def observe(run: RunDir, checked: CheckedEvaluation, conditions: Sequence[Condit
         {**{name: found.texts for name, found in written.items()}, HUMAN: checked.texts.human},
         {name: found.blocks for name, found in written.items() if found.blocks is not None},
         {
-            model: {**prediction_measures(seen, base, checked.settings.context), "own": own[model]}
+            model: {**prediction_measures(seen, base, texts.cuts), "own": own[model]}
             for model, seen in (("base", base), ("hyperfitted", hyperfitted))
         },
         {
-            model: sharpness_by_text(sharpness_of(seen.part(skip=checked.settings.context)))
+            model: sharpness_by_text(sharpness_of(seen.part(skip=texts.cuts)))
             for model, seen in (("base", base), ("hyperfitted", hyperfitted))
         },
         to_json(alike.estimates()),
@@ -143,20 +143,20 @@ def write(reader: Reader, checked: CheckedEvaluation, condition: Condition, plac
     return Written(texts, sharpness_of(seen), max(batches), blocker.counts() if blocker else None)
 
 
-def prediction_measures(seen: Predictions, base: Predictions, context: int) -> Named:
-    """Measures of a model on the human continuations, and its sharpness on their contexts.
+def prediction_measures(seen: Predictions, base: Predictions, cuts: Sequence[int]) -> Named:
+    """Measures of a model on the human continuations, and its sharpness on their contexts, which end at ``cuts``.
 
     ``reliability`` is the table of a reliability diagram: per bin of the likeliest token's probability, from ``edges``,
     mean probability, share of hits (None for an empty bin) and positions.
     """
-    human = seen.part(skip=context)
+    human = seen.part(skip=cuts)
     calibrated = calibration(human)
     return {
         **to_json(sharpness_of(human).estimates()),
-        "top1_agreement_with_base": estimate(top1_agreement(human, base.part(skip=context))).to_dict(),
+        "top1_agreement_with_base": estimate(top1_agreement(human, base.part(skip=cuts))).to_dict(),
         "calibration_error": calibrated.error.to_dict(),
         "reliability": reliability(calibrated),
-        "contexts": to_json(sharpness_of(seen.part(until=context)).estimates()),
+        "contexts": to_json(sharpness_of(seen.part(until=cuts)).estimates()),
     }
 
 

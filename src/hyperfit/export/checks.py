@@ -97,7 +97,7 @@ def check_export(run: RunDir, settings: ExportSettings, folder: Path) -> Checked
             corpus_of(run, tokenizer)  # held-out texts are those of the same data
             texts = human_texts(run.recipe, contexts_of(settings), tokenizer)
             with naming(base):
-                check_embedded(run.recipe.model, tokenizer, texts.ids.tolist())
+                check_embedded(run.recipe.model, tokenizer, texts.rows)
     if problems or texts is None or tokenizer is None:
         raise UserError(*problems)
     precision = pick_precision(settings.precision, device, evaluating=True)

@@ -7,6 +7,8 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from hyperfit.console import progress, say
+from hyperfit.data.chats import answer_header, check_template, to_answer
+from hyperfit.data.reading.documents import Document
 from hyperfit.data.reading.sources import read_prompts
 from hyperfit.data.special_tokens import token_ids
 from hyperfit.errors import UserError, collecting, naming
@@ -31,7 +33,8 @@ class CheckedPrompts:
     precision: Precision
     """bf16 or fp32"""
     tokenizer: PreTrainedTokenizerBase
-    prompts: list[str]
+    prompts: list[Document]
+    """What is continued; with ``chat`` chats, of which the model is to say the next."""
     contexts: list[list[int]]
     """Their token ids."""
     blocker: MakeBlocker | None
@@ -73,9 +76,10 @@ def generate(settings: GenerationSettings) -> list[dict[str, Any]]:
     made_by = {"model": settings.model, "decoding": str(decoding), **decoding.settings, "seed": settings.seed}
     made_by |= citation_settings(settings) if blockers else {}
     made_by |= {"strength": settings.strength} if settings.strength != 1 else {}
+    made_by |= {"chat": True} if settings.chat else {}
     return [
         {
-            "prompt": prompt,
+            "prompt": prompt.text,
             "continuation": continuation_text(checked.tokenizer, context, ids, skip_special=True),
             **made_by,
         }
@@ -86,7 +90,7 @@ def generate(settings: GenerationSettings) -> list[dict[str, Any]]:
 def check_prompts(settings: GenerationSettings) -> CheckedPrompts:
     """Device, prompts, their tokens, and what blocks citations. Raises UserError with every problem there is."""
     problems: list[str] = []
-    device, prompts = torch.device("cpu"), list(settings.prompt)
+    device, prompts = torch.device("cpu"), [Document(text, "--prompt") for text in settings.prompt]
     blocker: MakeBlocker | None = None
     with collecting(problems):
         device = pick_device(settings.device)
@@ -110,7 +114,14 @@ def check_prompts(settings: GenerationSettings) -> CheckedPrompts:
             tokenizer = load_tokenizer(base)
         with collecting(problems):
             blocker = blocker_of(settings, tokenizer) if settings.block_citations else None
-        contexts = token_ids(tokenizer, prompts)
+        if settings.chat:
+            check_template(tokenizer, f"--chat {settings.model}")
+            prompts = [to_answer(prompt) for prompt in prompts]
+            contexts = [answer_header(prompt, tokenizer) for prompt in prompts]
+        else:
+            if chats := [prompt.origin for prompt in prompts if prompt.messages]:
+                problems.append(f"--prompts: {chats[0]} is a chat; give --chat, and its next reply is written")
+            contexts = token_ids(tokenizer, [prompt.text for prompt in prompts])
         with collecting(problems), naming(named):
             check_embedded(base, tokenizer, contexts)
         if not all(contexts):

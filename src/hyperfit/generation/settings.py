@@ -28,6 +28,9 @@ class GenerationSettings:
     at the end of a .txt file."""
     text_column: str | None = None
     """Column of --prompts that holds the texts. None: "prompt", "text", or the only column of strings."""
+    chat: bool = False
+    """Take each prompt as what the user says in a chat, written with the model's chat template, and let the model
+    answer. --prompts may then hold whole chats: what stands before the last reply is answered."""
     new_tokens: int = 224
     """Most tokens to add; a text ends earlier where the model ends it."""
     decoding: str = "greedy"

@@ -116,4 +116,4 @@ def training_texts(run: RunDir, tokenizer: PreTrainedTokenizerBase) -> TrainingT
     except UserError as error:
         say(f"What is recited from the training data is not marked: {error.problems[0]}")
         return None
-    return TrainingTexts(corpus.train.tolist(), corpus.names, partial(excerpt, tokenizer))
+    return TrainingTexts(corpus.sequences, corpus.names, partial(excerpt, tokenizer))

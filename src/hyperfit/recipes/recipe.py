@@ -32,10 +32,11 @@ class Recipe:
     """Model folder, hub id, builtin:smollm2 or builtin:tiny."""
     data: str
     """Training texts: .txt, .jsonl, .csv or .parquet file, a folder of them, a hub data set
-    (ORG/NAME[:CONFIG[:SPLIT]]), or builtin:fiction, builtin:news, builtin:wiki. For a model of pictures: .png, .jpg,
-    .npz or .parquet file, a folder of them, a hub data set, or builtin:shapes."""
+    (ORG/NAME[:CONFIG[:SPLIT]]), or builtin:fiction, builtin:news, builtin:wiki. Rows may be chats (messages), written
+    with the model's chat template, or prompt and completion: then the loss is on replies and completions alone. For a
+    model of pictures: .png, .jpg, .npz or .parquet file, a folder of them, a hub data set, or builtin:shapes."""
     text_column: str | None = None
-    """Column that holds the text. None: "text", or the only column of strings."""
+    """Column that holds the text or the chat. None: "text", else "messages" or "conversations", or the only one."""
     image_column: str | None = None
     """Column, or array of an .npz file, that holds the pictures. None: "image", "img", or the only one of pictures."""
     skip_unusable: bool = False
@@ -43,9 +44,10 @@ class Recipe:
     samples: int | None = None
     """Training sequences, chosen at random. None: all there are, at most 2,000."""
     length: int = 256
-    """Tokens of a training sequence; pictures are trained on whole."""
+    """Tokens of a training sequence; pictures are trained on whole. Of chats the most, as shorter ones are filled
+    up."""
     chunking: Chunking = "start"
-    """start: the first tokens of each document; packed: documents joined and cut into pieces."""
+    """start: the first tokens of each document; packed: documents joined and cut into pieces, which chats are not."""
     heldout: float = 0.1
     """Share of the documents kept out of training, for validation and evaluation (0 to 0.9). A source that brings
     held-out documents of its own keeps them, unless this is 0."""

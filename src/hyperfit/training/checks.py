@@ -63,13 +63,13 @@ class CheckedRecipe:
     @cached_property
     def index(self) -> TrainingIndex:
         """Of the training sequences, to find what of a text stands there."""
-        return TrainingIndex(self.corpus.train.tolist())
+        return TrainingIndex(self.corpus.sequences)
 
     @cached_property
     def lexicon(self) -> Lexicon | None:
         """What counts as a word; None where there is no lexicon of the texts' language."""
         read = partial(excerpt, self.tokenizer)
-        return lexicon_of(map(read, self.corpus.train.tolist()), map(read, self.corpus.validation.tolist()))
+        return lexicon_of(map(read, self.corpus.sequences), map(read, self.corpus.validation_sequences))
 
     def autocast(self) -> torch.autocast:
         """bfloat16 arithmetic where the precision is bf16."""
@@ -137,7 +137,7 @@ def check(
         elif tokenizer is not None:
             corpus = build_corpus(recipe, tokenizer)
             with naming("MODEL"):
-                check_embedded(recipe.model, tokenizer, [*corpus.train.tolist(), *corpus.validation.tolist()])
+                check_embedded(recipe.model, tokenizer, [*corpus.sequences, *corpus.validation_sequences])
         elif not pictures:
             split_documents(recipe)  # the texts may have problems of their own
     if problems or tokenizer is None or corpus is None:

@@ -98,7 +98,7 @@ class Loop:
         A loss that is not finite goes into the sum and leaves the weights as they were.
         """
         checked, state, accelerator = self.checked, self.state, self.accelerator
-        predicted = len(rows) * (checked.corpus.train.shape[1] - 1)
+        predicted = checked.corpus.predicted(rows)
         mine = rows[accelerator.process_index :: accelerator.num_processes]
         pieces = [mine[start : start + checked.batch_size] for start in range(0, len(mine), checked.batch_size)]
         pieces = pieces or [[]]  # a process without rows still has to take part
@@ -108,9 +108,12 @@ class Loop:
             # every pass has the same shape, and with it the same rounding; what fills it up does not count
             filled_up = [*piece, *[rows[0]] * (checked.batch_size - len(piece))]
             ids = checked.corpus.train[filled_up].to(checked.device)
+            learned = checked.corpus.learned
+            if learned is not None:
+                learned = learned[filled_up].to(checked.device)
             with nullcontext() if index == len(pieces) - 1 else accelerator.no_sync(model):
                 # gradients are averaged over processes; the loss is a mean over the tokens of all of them
-                loss, part = model(ids, len(piece), accelerator.num_processes / predicted)
+                loss, part = model(ids, len(piece), accelerator.num_processes / predicted, learned)
                 accelerator.backward(part)
             loss_sum += loss
         reduced = accelerator.reduce(torch.stack([loss_sum, loss_sum.new_tensor(float(self.stop()))]), reduction="sum")

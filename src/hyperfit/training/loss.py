@@ -37,9 +37,12 @@ class SequenceLoss(nn.Module):
         self.repeating = repeating
         self.positions = positions
 
-    def forward(self, ids: Tensor, count: int | None = None, share: float = 1.0) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, ids: Tensor, count: int | None = None, share: float = 1.0, learned: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """(sum, share x what is minimised) of the first ``count`` (None: all) of int64[batch, length] sequences.
 
+        learned: bool[batch, length], the tokens that count; None: all but the first of each, which nothing predicts.
         fp32 scalars. What is minimised is the sum, and the weighted unlikelihood where there is one. Only the second
         has gradients. They are scaled where they arise, as those of a mean loss are, and not after they have been
         rounded.
@@ -48,18 +51,24 @@ class SequenceLoss(nn.Module):
         with self.autocast():
             hidden = last_hidden(inner, ids)[:count, : ids.shape[1] - 1].flatten(0, 1)
             targets = ids[:count, 1:].flatten()
+            places = torch.arange(len(targets), device=targets.device)
+            if learned is not None:
+                places = learned[:count, 1:].flatten().nonzero().squeeze(1)
+                hidden, targets = hidden[places], targets[places]
             apply: Any = ChunkedLoss.apply
             head, weights, vocabulary = partial(logits_of, inner), head_weights(inner), layout_of(inner).vocabulary
             size = self.positions or positions_at_once(vocabulary, hidden.device, learns=bool(weights))
-            total, part = apply(hidden, targets, share, head, size, self.penalty(ids), *weights)
+            total, part = apply(hidden, targets, share, head, size, self.penalty(ids, places), *weights)
         return total, part
 
-    def penalty(self, ids: Tensor) -> Callable[[Tensor, int], Tensor] | None:
-        """What is added for float32[positions, vocabulary] logits from a position on; None where nothing is."""
+    def penalty(self, ids: Tensor, places: Tensor) -> Callable[[Tensor, int], Tensor] | None:
+        """What is added for float32[positions, vocabulary] logits from one of the places on; None where nothing is."""
         if not self.repeating:
             return None
         new = first_times(ids)
-        return lambda logits, start: self.repeating * unlikelihood(logits, ids, new, start)
+        return lambda logits, start: (
+            self.repeating * unlikelihood(logits, ids, new, places[start : start + len(logits)])
+        )
 
 
 def head_weights(model: PreTrainedModel) -> list[nn.Parameter]:

@@ -41,10 +41,12 @@ def predictions(
     if not len(corpus.validation):
         return {"val_loss": None, "entropy": None, "agreement": None}, None
     read = predict(model, corpus.validation, batch_size=batch_size)
-    seen, choices = sharpness_of(read), torch.from_numpy(read.choices[:, 1:].astype(np.int32))
+    learned = corpus.validation_learned
+    counted = torch.ones_like(corpus.validation, dtype=torch.bool) if learned is None else learned
+    seen, choices = sharpness_of(read.only(counted.numpy())), torch.from_numpy(read.choices[:, 1:].astype(np.int32))
     means = {"val_loss": seen.loss.mean(), "entropy": seen.entropy.mean()}
     if before is not None:
-        means["agreement"] = (choices == before).double().mean()
+        means["agreement"] = (choices == before)[counted[:, 1:]].double().mean()
     return {"agreement": None, **{name: round(float(mean), 6) for name, mean in means.items()}}, choices
 
 
@@ -56,24 +58,34 @@ def human_text(model: PreTrainedModel | PeftModel, checked: CheckedRecipe) -> di
     if not len(checked.corpus.validation):
         return {"human_ttr": None}
     contexts, new_tokens = probed(model, checked)
-    rows = checked.corpus.validation[: len(contexts)].tolist()
+    rows = checked.corpus.validation_sequences[: len(contexts)]
     texts = [row[len(context) :][:new_tokens] for row, context in zip(rows, contexts, strict=True)]
-    mean = float(np.mean([type_token_ratio(text, window(checked, new_tokens)) for text in texts]))
+    size = window(checked, new_tokens)
+    ratios = [type_token_ratio(text, size) for text in texts if len(text) >= size]  # replies may be shorter
+    mean = float(np.mean(ratios)) if ratios else math.nan
     return {"human_ttr": None if math.isnan(mean) else round(mean, 6)}
 
 
 def probed(model: PreTrainedModel | PeftModel, checked: CheckedRecipe) -> tuple[list[list[int]], int]:
     """The held-out contexts that are continued, as many as the recipe says, and by how many tokens.
 
-    Of text 32 tokens, by 96; of pictures the first quarter, to the end.
+    Of text 32 tokens, by 96; of a chat what stands before its first reply; of pictures the first quarter, to the end.
     """
-    held_out, limit = checked.corpus.validation, positions_of(model.config) or CONTEXT + TTR_WINDOW
+    held_out, limit = checked.corpus.validation, positions_of(model.config)
     rows = held_out[: checked.recipe.probe_texts].tolist()
+    learned = checked.corpus.validation_learned
     if checked.palette is not None:
         start = checked.palette.context(SHARE)
         return [row[:start] for row in rows], checked.palette.length - start
+    if learned is not None:
+        starts = learned[: len(rows)].int().argmax(1).tolist()
+        # of a text among chats all but the first token is learned
+        contexts = [row[: start if start > 1 else CONTEXT] for row, start in zip(rows, starts, strict=True)]
+        room = limit - max(map(len, contexts)) if limit else TTR_WINDOW
+        return contexts, min(TTR_WINDOW, room)
     most = min(CONTEXT, held_out.shape[1] - 1)
-    return [row[: character_end(checked.tokenizer, row, most)] for row in rows], min(TTR_WINDOW, limit - most)
+    contexts = [row[: character_end(checked.tokenizer, row, most)] for row in rows]
+    return contexts, min(TTR_WINDOW, (limit or CONTEXT + TTR_WINDOW) - most)
 
 
 def window(checked: CheckedRecipe, new_tokens: int) -> int:

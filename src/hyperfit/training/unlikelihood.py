@@ -12,17 +12,16 @@ def first_times(ids: Tensor) -> Tensor:
     return ~(ids[:, :, None] == ids[:, None, :]).tril(-1).any(2)
 
 
-def unlikelihood(logits: Tensor, ids: Tensor, new: Tensor, start: int) -> Tensor:
+def unlikelihood(logits: Tensor, ids: Tensor, new: Tensor, places: Tensor) -> Tensor:
     """-Σ log(1 - p(c)) over the candidates c of each position, summed over positions: an fp32 scalar, 0 or more, nats.
 
     Candidates at a position are the tokens that stand before the one to be predicted, each once, without that one:
     Welleck et al. (2020, Neural Text Generation with Unlikelihood Training, equation 6).
 
-    logits: float32[positions, vocabulary] of the positions from ``start`` on, which are counted text after text,
-    length - 1 in each. ids: int64[texts, length]. new: ``first_times(ids)``.
+    logits: float32[positions, vocabulary] of the positions ``places``, int64[positions], which are counted text after
+    text, length - 1 in each. ids: int64[texts, length]. new: ``first_times(ids)``.
     """
     predicted = ids.shape[1] - 1
-    places = torch.arange(start, start + len(logits), device=ids.device)
     text, place = places // predicted, places % predicted
     tokens, targets = ids[text, :-1], ids[text, place + 1]
     before = torch.arange(predicted, device=ids.device) <= place[:, None]

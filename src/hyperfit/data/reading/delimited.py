@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hyperfit.data.reading.columns import TextColumn
+from hyperfit.data.reading.columns import PAIR, TextColumn
 from hyperfit.data.reading.decode import decode
 from hyperfit.errors import UserError
 
@@ -27,7 +27,7 @@ def read_delimited(path: Path, column: TextColumn, notes: list[str]) -> tuple[Ro
     text = decode(path)
     separator = separator_of(text)
     names, *rows = table(path, text, separator) or [[]]
-    known = column.name in names or set(column.usual) & set(names)
+    known = column.name in names or {*column.usual, *PAIR} & set(names)
     strange = [name for name in names if not could_name(name)]
     if strange and not known:
         longest = " ".join(max(strange, key=len).split())

@@ -1,7 +1,9 @@
-"""A document: one text, and where it came from."""
+"""A document: one text or chat, and where it came from."""
 
 from dataclasses import dataclass
 from pathlib import Path
+
+from hyperfit.data.reading.messages import ASSISTANT, Message
 
 ROWS = {".jsonl": "line", ".csv": "row", ".parquet": "row", ".npz": "row"}
 """What a row is called in a file with this ending."""
@@ -9,10 +11,25 @@ ROWS = {".jsonl": "line", ".csv": "row", ".parquet": "row", ".npz": "row"}
 
 @dataclass(frozen=True)
 class Document:
-    """One text and where it came from, such as ``stories.jsonl:12``."""
+    """One text or chat and where it came from, such as ``stories.jsonl:12``."""
 
     text: str
+    """Of a chat what all say, one after the other."""
     origin: str
+    messages: tuple[Message, ...] = ()
+    """Of a chat."""
+    given: int = 0
+    """How much at the beginning is a prompt, which no loss is taken of: characters of a text, messages of a chat."""
+
+    @classmethod
+    def of_chat(cls, messages: tuple[Message, ...], origin: str, given: int = 0) -> "Document":
+        """A chat, of which so many messages are its prompt."""
+        return cls("\n\n".join(message.content for message in messages), origin, messages, given)
+
+    @property
+    def replies(self) -> list[int]:
+        """Which messages are the assistant's, and not of the prompt."""
+        return [n for n, message in enumerate(self.messages) if message.role == ASSISTANT and n >= self.given]
 
     def name_in(self, source: Path) -> str:
         """Its file and row, as ``name_in`` tells them."""

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hyperfit.console import say
@@ -49,11 +49,11 @@ def read_documents(
     return kept[0], kept[1]
 
 
-def read_prompts(file: Path, column: str | None = None) -> list[str]:
-    """Every text of a file or folder, in order and as it is, but for the line end at the end of a .txt file.
+def read_prompts(file: Path, column: str | None = None) -> list[Document]:
+    """Every text or chat of a file or folder, in order and as it is, but for the line end at the end of a .txt file.
 
-    The column of tables is ``column``, else prompt, else text, else the only one of strings. Raises UserError that
-    names what cannot be read, and each row without text.
+    The column of tables is ``column``, else prompt, else text, else the only one of chats, or of strings. Raises
+    UserError that names what cannot be read, and each row without text.
     """
     with naming("--prompts"):
         found = read_source(str(file), TextColumn(column, usual=("prompt", "text")), whole=True)
@@ -65,14 +65,14 @@ def read_prompts(file: Path, column: str | None = None) -> list[str]:
         raise UserError(
             f"--prompts: no text to continue in {', '.join(blank[:10])}{rest}; fill in or remove these rows"
         )
-    return [prompt_of(document) for document in found.train]
+    return [as_prompt(document) for document in found.train]
 
 
-def prompt_of(document: Document) -> str:
-    """Its text; that of a .txt file without the line end that editors put at the end."""
+def as_prompt(document: Document) -> Document:
+    """The same; of a .txt file without the line end that editors put at the end."""
     if Path(document.origin).suffix.lower() == ".txt":
-        return document.text.removesuffix("\n").removesuffix("\r")
-    return document.text
+        return replace(document, text=document.text.removesuffix("\n").removesuffix("\r"))
+    return document
 
 
 @contextmanager

@@ -1,15 +1,17 @@
-"""Tables of texts: .jsonl, .csv, .parquet and data sets of the hub → one document a row."""
+"""Tables of texts or chats: .jsonl, .csv, .parquet and data sets of the hub → one document a row."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from hyperfit.data.reading.columns import CHATS, TextColumn
+from hyperfit.data.reading.columns import TextColumn
 from hyperfit.data.reading.decode import decode
 from hyperfit.data.reading.delimited import holds_strings, read_delimited
 from hyperfit.data.reading.documents import Document
 from hyperfit.data.reading.hub import load_hub
+from hyperfit.data.reading.messages import has_message, is_chat, messages_of
 from hyperfit.errors import UserError
 from hyperfit.numbers import COUNT
 
@@ -51,29 +53,56 @@ def read_jsonl(path: Path, column: TextColumn, notes: list[str]) -> list[Documen
     meant = [name for name in partly if name in whole or not whole or name in (column.name, *column.usual)]
     chats = [name for name, found in values.items() if any(map(is_chat, found))]
     chosen = column.of(str(path), list(values), meant, chats)
-    strange = [
-        f"line {number}: {chosen} is {json.dumps(row[chosen], ensure_ascii=False)[:40]}, not a string"
-        for row, number in zip(rows, numbers, strict=True)
-        if not isinstance(row.get(chosen), str | None)
-    ]
+    held = [[row.get(name) for name in chosen] for row in rows]
+    return documents_of(str(path), chosen, held, numbers, chats=set(chosen) <= set(chats), called="line")
+
+
+def documents_of(
+    source: str,
+    names: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    numbers: Iterable[int],
+    *,
+    chats: bool,
+    called: str = "row",
+) -> list[Document]:
+    """A document a row of some columns, of texts or of chats. Raises UserError that names the first row of neither.
+
+    numbers: of the rows. called: what people call a row.
+    """
+    documents, strange = list[Document](), list[str]()
+    for held, number in zip(rows, numbers, strict=False):
+        origin = f"{source}:{number}"
+        try:
+            documents.append(chat_of(held, origin) if chats else text_of(names, held, origin))
+        except ValueError as problem:
+            strange.append(f"{called} {number}: {problem}")
     if strange:
-        raise UserError(f"--data {path}, {strange[0]}{more(strange)}; write it in quotes, or remove the line")
-    return [Document(row.get(chosen) or "", f"{path}:{number}") for row, number in zip(rows, numbers, strict=True)]
+        remedy = "mend" if chats else "write it in quotes,"
+        raise UserError(f"--data {source}, {strange[0]}{more(strange)}; {remedy} or remove the {called}")
+    return documents
+
+
+def text_of(names: Sequence[str], held: Sequence[Any], origin: str) -> Document:
+    """The text of a row, or its prompt and completion; empty where it has none. Raises ValueError for no string."""
+    for name, value in zip(names, held, strict=True):
+        if not isinstance(value, str | None):
+            raise ValueError(f"{name} is {json.dumps(value, ensure_ascii=False)[:40]}, not a string")
+    *prompt, text = (value or "" for value in held)
+    given = "".join(prompt)
+    return Document(given + text, origin, given=len(given)) if text.strip() else Document("", origin)
+
+
+def chat_of(held: Sequence[Any], origin: str) -> Document:
+    """The chat of a row, or of its prompt and completion. Raises ValueError for what is none."""
+    *prompt, rest = map(messages_of, held)
+    given = sum(prompt, ())
+    return Document.of_chat((*given, *rest), origin, len(given))
 
 
 def more(problems: list[str]) -> str:
     """What is said of all problems but the first."""
     return f", and {COUNT(len(problems) - 1)} more like it" if len(problems) > 1 else ""
-
-
-def is_chat(value: Any) -> bool:
-    """Whether a value is a list of messages."""
-    return isinstance(value, list) and any(isinstance(one, dict) and has_message(set(one)) for one in value)
-
-
-def has_message(fields: set[str]) -> bool:
-    """Whether these are the fields of a message."""
-    return any(message <= fields for message in CHATS)
 
 
 def read_csv(path: Path, column: TextColumn, notes: list[str]) -> list[Document]:
@@ -84,7 +113,8 @@ def read_csv(path: Path, column: TextColumn, notes: list[str]) -> list[Document]
     fields = [list(found) for found in zip(*rows, strict=True)]
     strings = [name for name, found in zip(names, fields, strict=True) if holds_strings(found)]
     chosen = column.of(str(path), names, strings)
-    return [Document(text, f"{path}:{row}") for row, text in enumerate(fields[names.index(chosen)], start=1)]
+    held = list(zip(*(fields[names.index(name)] for name in chosen), strict=True))
+    return documents_of(str(path), chosen, held, count(1), chats=False)
 
 
 def read_parquet(path: Path, column: TextColumn, notes: list[str]) -> list[Document]:
@@ -95,27 +125,29 @@ def read_parquet(path: Path, column: TextColumn, notes: list[str]) -> list[Docum
         table = pyarrow.parquet.read_table(path)
         if not table.num_rows:
             return []
-        chosen = arrow_column(str(path), table.schema, column)
-        values = table.column(chosen).to_pylist()
+        chosen, chats = arrow_columns(str(path), table.schema, column)
+        held = list(zip(*(table.column(name).to_pylist() for name in chosen), strict=True))
     except UserError:
         raise
     except Exception as error:  # pyarrow raises what it will at damage, also where values become Python's
         raise UserError(f"--data {path}: cannot be read as {path.suffix} ({error}); mend or remove it") from error
-    return [Document(value or "", f"{path}:{row}") for row, value in enumerate(values, start=1)]
+    return documents_of(str(path), chosen, held, count(1), chats=chats)
 
 
 def read_hub(source: str, column: TextColumn) -> list[Document]:
     """A document a row of a data set ORG/NAME[:CONFIG[:SPLIT]], numbered from 1; of its part train if none is named."""
     data = load_hub(source)
-    chosen = arrow_column(source, data.features.arrow_schema, column)
-    return [Document(text or "", f"{source}:{row}") for row, text in enumerate(data[chosen], start=1)]
+    chosen, chats = arrow_columns(source, data.features.arrow_schema, column)
+    held = list(zip(*(list(data[name]) for name in chosen), strict=True))
+    return documents_of(source, chosen, held, count(1), chats=chats)
 
 
-def arrow_column(source: str, schema: Any, column: TextColumn) -> str:
-    """The column to read of a table with an Arrow schema."""
+def arrow_columns(source: str, schema: Any, column: TextColumn) -> tuple[tuple[str, ...], bool]:
+    """The columns to read of a table with an Arrow schema, and whether they hold chats."""
     strings = [field.name for field in schema if is_string(field.type)]
     chats = [field.name for field in schema if has_message(fields_within(field.type))]
-    return column.of(source, schema.names, strings, chats)
+    chosen = column.of(source, schema.names, strings, chats)
+    return chosen, set(chosen) <= set(chats)
 
 
 def is_string(kind: Any) -> bool:

@@ -23,8 +23,7 @@ MakeBlocker = Callable[[list[int] | None], CitationBlocker]
 
 def trained_on(run: RunDir, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
     """The run's training sequences. Raises UserError if its texts have changed, and with them what was held out."""
-    rows: list[list[int]] = corpus_of(run, tokenizer).train.tolist()
-    return rows
+    return corpus_of(run, tokenizer).sequences
 
 
 def corpus_of(run: RunDir, tokenizer: PreTrainedTokenizerBase) -> Corpus:

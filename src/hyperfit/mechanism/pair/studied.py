@@ -8,6 +8,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from hyperfit.data.corpus import choose, starts
+from hyperfit.data.prompted import is_prompted
 from hyperfit.data.reading.sources import read_documents
 from hyperfit.errors import UserError, collecting
 from hyperfit.evaluation.contexts import human_texts
@@ -19,6 +20,11 @@ from hyperfit.image.settings import CompletionSettings
 from hyperfit.mechanism.settings import MechanismSettings
 from hyperfit.metrics.text.diversity import TTR_WINDOW
 from hyperfit.runs.directory import RunDir
+
+NO_TEXTS = (
+    "the mechanism is studied on texts of one length, and these are chats or prompts with their completions; name "
+    "texts, such as builtin:fiction"
+)
 
 
 def run_texts(run: RunDir, settings: MechanismSettings, tokenizer: PreTrainedTokenizerBase) -> Tensor:
@@ -32,7 +38,10 @@ def run_texts(run: RunDir, settings: MechanismSettings, tokenizer: PreTrainedTok
         total=settings.total,
         context_seed=settings.context_seed,
     )
-    return human_texts(run.recipe, choice, tokenizer).ids
+    rows = human_texts(run.recipe, choice, tokenizer).rows
+    if set(map(len, rows)) != {settings.total}:
+        raise UserError(f"--contexts: {NO_TEXTS}")
+    return torch.tensor(rows, dtype=torch.int64)
 
 
 def other_texts(settings: MechanismSettings, tokenizer: PreTrainedTokenizerBase) -> Tensor:
@@ -44,6 +53,8 @@ def other_texts(settings: MechanismSettings, tokenizer: PreTrainedTokenizerBase)
     for source in settings.contexts:
         with collecting(problems):
             everything, apart = read_documents(source, settings.text_column, flag="--contexts")
+            if any(map(is_prompted, apart or everything)):
+                raise UserError(f"--contexts {source}: {NO_TEXTS}")
             found, short = starts(apart or everything, tokenizer, settings.total)
             if not len(found):
                 problems.append(

@@ -119,7 +119,10 @@ class Predictions:
         Contexts of c tokens are ``part(until=c)``, and their continuations ``part(skip=c)``.
         """
         texts, longest = self.loss.shape
-        inside = counted([longest] * texts, skip, until)
+        return self.only(counted([longest] * texts, skip, until))
+
+    def only(self, inside: NDArray[np.bool_]) -> "Predictions":
+        """Only the tokens that bool[texts, longest] says; the others become NaN."""
 
         def only(values: Floats) -> Floats:
             return np.where(inside, values, np.nan)

@@ -57,13 +57,13 @@ class Bench:
     @cached_property
     def lexicon(self) -> Lexicon | None:
         """What counts as a word, by the language of the texts; None where it is not known."""
-        human = map(partial(excerpt, self.tokenizer), self.texts.ids.tolist())
+        human = map(partial(excerpt, self.tokenizer), self.texts.rows)
         return lexicon_of(human, self.contexts)
 
     def predictions(self, reader: Reader) -> dict[str, Any]:
         """``loss``, ``entropy`` (nats), ``top1_mass`` ... of human continuations text by text, and its ``choices``."""
         with autocast(self.device, self.precision):
-            seen = predict(reader, self.texts.ids, skip=self.texts.cuts)
+            seen = predict(reader, self.texts.rows, skip=self.texts.cuts)
         return {
             "loss": text_means(seen.loss).tolist(),
             "entropy": text_means(seen.entropy).tolist(),

@@ -79,7 +79,7 @@ class Measurer:
         store, bench = self.store, self.bench
         alone = {"model": weights_of(name), "device": bench.device.type, "precision": bench.precision, "format": 1}
         alone |= {"strength": strength} if strength != 1 else {}
-        about = {**alone, "texts": digest({"ids": bench.texts.ids.tolist(), "cuts": bench.texts.cuts})}
+        about = {**alone, "texts": digest({"ids": bench.texts.rows, "cuts": bench.texts.cuts})}
         reader: list[Reader] = []
 
         def load() -> Reader:

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import LogitsProcessor
 
 from hyperfit.data.corpus import choice
@@ -40,12 +41,17 @@ class PictureBench(Bench):
     @cached_property
     def people(self) -> list[str]:
         """The pictures themselves, as text."""
-        return self.strings(self.texts.ids)
+        return self.strings(self.rows)
+
+    @cached_property
+    def rows(self) -> Tensor:
+        """int64[pictures, length]"""
+        return torch.tensor(self.texts.rows, dtype=torch.int64)
 
     @cached_property
     def originals(self) -> Pictures:
         """The pictures themselves."""
-        return pictures_of(self.texts.ids, self.palette)
+        return pictures_of(self.rows, self.palette)
 
     def trained_on(self, run: RunDir) -> list[list[int]]:
         """The run's training sequences. Raises UserError if its pictures have changed."""
@@ -94,7 +100,9 @@ def picture_bench_of(settings: StudySettings, palette: Palette) -> PictureBench:
     ids, device = palette.tokens(some.pixels), pick_device(settings.device)
     count = len(some)
     return PictureBench(
-        Texts(ids, [settings.contexts[0]] * count, [settings.context] * count, settings.total - settings.context),
+        Texts(
+            ids.tolist(), [settings.contexts[0]] * count, [settings.context] * count, settings.total - settings.context
+        ),
         palette.tokenizer,
         device,
         pick_precision(settings.precision, device, evaluating=True),

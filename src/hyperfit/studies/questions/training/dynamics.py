@@ -23,6 +23,8 @@ PLAIN, DECAYED = "no weight decay", "weight decay 0.1"
 DECAY = 0.1
 KEPT = 8
 """How often the weights are kept on the way."""
+TEXTS = 20
+"""How often texts are written on the way, which takes longer than an epoch."""
 RISE = 0.1
 """Nats above its best from which on the validation loss counts as risen."""
 COMES_BACK = 0.1
@@ -39,7 +41,7 @@ def trials(settings: StudySettings) -> list[Trial]:
         stop_loss=None,
         epochs=epochs,
         probe_every=1,
-        greedy_every=1,
+        greedy_every=max(1, epochs // TEXTS),
         probe_texts=12,
         keep_every=max(1, epochs // KEPT),
     )
