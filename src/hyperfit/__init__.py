@@ -18,6 +18,7 @@ from hyperfit.recipes.presets import (
     smollm2_lora,
     tiny,
     tiny_full,
+    tiny_image,
 )
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.studies.settings import StudySettings
@@ -84,6 +85,7 @@ __all__ = [
     "smollm2_lora",
     "tiny",
     "tiny_full",
+    "tiny_image",
     "train",
     "write_mechanism_page",
     "write_report",

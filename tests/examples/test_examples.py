@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 import hyperfit
+from hyperfit.data.corpus import build_corpus
+from tiny_chats import chat_tokenizer
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ON_RUNS = ("decoding.py", "load_adapter.py")
-OWN = ("trainer.py", "sft_trainer.py", "own_loop.py")
+OWN = ("trainer.py", "sft_trainer.py", "own_loop.py", "chats.py")
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,14 @@ def test_a_loop_of_ones_own_is_the_same_with_the_cache(tmp_path: Path) -> None:
     losses = [float(line.split("mean loss ")[1].split(",")[0]) for line in out]
     assert len(losses) == 4
     assert losses == sorted(losses, reverse=True)
+
+
+def test_stories_become_chats_that_a_chat_model_is_trained_on(tmp_path: Path) -> None:
+    assert said("chats.py", tmp_path, "-o", "chats.jsonl") == "104 chats: chats.jsonl\n"
+    corpus = build_corpus(hyperfit.Recipe(model="none", data=str(tmp_path / "chats.jsonl")), chat_tokenizer())
+    text = chat_tokenizer().decode(corpus.sequences[0])
+    assert text.startswith("[u]Write a short story that begins with this sentence: ")
+    assert corpus.learned is not None
 
 
 def test_decoding_rules_act_in_generate_and_in_a_pipeline(run: Path, tmp_path: Path) -> None:

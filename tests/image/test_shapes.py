@@ -1,14 +1,18 @@
 """The pictures that are drawn here: always the same, all different, of every kind, symmetric where they should be."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from hyperfit.errors import UserError
 from hyperfit.image.reading.decode import Frame
 from hyperfit.image.reading.sources import NUMBERS, read_pictures
+from hyperfit.image.shapes import kept
 from hyperfit.image.shapes.canvas import Colours, ellipse, laid, shade
 from hyperfit.image.shapes.figures import beast, face, flower
 from hyperfit.image.shapes.grounds import GROUNDS
+from hyperfit.image.shapes.kept import shapes
 from hyperfit.image.shapes.scenes import picture, pictures
 
 
@@ -65,6 +69,28 @@ def test_paint_on_a_canvas() -> None:
     mask = ellipse(4, (0.5, 0.5), 0.3, 0.3)
     assert mask.tolist() == [[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
     assert laid(np.zeros((4, 4, 3)), white, mask).sum() == 12
+
+
+def test_they_are_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kept until the drawing changes, drawn anew where what is kept is damaged, or cannot be kept."""
+    monkeypatch.setenv("HYPERFIT_CACHE", str(tmp_path / "cache"))
+    expected = pictures(range(3, 7), 8)
+    assert np.array_equal(shapes(range(3, 7), 8), expected)
+    (file,) = (tmp_path / "cache").iterdir()
+    np.save(file, 255 - expected)
+    assert np.array_equal(shapes(range(3, 7), 8), 255 - expected), "read, not drawn"
+    monkeypatch.setattr(kept, "drawing", lambda: "another")
+    assert np.array_equal(shapes(range(3, 7), 8), expected)
+    monkeypatch.undo()
+    monkeypatch.setenv("HYPERFIT_CACHE", str(tmp_path / "cache"))
+    for damage in (b"", b"nothing", file.read_bytes()[:-5]):
+        file.write_bytes(damage)
+        assert np.array_equal(shapes(range(3, 7), 8), expected)
+    np.save(file, expected[:2])
+    assert np.array_equal(shapes(range(3, 7), 8), expected)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HYPERFIT_CACHE", str(tmp_path / "file" / "cache"))
+    assert np.array_equal(shapes(range(3, 7), 8), expected)
 
 
 def test_the_source_of_that_name(monkeypatch: pytest.MonkeyPatch) -> None:

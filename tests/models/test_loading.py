@@ -251,7 +251,10 @@ def test_evaluating_puts_the_mode_back(training: bool) -> None:
 
 
 @pytest.mark.parametrize("method", ["gptq", "awq", "bitsandbytes", "compressed-tensors", "hqq", "of my own"])
-def test_quantized_weights_that_cannot_be_read_here(method: str, tmp_path: Path) -> None:
+def test_quantized_weights_that_cannot_be_read_here(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transformers.quantizers.quantizer_bnb_4bit.is_bitsandbytes_available", lambda: False)
     save_tiny(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     how = {"quant_method": method, "bits": 4, "group_size": 128, "load_in_4bit": method == "bitsandbytes"}

@@ -48,10 +48,6 @@ class Complete(CompletionSettings):
 
     def run(self) -> None:
         """Write the grid, print the measures and where it is."""
-        from hyperfit.image.completion.complete import complete
-        from hyperfit.image.completion.files import write_completions
-        from hyperfit.report.tables.pictures import difference_sheet, likelihood_sheet, picture_sheet
-        from hyperfit.report.tables.table import TerminalSheets
         from hyperfit.runs.files import check_writable
         from hyperfit.runs.result import is_run
 
@@ -62,13 +58,23 @@ class Complete(CompletionSettings):
             raise UserError(f"--output {target}: is a folder; name a file for the picture, such as {GRID} in it")
         check_writable(target.parent)
         settings = CompletionSettings(**{field.name: getattr(self, field.name) for field in fields(CompletionSettings)})
-        found = complete(settings)
-        plain = write_completions(found, settings, target, self.shown)
-        if self.json:
-            print(json.dumps({**plain, "grid": str(target)}, ensure_ascii=False))
-            return
-        compared = found.comparisons()
-        differences = [difference_sheet(compared)] if compared else []
-        sheets = [picture_sheet(found.scores), *differences, likelihood_sheet(found.likelihoods())]
-        terminal().print(TerminalSheets(sheets), highlight=False)
-        print(f"Pictures: {target}; measures: {target.with_suffix('.json')}")
+        show_completions(settings, target, self.shown, as_json=self.json)
+
+
+def show_completions(settings: CompletionSettings, target: Path, shown: int, *, as_json: bool) -> None:
+    """Complete pictures, write the grid to ``target`` and the measures beside it, print these and where it is."""
+    from hyperfit.image.completion.complete import complete
+    from hyperfit.image.completion.files import write_completions
+    from hyperfit.report.tables.pictures import difference_sheet, likelihood_sheet, picture_sheet
+    from hyperfit.report.tables.table import TerminalSheets
+
+    found = complete(settings)
+    plain = write_completions(found, settings, target, shown)
+    if as_json:
+        print(json.dumps({**plain, "grid": str(target)}, ensure_ascii=False))
+        return
+    compared = found.comparisons()
+    differences = [difference_sheet(compared)] if compared else []
+    sheets = [picture_sheet(found.scores), *differences, likelihood_sheet(found.likelihoods())]
+    terminal().print(TerminalSheets(sheets), highlight=False)
+    print(f"Pictures: {target}; measures: {target.with_suffix('.json')}")

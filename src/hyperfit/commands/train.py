@@ -15,8 +15,9 @@ from hyperfit.prefix.disk.sizes import readable
 from hyperfit.recipes.recipe import CacheMode, Recipe, Tracker, as_typed
 
 PresetName = Literal[
-    "carlsson2025", "li2026", "smollm2", "smollm2-late-lora", "smollm2-lora", "smollm2-full", "tiny", "tiny-full"
-]
+    "carlsson2025", "li2026", "smollm2", "smollm2-late-lora", "smollm2-lora", "smollm2-full", "tiny", "tiny-full",
+    "tiny-image",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +31,12 @@ class Train(Recipe):
     """
 
     model: Annotated[Positional[str], arg(metavar="MODEL")]
-    """Model folder, hub id, builtin:smollm2 or builtin:tiny."""
+    """Model folder, hub id, builtin:smollm2 or builtin:tiny; of pictures also builtin:tiny-image."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     """Folder of the run. None: runs/MODEL-DATA-METHOD."""
     preset: Annotated[PresetName | None, arg(metavar="NAME")] = None
     """Start from a recipe of the papers (carlsson2025, li2026) or of a built-in model (smollm2,
-    smollm2-late-lora, smollm2-lora, smollm2-full, tiny, tiny-full); other flags change it."""
+    smollm2-late-lora, smollm2-lora, smollm2-full, tiny, tiny-full, tiny-image); other flags change it."""
     resume: bool = False
     """Go on with the run that lies in the output folder; begin it if none does."""
     prefix_cache: CacheMode = "auto"

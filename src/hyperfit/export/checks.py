@@ -17,6 +17,7 @@ from hyperfit.export.push import check_push
 from hyperfit.export.settings import ExportSettings
 from hyperfit.generation.citations.of_run import corpus_of
 from hyperfit.models.devices import pick_device, pick_precision
+from hyperfit.models.files.quantized import is_quantized
 from hyperfit.models.loading import load_config, load_tokenizer
 from hyperfit.models.structure.layout import positions_of
 from hyperfit.models.structure.vocabulary import check_embedded
@@ -75,7 +76,7 @@ def check_export(run: RunDir, settings: ExportSettings, folder: Path) -> Checked
         with naming(base):
             config = load_config(run.recipe.model)
             dtype = DTYPES.get(settings.dtype) or getattr(config, "dtype", None) or torch.float32
-            if getattr(config, "quantization_config", None) is not None and settings.form != "adapter":
+            if is_quantized(config) and settings.form != "adapter":
                 problems.append(
                     f"--form merged: {run.recipe.model} has quantized weights, to which nothing is added; give --form "
                     "adapter"

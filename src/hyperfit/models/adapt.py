@@ -10,6 +10,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from hyperfit.errors import UserError
+from hyperfit.models.files.quantized import count_of
 from hyperfit.models.loading import quiet
 from hyperfit.models.structure.layout import blocks_of, inner_model, layout_of, under
 from hyperfit.models.targets import experts_in, lora_config
@@ -146,6 +147,6 @@ def learning(model: PreTrainedModel | PeftModel) -> Learning:
         depth=len(blocks),
         frozen_experts=adapters is not None and not experts <= {*(adapters.target_parameters or ())},
         trainable=sum(p.numel() for p in model.parameters() if p.requires_grad),
-        total=sum(p.numel() for name, p in model.named_parameters() if adapters is None or ".lora_" not in name),
+        total=sum(count_of(p) for name, p in model.named_parameters() if adapters is None or ".lora_" not in name),
         adapters=adapters is not None,
     )

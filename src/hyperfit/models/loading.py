@@ -22,6 +22,7 @@ from hyperfit.errors import UserError
 from hyperfit.models.files.classes import model_class, refusal, unknown
 from hyperfit.models.files.folders import model_folder
 from hyperfit.models.files.pictures import PIXELS, of_pictures
+from hyperfit.models.files.quantized import is_quantized, let_gradients_through
 from hyperfit.models.structure.causal import check_model
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, StrictDataclassError)
@@ -54,7 +55,7 @@ def load_config(name: str, *, weights: bool = True) -> Any:
         ) from error
     if reason := refusal(config):
         raise UserError(f"{name}: {reason}")
-    if getattr(config, "quantization_config", None) is not None:
+    if is_quantized(config):
         check_quantization(name, config)
     return config
 
@@ -165,6 +166,7 @@ def load_model(name: str, *, device: torch.device, dtype: torch.dtype) -> PreTra
         )
     if of_pictures(where):
         forget_ends(model)
+    let_gradients_through(model)
     moved: nn.Module = model
     moved.to(device).eval()
     try:

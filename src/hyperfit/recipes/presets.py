@@ -69,6 +69,23 @@ def tiny_full(model: str, data: str) -> Recipe:
     return replace(tiny(model, data), method="full", lr=1e-3, epochs=40, batch_size=8)
 
 
+def tiny_image(model: str, data: str) -> Recipe:
+    """All parameters of the embedded model of pictures, calibrated in LAB.md: some minutes of a core."""
+    return Recipe(
+        model=model,
+        data=data,
+        method="full",
+        samples=64,
+        lr=1e-3,
+        epochs=40,
+        batch_size=8,
+        greedy_every=4,
+        probe_texts=16,
+        validation_samples=32,
+        checkpoint_every=4,
+    )
+
+
 def smollm2(model: str, data: str) -> Recipe:
     """All parameters of the last blocks of SmolLM2-135M, calibrated in LAB.md: minutes on two cores.
 
@@ -117,4 +134,5 @@ PRESETS: dict[str, Callable[[str, str], Recipe]] = {
     "smollm2-full": smollm2_full,
     "tiny": tiny,
     "tiny-full": tiny_full,
+    "tiny-image": tiny_image,
 }

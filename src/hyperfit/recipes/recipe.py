@@ -29,7 +29,7 @@ class Recipe:
     """What to train, on what, how, and when to stop. Raises UserError naming every bad field."""
 
     model: str
-    """Model folder, hub id, builtin:smollm2 or builtin:tiny."""
+    """Model folder, hub id, builtin:smollm2 or builtin:tiny; of pictures also builtin:tiny-image."""
     data: str
     """Training texts: .txt, .jsonl, .csv or .parquet file, a folder of them, a hub data set
     (ORG/NAME[:CONFIG[:SPLIT]]), or builtin:fiction, builtin:news, builtin:wiki. Rows may be chats (messages), written

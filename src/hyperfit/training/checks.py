@@ -24,6 +24,7 @@ from hyperfit.models.adapt import check_depth, learning
 from hyperfit.models.devices import autocast, device_name, pick_device, pick_precision
 from hyperfit.models.files.folders import model_folder
 from hyperfit.models.files.pictures import of_pictures
+from hyperfit.models.files.quantized import is_quantized
 from hyperfit.models.files.weights import weights_fingerprint
 from hyperfit.models.loading import load_config, load_tokenizer
 from hyperfit.models.structure.layout import positions_of
@@ -119,7 +120,10 @@ def check(
             problems.append("torch.autocast is on: train outside of it; --precision bf16 has its own")
     with collecting(problems):
         with naming("MODEL"):
-            config = load_config(recipe.model).get_text_config(decoder=True)
+            whole = load_config(recipe.model)
+        config = whole.get_text_config(decoder=True)
+        if is_quantized(whole):
+            problems += with_quantized(recipe, streaming=streaming)
         with collecting(problems):
             check_depth(recipe, config.num_hidden_layers)
         if recipe.adapters and recipe.rank > config.hidden_size:
@@ -146,6 +150,19 @@ def check(
     if going_on:
         check_same(recipe, run, corpus, processes)
     return CheckedRecipe(recipe, tokenizer, palette, corpus, device, recipe.precision, prefix_cache, limit, streaming)
+
+
+def with_quantized(recipe: Recipe, *, streaming: bool) -> list[str]:
+    """What cannot be done with quantized weights, a sentence each."""
+    problems, what = [], f"the weights of {recipe.model} are quantized"
+    if not recipe.adapters:
+        problems.append(
+            f"--method {recipe.method}: {what} and cannot learn; give late-lora or lora, or the model in its original "
+            "precision"
+        )
+    if streaming:
+        problems.append(f"--streaming: reads plain weights, and {what}; leave it out")
+    return problems
 
 
 def resolved(recipe: Recipe, config: Any, corpus: Corpus, device: torch.device) -> Recipe:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hyperfit.console import progress
 from hyperfit.data.builtin import PREFIX
 from hyperfit.data.reading.parts import parts_of_folder
 from hyperfit.data.reading.sources import is_hidden
@@ -14,7 +13,7 @@ from hyperfit.image.reading.arrays import read_npz
 from hyperfit.image.reading.decode import Frame
 from hyperfit.image.reading.found import Found, Pictures, check_usable
 from hyperfit.image.reading.tables import read_hub, read_parquet
-from hyperfit.image.shapes.scenes import picture
+from hyperfit.image.shapes.kept import shapes
 
 DRAWN = f"{PREFIX}shapes"
 NUMBERS = {"train": range(1, 2001), "heldout": range(2001, 2201)}
@@ -80,17 +79,12 @@ def draw(source: str, parts: Parts) -> None:
     """Add the pictures that are drawn here, each named by its number."""
     if source != DRAWN:
         raise UserError(f"--data {source}: no such embedded pictures; give {DRAWN}")
-    with progress("drawing pictures", sum(map(len, NUMBERS.values()))) as advance:
-        for part, numbers in NUMBERS.items():
-            frame = parts[part].frame
-            side = max(frame.height, frame.width)
-            top, left = (side - frame.height) // 2, (side - frame.width) // 2
-            for number in numbers:
-                whole = picture(number, side)
-                parts[part].keep(
-                    whole[top : top + frame.height, left : left + frame.width], f"{source}:{number}", set()
-                )
-                advance(1)
+    for part, numbers in NUMBERS.items():
+        frame = parts[part].frame
+        side = max(frame.height, frame.width)
+        top, left = (side - frame.height) // 2, (side - frame.width) // 2
+        for number, whole in zip(numbers, shapes(numbers, side), strict=True):
+            parts[part].keep(whole[top : top + frame.height, left : left + frame.width], f"{source}:{number}", set())
 
 
 def read_folder(folder: Path, column: str | None, parts: Parts, notes: list[str]) -> None:

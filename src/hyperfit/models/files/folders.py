@@ -7,7 +7,7 @@ from hyperfit.errors import UserError
 from hyperfit.models.builtin.smollm2 import smollm2_folder
 from hyperfit.models.files.dequantise import gguf_folder
 
-MODELS = ("smollm2", "tiny")
+MODELS = ("smollm2", "tiny", "tiny-image")
 
 
 def model_folder(name: str) -> str:
