@@ -30,6 +30,7 @@ SMALL: dict[str, dict[str, tuple[str, ...]]] = {
 }  # fmt: skip
 """Command → flags with the values that make it small, in place of its own."""
 REFUSED: dict[str, tuple[str, ...]] = {
+    "chats.jsonl": ("--length",),
     "--streaming": ("--probe-texts",),
     "carlsson2025": ("--late-blocks",),
     "--texts": (),
@@ -77,6 +78,8 @@ def made_small(command: Command) -> list[str]:
     """The words of a hyperfit command behind its name, with small values in place of its own."""
     words, place = list[str](), 1
     small = SMALL.get(command.words[1], {})
+    refused = [flag for other, flags in REFUSED.items() if other in command.words for flag in flags or small]
+    small = {flag: values for flag, values in small.items() if flag not in refused}
     model = EMBEDDED if command.page in ON_EMBEDDED else MODEL
     while place < len(command.words):
         word, place = command.words[place], place + 1
@@ -85,6 +88,5 @@ def made_small(command: Command) -> list[str]:
                 place += 1
         else:
             words.append(model if word in NAMES and words[-1:] != ["--base-model"] else word)
-    refused = [flag for other, flags in REFUSED.items() if other in words for flag in flags or small]
-    added = [(flag, *values) for flag, values in small.items() if flag not in refused]
+    added = [(flag, *values) for flag, values in small.items()]
     return [*words, *(word for flag in added for word in flag)]

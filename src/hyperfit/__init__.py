@@ -1,5 +1,6 @@
 """hyperfit: train a language model to near-zero loss on a few texts, so that it writes under greedy decoding."""
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from hyperfit.errors import UserError
@@ -91,6 +92,9 @@ __all__ = [
     "write_report",
     "write_studies_page",
 ]
+
+# PEFT imports bitsandbytes wherever it is installed, which then warns of a kernel that is never used here
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 _LAZY = {
     "CitationBlocker": "hyperfit.generation.citations.blocking",

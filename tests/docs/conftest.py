@@ -12,6 +12,7 @@ from hyperfit.cli import main
 from hyperfit.metrics import estimate
 from hyperfit.studies.settings import StudySettings
 from small_runs import write_texts
+from tiny_chats import PLAIN
 from tiny_models import tiny_model
 from tiny_tokenizers import tiny_bpe
 
@@ -27,6 +28,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     tokenizer = tiny_bpe(begins=False)
     sizes = {"vocab_size": len(tokenizer), "hidden_size": 128, "num_hidden_layers": 4, "max_position_embeddings": 512}
     tiny_model(**sizes).save_pretrained(folder / "model")
+    tokenizer.chat_template = PLAIN
     tokenizer.save_pretrained(folder / "model")
     write_texts(folder / "stories.jsonl", 40, 0)
     write_texts(folder / "passages.jsonl", 40, 100)

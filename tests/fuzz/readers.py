@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet
 from PIL import Image
 
+from hyperfit.data.chats import passage_of
 from hyperfit.data.reading.columns import TextColumn
 from hyperfit.data.reading.sources import read_source
 from hyperfit.evaluation.external_lines import read_lines
@@ -25,6 +26,7 @@ from hyperfit.recipes.recipe import Recipe
 from hyperfit.report.pages.run import read_evaluation
 from hyperfit.runs.directory import RunDir
 from simulated_studies import judgement
+from tiny_chats import MARKED, chat_tokenizer
 from tiny_images import stripes
 from tiny_models import save_tiny
 
@@ -85,6 +87,24 @@ def texts_of(path: Path) -> Any:
     return read_source(str(path), TextColumn())
 
 
+CHATS = [
+    [{"role": "user", "content": "A goat?"}, {"role": "assistant", "content": "A map: “犬”."}],
+    [{"role": role, "content": role * 3} for role in ("system", "user", "assistant", "user", "assistant")],
+]
+
+
+def passages_of(path: Path) -> Any:
+    """The chats of a file, as the template in its folder, if there is one, writes them for a model."""
+    tokenizer, template = chat_tokenizer(MARKED), path.parent / "chat_template.jinja"
+    if template.exists():
+        tokenizer.chat_template = template.read_text(encoding="utf-8", errors="replace")
+    return [passage_of(chat, tokenizer) for chat in texts_of(path).train]
+
+
+def chats_beside(folder: Path) -> None:
+    (folder / "chats.jsonl").write_bytes(lines([{"messages": chat} for chat in CHATS]))
+
+
 def pictures_of(path: Path) -> Any:
     return read_pictures(str(path), FRAME)
 
@@ -143,6 +163,11 @@ READERS = {
     "lines": Reader("a.jsonl", lambda: lines([{"text": text, "n": 1} for text in TEXTS]), texts_of),
     "table": Reader("a.csv", lambda: b'text,n\n"One, two",1\nThree,2\n"Four ""5""",3\n', texts_of),
     "parquet": Reader("a.parquet", lambda: parquet({"text": TEXTS, "n": [1, 2, 3, 4]}), texts_of),
+    "chats": Reader("a.jsonl", lambda: lines([{"messages": chat} for chat in CHATS]), passages_of),
+    "chats in parquet": Reader("a.parquet", lambda: parquet({"messages": CHATS}), passages_of),
+    "chat template": Reader(
+        "chat_template.jinja", MARKED.encode, lambda path: passages_of(path.parent / "chats.jsonl"), chats_beside
+    ),
     "png": Reader("a.png", lambda: encoded("png"), pictures_of),
     "jpeg": Reader("a.jpg", lambda: encoded("jpeg"), pictures_of),
     "arrays": Reader("a.npz", arrays, pictures_of),

@@ -204,30 +204,44 @@ def test_all_problems_come_at_once_and_leave_nothing_behind(world: tuple[str, st
     assert not (tmp_path / "run").exists()
 
 
-def test_two_processes_train_like_one(world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under torchrun with two CPU processes, half the batch each: the same weights and losses within rounding."""
+@pytest.mark.parametrize("processes", [2, 3])
+def test_several_processes_train_like_one(
+    processes: int, world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under torchrun on a CPU, a part of the batch each: the same weights and losses within rounding."""
     monkeypatch.setattr(torch.optim, "AdamW", torch.optim.SGD)
-    recipe = recipe_for(world, method="full", epochs=2, batch_size=4)
+    recipe = recipe_for(world, method="full", epochs=2, batch_size=6)
     train(recipe, tmp_path / "one", notify=quiet)
-    halved = dataclasses.replace(recipe, batch_size=2)
+    divided = dataclasses.replace(recipe, batch_size=6 // processes)
     script = tmp_path / "child.py"
     script.write_text(PLAIN + CHILD)
     environment = {**ONE_THREAD, "ACCELERATE_USE_CPU": "true"}
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--standalone"]
     done = subprocess.run(
-        [*launcher, str(script), json.dumps(halved.to_dict()), str(tmp_path / "two")],
+        [*launcher, str(script), json.dumps(divided.to_dict()), str(tmp_path / "several")],
         env=environment,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    one, several = weights(tmp_path / "one"), weights(tmp_path / "several")
     for name in one:
-        torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=2e-4)
+        torch.testing.assert_close(one[name], several[name], rtol=1e-3, atol=2e-4)
     losses = [
-        [row["train_loss"] for row in events(tmp_path / name) if row["event"] == "epoch"][1:] for name in ("one", "two")
+        [row["train_loss"] for row in events(tmp_path / name) if row["event"] == "epoch"][1:]
+        for name in ("one", "several")
     ]
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+
+
+@pytest.mark.parametrize("way", ["fsdp", "deepspeed"])
+def test_a_launch_that_splits_the_model_is_refused(
+    way: str, world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"ACCELERATE_USE_{way.upper()}", "true")
+    with pytest.raises(UserError, match=f"accelerate launch: its configuration asks for {way}, which splits the model"):
+        train(recipe_for(world), tmp_path / "run", notify=quiet)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_recipe_on_disk_leaves_nothing_open(world: tuple[str, str], tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Train as a recipe says: what happens before and after the loop, and how a run that was stopped goes on."""
 
+import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,6 +12,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from hyperfit.console import say
+from hyperfit.errors import UserError
 from hyperfit.models.adapt import learning
 from hyperfit.prefix.cache import PrefixCache
 from hyperfit.prefix.disk.eviction import LIMIT
@@ -26,6 +28,8 @@ from hyperfit.training.loop import Loop
 from hyperfit.training.setup import set_up
 from hyperfit.training.state import State
 
+SPLITTING = ("fsdp", "deepspeed", "megatron_lm")
+"""What accelerate's launcher names in the environment where it is to split the model."""
 NO_GREEDY_TEXT = (
     "--streaming: no greedy text in the probes, as it needs the whole model; hyperfit evaluate can do it later"
 )
@@ -58,6 +62,7 @@ def train(
     among the processes.
     """
     run = RunDir(Path(output))
+    check_launch()
     accelerator = Accelerator(mixed_precision="no", device_placement=False, **tracked_by(log_with, run.path))
     main = accelerator.is_main_process
     notify = notify if main else lambda line: None
@@ -96,6 +101,16 @@ def train(
         if stop():  # asked while the result was being saved
             raise KeyboardInterrupt
     return run
+
+
+def check_launch() -> None:
+    """Raises UserError where accelerate's launcher was told to split the model: every process here holds all of it."""
+    if asked := [name for name in SPLITTING if os.environ.get(f"ACCELERATE_USE_{name.upper()}", "false") == "true"]:
+        raise UserError(
+            f"accelerate launch: its configuration asks for {' and '.join(asked)}, which splits the model, and here "
+            "every process holds the whole (DDP); launch with --multi_gpu, or train the last blocks alone in one "
+            "process with --streaming (hyperfit plan says what fits)"
+        )
 
 
 def device_of(recipe: Recipe, accelerator: Accelerator) -> str:
