@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 
 import torch
 
@@ -15,26 +17,44 @@ from hyperfit.studies.measures.bench import BLOCKED
 from hyperfit.studies.measures.measurer import Measurer, bench_of
 from hyperfit.studies.measures.results import BASE, Model, Results
 from hyperfit.studies.study import Study, Trial
+from hyperfit.studies.tasks.harness import Harness
+from hyperfit.studies.tasks.named import load_harness
 
 
 @dataclass(frozen=True)
 class Measures:
     """Measures a training for all studies that want it, in whichever process trained it.
 
-    What a scorer or tasks say comes when the study is told: they are loaded once, there.
+    What a scorer says comes when the study is told: it is loaded once, there.
     """
 
     measurer: Measurer
     trials: tuple[Trial, ...]
     """All that are to be trained: none reads the contexts."""
+    on_tasks: bool = False
+    """Whether the tasks of the settings can be done here."""
 
     def __call__(self, wanted: Wanted, trained: Trained[Trial]) -> None:
         """Everything into the store."""
         device = trained.run.recipe.device
         here = self.measurer if device == "auto" else self.measurer.on(torch.device(device))
         for name, trial in wanted.models:
-            for measurer, study in measurements(load_study(name), here, self.trials):
-                model_of(study, measurer, replace(trained, trial=trial))
+            study = load_study(name)
+            with_tasks = replace(here, harness=self.harness if study.tasks else None)
+            for measurer, asked in measurements(study, with_tasks, self.trials):
+                model_of(asked, measurer, replace(trained, trial=trial))
+
+    @property
+    def harness(self) -> Harness | None:
+        """The tasks, loaded once a process."""
+        settings = self.measurer.settings
+        return harness_of(settings.tasks, settings.task_limit, self.measurer.store.folder) if self.on_tasks else None
+
+
+@cache
+def harness_of(tasks: tuple[str, ...], limit: int | None, folder: Path) -> Harness:
+    """Tasks of a study's folder, in which what is ours of them lies."""
+    return load_harness(tasks, limit, folder / "tasks")
 
 
 def measurements(study: Study, measurer: Measurer, trials: Sequence[Trial]) -> list[tuple[Measurer, Study]]:

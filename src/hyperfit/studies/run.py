@@ -13,7 +13,7 @@ from hyperfit.image.palette import palette_of
 from hyperfit.models.loading import load_config, load_tokenizer
 from hyperfit.runs.files import write_json
 from hyperfit.studies.checks import OF, check_folder, chosen, of_model, runnable
-from hyperfit.studies.gather import Measures, results_of
+from hyperfit.studies.gather import Measures, harness_of, results_of
 from hyperfit.studies.grid.plan import Planner
 from hyperfit.studies.grid.schedule import plan_lines, train_all
 from hyperfit.studies.grid.store import Store
@@ -25,7 +25,7 @@ from hyperfit.studies.measures.scorer import Scorer
 from hyperfit.studies.record import as_json
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.tasks.harness import missing
-from hyperfit.studies.tasks.named import check_names, load_harness
+from hyperfit.studies.tasks.named import check_names
 
 
 def run_studies(
@@ -85,9 +85,9 @@ def run_studies(
     ):
         shortest = min(one.seconds for one in planned)
         raise UserError(f"--budget: nothing fits; the shortest training is expected to take {duration(shortest)}")
-    harness = load_harness(settings.tasks, settings.task_limit, folder / "tasks") if on_tasks else None
+    harness = harness_of(settings.tasks, settings.task_limit, folder) if on_tasks else None
     write_json(folder / OF, of_model(settings.model))
-    measures = Measures(Measurer(settings, store, bench), trials)
+    measures = Measures(Measurer(settings, store, bench), trials, on_tasks)
     trained = train_all(store, planned, budget, notify, count, measures)
     found: dict[str, Any] = {}
     for study in studies:

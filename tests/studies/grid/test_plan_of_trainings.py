@@ -7,7 +7,7 @@ import pytest
 
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.studies.catalogue import load_study
-from hyperfit.studies.grid.plan import Planner, Size
+from hyperfit.studies.grid.plan import CONTINUATION, Planner, Size
 from hyperfit.studies.grid.store import Store
 from hyperfit.studies.grid.wanted import Wanted
 from hyperfit.studies.questions.mechanism.inside import ROUNDS
@@ -48,4 +48,5 @@ def test_the_estimate_grows_with_what_is_measured(tmp_path: Path) -> None:
     planner = replace(planner, settings=replace(settings, total=300))
     assert rounds(("main", trial)) == 6 + ROUNDS, "256 tokens are no longer texts"
     one, two = (planner.one(Wanted(trial, models)) for models in ((), (("strength", half),)))
-    assert two.seconds - one.seconds == pytest.approx(settings.most_contexts * planner.of_a_text)
+    both = settings.most_contexts + CONTINUATION
+    assert two.seconds - one.seconds == pytest.approx(both * planner.of_a_text), "it answers questions, too"

@@ -18,11 +18,14 @@ from hyperfit.studies.grid.training import trained_by
 from hyperfit.studies.grid.wanted import Wanted
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Study, Trial
+from hyperfit.studies.tasks import continuation
 
 USUAL_EPOCHS = 12
 """Of a training that ends by its loss, where none like it is known."""
 WRITTEN = 4
 """How many times as long a token takes that is written as one that is read, in batches of a few."""
+CONTINUATION = 100
+"""Texts that are written in the time that the task ``builtin:continuation`` takes: 1,152 of some 55 tokens are read."""
 OF_PEAK = 0.6
 """Of the speed of a bare product that a training step reaches."""
 
@@ -116,13 +119,18 @@ class Planner:
         if not done:
             epochs = self.epochs(recipe)
             looks = epochs / recipe.greedy_every * recipe.probe_texts if recipe.greedy_every else 0
-            texts = self.settings.most_contexts * self.rounds(wanted) + looks
+            texts = self.settings.most_contexts * self.rounds(wanted) + self.as_tasks(wanted) + looks
             seconds = epochs * size.operations(recipe) / self.speed + texts * self.of_a_text
         trained = size.trained(recipe)
         held = 4 * size.total + 16 * trained
         activations = recipe.batch_size * recipe.length * size.learning(recipe) * 64 * int((size.block / 12) ** 0.5)
         disk = 4 * (trained if recipe.adapters else size.total)
         return Planned(wanted, done, seconds, 0 if done else disk, held + activations)
+
+    def as_tasks(self, wanted: Wanted) -> float:
+        """How many texts take as long as the tasks do; nothing of those of lm-eval, unknown before they are loaded."""
+        on_tasks = {(trial.strength, trial.epoch) for name, trial in wanted.models if self.studies[name].tasks}
+        return len(on_tasks) * CONTINUATION * (continuation.NAME in self.settings.tasks)
 
     def rounds(self, wanted: Wanted) -> float:
         """How often all contexts are continued, or what takes as long, when everything is measured of a training."""
