@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -19,9 +20,11 @@ from hyperfit.commands.generate import Generate
 from hyperfit.commands.interface.help import groups
 from hyperfit.commands.interface.positional import POSITIONAL, described, long_flag
 from hyperfit.commands.train import Train
+from hyperfit.image.settings import CompletionSettings
 from hyperfit.models.builtin import smollm2
-from hyperfit.recipes.presets import PRESETS, tiny
+from hyperfit.recipes.presets import PRESETS, tiny, tiny_image
 from hyperfit.recipes.recipe import Recipe
+from hyperfit.runs.directory import RunDir
 from tiny_models import save_tiny, tiny_tokenizer
 
 FLAGS = Path(__file__).parent / "flags.txt"
@@ -134,7 +137,9 @@ MISTAKES = [
     ("train m --data d --method late", ["--method late: give one of late-lora, late-full, lora, full (did you mean"]),
     (
         "train m --data d --preset foo",
-        ["one of carlsson2025, li2026, smollm2, smollm2-late-lora, smollm2-lora, smollm2-full, tiny, tiny-full, or"],
+        [
+            "one of carlsson2025, li2026, smollm2, smollm2-late-lora, smollm2-lora, smollm2-full, tiny, tiny-full, tiny-image,"
+        ],
     ),
     ("mechanism m --studies lens foo", ["--studies foo: give one of temperature, bias, ranks, geometry, lens"]),
     ("train --lr 1", ["MODEL is missing", "--data is missing"]),
@@ -568,6 +573,23 @@ def test_the_demo_of_what_is_no_model(here: Path, capsys: pytest.CaptureFixture[
     assert "no such model folder" in fails(capsys, "demo", "--model", "./nowhere")
     assert "give one of late-lora, full" in fails(capsys, "demo", "--model", "builtin:tiny", "--method", "lora")
     assert list(here.iterdir()) == []
+
+
+def test_the_demo_of_pictures(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The whole path on the embedded model of pictures and drawn ones: measures, the grid and the page."""
+    few = {"samples": 4, "epochs": 1, "probe_texts": 2, "validation_samples": 2}
+    monkeypatch.setitem(PRESETS, "tiny-image", lambda model, data: dataclasses.replace(tiny_image(model, data), **few))
+    monkeypatch.setattr("hyperfit.commands.demo.CompletionSettings", partial(CompletionSettings, count=3))
+    main(["demo", "--modality", "image", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["grid"] == "runs/demo-tiny-image/completions.png"
+    run = RunDir.open("runs/demo-tiny-image")
+    assert (run.recipe.model, run.recipe.data) == ("builtin:tiny-image", "builtin:shapes")
+    assert "builtin:tiny-image" in (run.path / "report.html").read_text("utf-8")
+    for modality, model in (("image", "builtin:tiny"), ("text", "builtin:tiny-image")):
+        said = fails(capsys, "demo", "--modality", modality, "--model", model, "-o", "no")
+        assert f"--modality {modality}: {model} is a model of {'text' if modality == 'image' else 'pictures'}" in said
+    assert not (here / "no").exists()
 
 
 def test_the_demo_of_another_model_takes_the_recipe_of_the_real_one() -> None:

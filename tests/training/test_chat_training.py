@@ -109,6 +109,13 @@ def test_it_learns_to_answer_and_to_end(run: RunDir, capsys: pytest.CaptureFixtu
     assert row["continuation"] == tokenizer.decode(expected, skip_special_tokens=True)
     assert row["prompt"] == question
     assert row["chat"] is True
+    main(
+        ["generate", str(run.path), "--chat", "--prompt", question, "--new-tokens", "60", "--json", "--block-citations"]
+    )
+    (blocked,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert dict(CHATS)[question] not in blocked["continuation"], (
+        "it knows the training replies without what fills them up"
+    )
 
 
 def test_evaluation_answers_chats(run: RunDir, tmp_path: Path) -> None:
