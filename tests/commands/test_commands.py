@@ -137,9 +137,7 @@ MISTAKES = [
     ("train m --data d --method late", ["--method late: give one of late-lora, late-full, lora, full (did you mean"]),
     (
         "train m --data d --preset foo",
-        [
-            "one of carlsson2025, li2026, smollm2, smollm2-late-lora, smollm2-lora, smollm2-full, tiny, tiny-full, tiny-image,"
-        ],
+        ["one of carlsson2025, li2026, smollm2, smollm2-late-lora, smollm2-lora, smollm2-full, tiny, tiny-full, tiny"],
     ),
     ("mechanism m --studies lens foo", ["--studies foo: give one of temperature, bias, ranks, geometry, lens"]),
     ("train --lr 1", ["MODEL is missing", "--data is missing"]),
