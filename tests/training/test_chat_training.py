@@ -9,16 +9,19 @@ import torch
 import torch.nn.functional as F
 
 from hyperfit.cli import main
+from hyperfit.data.special_tokens import token_ids
 from hyperfit.errors import UserError
 from hyperfit.models.devices import autocast
 from hyperfit.models.loading import load_tokenizer
+from hyperfit.play.checks import offered
+from hyperfit.play.settings import PlaySettings
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import load_any
 from hyperfit.training.loss import SequenceLoss
 from hyperfit.training.train import train
 from hyperfit.training.unlikelihood import first_times, unlikelihood
 from small_runs import assert_same, events, quiet, recipe_for
-from tiny_chats import MARKED, save_chat_model, write_chats
+from tiny_chats import MARKED, PLAIN, save_chat_model, write_chats
 from tiny_models import random_ids, tiny_model
 
 CPU = torch.device("cpu")
@@ -129,6 +132,22 @@ def test_evaluation_answers_chats(run: RunDir, tmp_path: Path) -> None:
         assert sample["continuation"] == answers[question][:20]
     found = json.loads((tmp_path / "evaluation.json").read_text())
     assert found["conditions"]["hyperfitted/greedy"]["longest_overlap"]["n"] == len(human)
+
+
+def test_the_playground_offers_chats_as_the_model_reads_them(made: tuple[str, str], tmp_path: Path) -> None:
+    """With the special tokens of the template, which are read as such when they come back as text."""
+    template = "{{ eos_token }}" + PLAIN
+    model = str(save_chat_model(tmp_path / "model", template))
+    run = train(recipe_for((model, made[1]), length=96, epochs=1, heldout=0.3), tmp_path / "run", notify=quiet)
+    tokenizer = load_tokenizer(model)
+    offers = offered(run, PlaySettings(contexts=(made[1],), context=8), tokenizer)
+    assert offers
+    for offer in offers:
+        question = offer.text.removeprefix("<|end|>[u]").removesuffix("\n[a]")
+        assert question in dict(CHATS)
+        chat = [{"role": "user", "content": question}]
+        read = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
+        assert token_ids(tokenizer, [offer.text]) == [read]
 
 
 def test_a_file_of_chats_is_answered(made: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

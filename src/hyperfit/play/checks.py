@@ -101,7 +101,11 @@ def offered(run: RunDir, settings: PlaySettings, tokenizer: PreTrainedTokenizerB
         )
         with collecting(problems):
             texts = human_texts(run.recipe, choice, tokenizer)
-            offers += [Offer(source, excerpt(tokenizer, context)) for context in texts.contexts]
+            offers += [
+                # a chat is typed with the tokens of its template, which are read as such
+                Offer(source, excerpt(tokenizer, context) if len(row) == choice.total else tokenizer.decode(context))
+                for context, row in zip(texts.contexts, texts.rows, strict=True)
+            ]
     if problems and asked:
         raise UserError(*problems)
     if problems and not offers:
