@@ -18,6 +18,7 @@ from hyperfit.data.reading.documents import Document
 from hyperfit.data.special_tokens import added_tokens, token_ids
 from hyperfit.data.split import split_documents
 from hyperfit.errors import UserError
+from hyperfit.numbers import COUNT
 from hyperfit.recipes.recipe import MOST_SAMPLES, Recipe
 
 
@@ -96,7 +97,7 @@ class Corpus:
             + (f" ({', '.join(left_out)} left out)" if left_out else "")
             + f", {self.heldout_documents} of them held out"
             + (f"; {self.together} have near-copies, on the same side" if self.together else "")
-            + (f"; learned: {int(self.learned.sum()):,} tokens of replies" if self.learned is not None else "")
+            + (f"; learned: {COUNT(int(self.learned.sum()))} tokens of replies" if self.learned is not None else "")
             + f"; fingerprint {self.fingerprint}"
         )
 
