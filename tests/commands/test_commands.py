@@ -511,7 +511,7 @@ def short_demo(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PRESETS, "tiny", short)
     whole = demo.demo_evaluation
     monkeypatch.setattr(
-        demo, "demo_evaluation", lambda model: dataclasses.replace(whole(model), most_contexts=6, total=132)
+        demo, "demo_evaluation", lambda model: dataclasses.replace(whole(model), most_contexts=3, total=132)
     )
 
 
