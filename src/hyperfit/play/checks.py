@@ -103,7 +103,9 @@ def offered(run: RunDir, settings: PlaySettings, tokenizer: PreTrainedTokenizerB
             texts = human_texts(run.recipe, choice, tokenizer)
             offers += [
                 # a chat is typed with the tokens of its template, which are read as such
-                Offer(source, excerpt(tokenizer, context) if len(row) == choice.total else tokenizer.decode(context))
+                Offer(
+                    source, excerpt(tokenizer, context) if len(row) == choice.total else str(tokenizer.decode(context))
+                )
                 for context, row in zip(texts.contexts, texts.rows, strict=True)
             ]
     if problems and asked:
