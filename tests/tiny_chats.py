@@ -28,7 +28,7 @@ def chat(*contents: str, system: str | None = None) -> tuple[Message, ...]:
     return (*first, *(Message(("user", "assistant")[n % 2], content) for n, content in enumerate(contents)))
 
 
-def chat_tokenizer(template: str = PLAIN) -> Any:
+def chat_tokenizer(template: str | dict[str, str] = PLAIN) -> Any:
     """Of single bytes, with a chat template."""
     tokenizer = tiny_tokenizer()
     tokenizer.chat_template = template

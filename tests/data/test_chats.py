@@ -8,13 +8,16 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast
 
-from hyperfit.data.chats import Passage, passage_of, to_answer
+from hyperfit.data.chats import Passage, answer_header, passage_of, to_answer
 from hyperfit.data.contexts import evaluation_texts
 from hyperfit.data.corpus import build_corpus
 from hyperfit.data.reading.documents import Document
 from hyperfit.data.reading.messages import Message
+from hyperfit.data.split import split_documents
 from hyperfit.errors import UserError
 from hyperfit.recipes.recipe import Recipe
 from tiny_chats import FORGETS, MARKED, PLAIN, chat, chat_tokenizer, document, write_chats
@@ -44,8 +47,54 @@ def test_marked_and_found_replies_are_the_same(contents: list[str], system: str 
     marked, plain = (
         passage_of(document(*contents, system=system), chat_tokenizer(template)) for template in (MARKED, PLAIN)
     )
-    assert marked == plain
+    assert (marked.ids, marked.learned) == (plain.ids, plain.learned)
+    assert (marked.marked, plain.marked) == (True, False)
     assert learned_text(plain, chat_tokenizer()) == [f"{content}\n" for content in contents[1::2]]
+
+
+@given(st.lists(SAID, min_size=2, max_size=6))
+def test_marks_are_those_of_transformers(contents: list[str]) -> None:
+    tokenizer = chat_tokenizer(MARKED)
+    messages = [{"role": one.role, "content": one.content} for one in chat(*contents)]
+    theirs = tokenizer.apply_chat_template(messages, return_dict=True, return_assistant_tokens_mask=True)
+    ours = passage_of(document(*contents), tokenizer)
+    assert ours.ids == theirs["input_ids"]
+    assert ours.learned == list(map(bool, theirs["assistant_masks"]))
+
+
+@pytest.mark.parametrize("template", [MARKED, PLAIN], ids=["marked", "plain"])
+def test_first_words_of_the_assistant_answer_nothing(template: str, tmp_path: Path) -> None:
+    tokenizer = chat_tokenizer(template)
+    opened = Document.of_chat((Message("assistant", "Hello!"), *chat("A?", "B")), "here:1")
+    assert learned_text(passage_of(opened, tokenizer), tokenizer) == ["B\n"]
+    assert opened.learned == "B"
+    rows = [[{"role": one.role, "content": one.content} for one in opened.messages]]
+    path = tmp_path / "c.jsonl"
+    path.write_text("".join(json.dumps({"messages": row}) + "\n" for row in rows))
+    corpus = build_corpus(recipe(path, heldout=0.0), tokenizer)
+    assert corpus.notes[1] == "chats: in 1 the assistant speaks first, which answers nothing and is not learned"
+
+
+def test_a_token_across_the_beginning_of_a_reply_is_learned() -> None:
+    """The line end of the header and the space in front of the reply are one token; nothing before it is learned."""
+    whole = "[u]A?\n[a]\n B"
+    vocabulary = {piece: number for number, piece in enumerate([*sorted(set(whole)), "\n "])}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(BPE(vocabulary, [("\n", " ")])))
+    tokenizer.chat_template = PLAIN.replace("'[a]'", "'[a]\n'").replace(
+        "message['content'] + '\n'", "message['content']"
+    )
+    passage = passage_of(document("A?\n", " B"), tokenizer)
+    assert [tokenizer.decode([one]) for one in passage.ids] == [*"[u]A?\n[a]", "\n ", "B"]
+    assert passage.replies == [(9, 11)]
+
+
+def test_the_date_in_a_template_stays() -> None:
+    dated = chat_tokenizer("{{ strftime_now('%d %b %Y, %A %B %m') }} " + PLAIN)
+    passage = passage_of(document("A?", "B"), dated)
+    assert dated.decode(passage.ids) == "26 Jul 2024, Friday July 07 [u]A?\n[a]B\n"
+    assert learned_text(passage, dated) == ["B\n"]
+    asked = answer_header(to_answer(document("A?")), dated)
+    assert dated.decode(asked) == "26 Jul 2024, Friday July 07 [u]A?\n[a]"
 
 
 @pytest.mark.parametrize("template", [MARKED, PLAIN], ids=["marked", "plain"])
@@ -80,6 +129,16 @@ def test_a_completion_is_learned_and_ends(tokenizer: PreTrainedTokenizerFast) ->
     assert "Nobody wou".startswith(tokenizer.decode(passage.ids[:start], skip_special_tokens=True))
     longer = tokenizer.decode(passage.ids[: start + 1], skip_special_tokens=True)
     assert len(longer) > len("Nobody wou")
+
+
+def test_a_completion_of_nothing_and_one_that_ends_itself(tokenizer: PreTrainedTokenizerFast) -> None:
+    end = tokenizer.eos_token_id
+    alone = passage_of(Document("Nobody", "p:1", given=0), tokenizer)
+    assert alone.ids == [*tokenizer.encode("Nobody"), end]
+    assert alone.replies == [(1, len(alone.ids))]
+    ended = passage_of(Document(f"Nobody would{tokenizer.eos_token}", "p:1", given=len("Nobody")), tokenizer)
+    assert (ended.ids.count(end), ended.ids[-1]) == (1, end)
+    assert passage_of(Document("Nobody ", "p:1", given=len("Nobody")), tokenizer).end == 0
 
 
 def test_of_a_text_all_but_the_first_token_is_learned(tokenizer: PreTrainedTokenizerFast) -> None:
@@ -127,6 +186,46 @@ def test_sequences_of_chats(tmp_path: Path) -> None:
     assert marked.fingerprint == corpus.fingerprint
 
 
+def test_texts_beside_chats_are_short_or_not(tmp_path: Path) -> None:
+    rows = [{"messages": [{"role": "user", "content": f"{a}?"}, {"role": "assistant", "content": a}]} for a in "abcd"]
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    (folder / "c.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "one.txt").write_text("short")
+    (folder / "two.txt").write_text("as long as a sequence, and longer")
+    corpus = build_corpus(recipe(folder, heldout=0.0), chat_tokenizer())
+    assert (corpus.short, corpus.replyless, len(corpus.train)) == (1, 0, 5)
+
+
+def test_what_many_chats_are_asked_makes_no_copies_of_them(tmp_path: Path) -> None:
+    """A long instruction is in all of them; near-copies are those whose long replies are."""
+    system = "You are a helpful assistant that answers in as few words as it can. " * 20
+    story = (
+        "Once a boat came up the river with nobody in it but a goat and a large map of another river. "
+        "They sold the map, and with the money the goat bought a bell."
+    )
+    replies = [*"abcdefgh", story, f"{story} Twice.", f"{story} Not once."]
+    rows = [
+        [
+            {"role": role, "content": content}
+            for role, content in (("system", system), ("user", f"{n}?"), ("assistant", one))
+        ]
+        for n, one in enumerate(replies)
+    ]
+    path = tmp_path / "c.jsonl"
+    path.write_text("".join(json.dumps({"messages": row}) + "\n" for row in rows))
+    for seed in range(6):
+        split = split_documents(recipe(path, heldout=0.3, heldout_seed=seed))
+        assert split.together == 3
+        assert len(split.heldout) == 3
+        assert len({document.learned.startswith(story) for document in split.heldout}) == 1 or not any(
+            document.learned.startswith(story) for document in split.train
+        )
+    pairs = tmp_path / "p.jsonl"
+    pairs.write_text("".join(json.dumps({"prompt": system + str(n), "completion": "yes"}) + "\n" for n in range(9)))
+    assert split_documents(recipe(pairs)).together == 0
+
+
 def test_what_is_learned_is_in_the_fingerprint(tmp_path: Path) -> None:
     """The same tokens, of which more are learned, are other data."""
     pairs = [{"prompt": f"{n} is ", "completion": "a number of boats"} for n in range(8)]
@@ -148,6 +247,15 @@ def test_what_cannot_be_trained_on_is_said(tmp_path: Path, bare_tokenizer: PreTr
     path = write_chats(tmp_path / "c.jsonl", CHATS)
     with pytest.raises(UserError, match=r"--data .*c.jsonl: chats are written with the model's chat template, and its"):
         build_corpus(recipe(path), bare_tokenizer)
+    several = chat_tokenizer({"tool_use": PLAIN, "rag": PLAIN})
+    with pytest.raises(UserError, match=r"its tokenizer has several, and none is called default; give a chat model"):
+        build_corpus(recipe(path), several)
+    strange = tmp_path / "s.jsonl"
+    strange.write_text(path.read_text().replace("assistant", "Sister"))
+    with pytest.raises(
+        UserError, match=r"no chat has a message of the role assistant.* theirs are sister, user; rename"
+    ):
+        build_corpus(recipe(strange), chat_tokenizer())
     with pytest.raises(UserError, match=r"--chunking packed: joins texts"):
         build_corpus(recipe(path, chunking="packed"), chat_tokenizer())
     with pytest.raises(UserError, match=r"8 chats or prompts have no reply in so many.* give a larger --length"):
@@ -156,6 +264,7 @@ def test_what_cannot_be_trained_on_is_said(tmp_path: Path, bare_tokenizer: PreTr
     with pytest.raises(UserError) as caught:
         build_corpus(recipe(many), chat_tokenizer(FORGETS))
     assert len(caught.value.problems) == 5
+    assert all(one.startswith(f"--data {many}:") for one in caught.value.problems)
     assert caught.value.problems[-1].endswith("more like it")
 
 
@@ -175,11 +284,20 @@ def test_chats_to_continue(tmp_path: Path) -> None:
     (cut,) = evaluation_texts(asked, str(other), tokenizer, 20, 8)
     assert tokenizer.decode(cut.ids[: cut.context]) == "[u]yak?\n[a]no\n[u]owl?\n[a]"
     assert tokenizer.decode(cut.ids[cut.context :]) == "an owl, and "
-    with pytest.raises(UserError, match=r"--total 60: .* shorter \(replies, where they are chats\)"):
+    with pytest.raises(UserError, match=r"--total 60: .* shorter \(replies, where they are chats or prompts\)"):
         evaluation_texts(asked, str(other), tokenizer, 60, 8)
     assert evaluation_texts(asked, str(other), tokenizer, 20, 8, limit=len(cut.ids)) == [cut]
-    with pytest.raises(UserError, match="2 of them shorter"):
+    with pytest.raises(UserError) as caught:
         evaluation_texts(asked, str(other), tokenizer, 20, 8, limit=len(cut.ids) - 1)
+    assert str(caught.value) == (
+        f"--total 20: {other} has 3 documents that are not trained on, 1 of them shorter (replies, where they are "
+        f"chats or prompts), 1 of them of more than the model's {len(cut.ids) - 1} positions with what stands before "
+        "the reply, 1 of them beginning like what is trained on; give a smaller --total or other texts with --contexts"
+    )
+    forgets = chat_tokenizer(FORGETS)
+    other.write_text(other.read_text() * 2)
+    with pytest.raises(UserError, match=rf"^--contexts {other}:1: the model's chat template does not mark"):
+        evaluation_texts(asked, str(other), forgets, 20, 8)
 
 
 def test_what_is_answered() -> None:

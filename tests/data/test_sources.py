@@ -500,6 +500,11 @@ def test_prompts_and_completions(tables: Tables, tmp_path: Path) -> None:
         ("A goat?", "'A goat?' is not a list of messages"),
         ([{"role": "user"}], "{'role': 'user'} is not a message, which has a role and a content"),
         ([{"role": 1, "content": "a"}], "the role 1 is not a string"),
+        (
+            [{"role": "assistant", "content": "", "tool_calls": [{}]}],
+            "a message has tool_calls, of which nothing",
+        ),
+        ([{"role": "assistant", "content": "a", "thinking": "b"}], "a message has thinking, of which nothing"),
         ([{"role": "user", "content": None}], "the content None is not a string"),
         ([{"role": "user", "content": [{"type": "image"}]}], "a content holds {'type': 'image'}, and only text"),
     ],
@@ -509,6 +514,28 @@ def test_what_is_no_chat_is_named(tmp_path: Path, chat: Any, reason: str) -> Non
     found = problem(path, "messages")
     assert found.startswith(f"--data {path}, line 2: {reason}")
     assert found.endswith(", and 1 more like it; mend or remove the line")
+
+
+def test_roles_are_told_apart_by_their_words(tmp_path: Path) -> None:
+    rows = [{"conversations": [{"from": "Human", "value": "A?"}, {"from": " GPT", "value": "B", "tool_calls": None}]}]
+    (chat,), _ = read_documents(str(jsonl(tmp_path / "c.jsonl", rows)))
+    assert [message.role for message in chat.messages] == ["user", "assistant"]
+
+
+def test_prompt_and_completion_are_of_one_kind(tmp_path: Path) -> None:
+    """Numbers in a .csv file are text, and complete a prompt; elsewhere they are none."""
+    (tmp_path / "p.csv").write_text("prompt,completion\nTwo and two is,4\nThree and three is,6\n")
+    found, _ = read_documents(str(tmp_path / "p.csv"))
+    assert [(one.text, one.given, one.learned) for one in found] == [
+        ("Two and two is4", 14, "4"),
+        ("Three and three is6", 18, "6"),
+    ]
+    for completion in (4, CHAT, None):
+        path = jsonl(tmp_path / "p.jsonl", [{"prompt": "Two and two is", "completion": completion}] * 2)
+        assert problem(path).startswith(f"--data {path}: prompt and completion have to hold strings, or both lists")
+    path = jsonl(tmp_path / "p.jsonl", [{"prompt": "", "completion": "A goat"}, {"prompt": "A", "completion": " goat"}])
+    found, _ = read_documents(str(path))
+    assert [(one.given, one.prompted) for one in found] == [(0, True), (1, True)]
 
 
 def test_of_several_chats_one_is_to_be_named(tmp_path: Path) -> None:

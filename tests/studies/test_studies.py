@@ -279,6 +279,11 @@ def test_what_hinders_a_study_is_told(world: tuple[str, str], tmp_path: Path) ->
     other_kind = f"for models of pictures, and --model {world[0]} is one of text"
     assert f"study images: {other_kind}" in refused.value.problems
     assert any("positions, and 216 are needed" in problem for problem in refused.value.problems), "24 + 2 windows of 96"
+    pairs = tmp_path / "pairs.jsonl"
+    rows = [{"prompt": f"{n} boats", "completion": " and many more came up the river" * 9} for n in range(9)]
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(UserError, match="--contexts: studies measure texts of one length, and these are chats or"):
+        run_studies(["main"], settings_for(world, contexts=(str(pairs),)), tmp_path / "out")
     lines: list[str] = []
     run_studies(["all"], settings_for(world, seeds=1), tmp_path / "out", dry_run=True, notify=lines.append)
     assert f"images is left out: {other_kind}" in lines

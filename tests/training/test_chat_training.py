@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from hyperfit.cli import main
 from hyperfit.data.special_tokens import token_ids
 from hyperfit.errors import UserError
+from hyperfit.generation.generate import generate
+from hyperfit.generation.settings import GenerationSettings
 from hyperfit.models.devices import autocast
 from hyperfit.models.loading import load_tokenizer
 from hyperfit.play.checks import offered
@@ -166,8 +168,20 @@ def test_what_cannot_be_done_with_chats_is_said(
 ) -> None:
     long = str(write_chats(tmp_path / "long.jsonl", [["Tell me a story", "a boat on the river " * 8]]))
     flags = ["--studies", "ranks", "--context", "4", "--total", "100", "--contexts", long]
+    chats = str(save_chat_model(tmp_path / "chats"))
+    asked = str(write_chats(tmp_path / "ask.jsonl", [["Rain?", "No"]]))
+    row = {"messages": [{"role": "assistant", "content": "Hello"}]}
+    Path(asked).write_text(Path(asked).read_text() + f"{json.dumps(row)}\n")
     for line, said in (
-        (["generate", world[0], "--chat", "--prompt", "Rain?"], f"--chat {world[0]}: chats are written with the"),
+        (["generate", world[0], "--chat", "--prompt", "Rain?"], "tokenizer has none; leave --chat out"),
+        (
+            ["generate", chats, "--chat", "--prompt", "Rain?", ""],
+            "--prompt: an empty text cannot be answered",
+        ),
+        (
+            ["generate", chats, "--chat", "--prompts", asked],
+            f"--prompts {asked}:2: the assistant speaks first",
+        ),
         (["mechanism", str(run.path), *flags], "--contexts: the mechanism is studied on texts of one length"),
         (
             ["mechanism", "--base", world[0], "--tuned", world[0], *flags, "-o", str(tmp_path / "m")],
@@ -178,5 +192,7 @@ def test_what_cannot_be_done_with_chats_is_said(
             main(line)
         assert left.value.code == 2
         assert said in capsys.readouterr().err
+    with pytest.raises(UserError, match="--prompt: an empty text cannot be answered; leave it out"):
+        generate(GenerationSettings(model=chats, prompt=("Rain?", ""), chat=True))
     with pytest.raises(UserError, match="its tokenizer has none"):
         train(recipe_for((world[0], run.recipe.data)), tmp_path / "none", notify=quiet)

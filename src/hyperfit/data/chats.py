@@ -1,15 +1,15 @@
 """Documents → token ids, and which of them a model is to learn: all of a text, of a chat what the assistant says."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from hyperfit.data.reading.documents import Document
 from hyperfit.data.reading.messages import ASSISTANT, Message
 from hyperfit.data.special_tokens import token_ids
+from hyperfit.data.template import Span, render, template_of
 from hyperfit.errors import UserError
 
 MARK = re.compile(r"{%-?\s*generation\s*-?%}")
@@ -24,6 +24,8 @@ class Passage:
     """Its tokens."""
     learned: list[bool]
     """Which of them the loss is on."""
+    marked: bool = False
+    """Whether it is a chat whose template tells which these are."""
 
     @property
     def end(self) -> int:
@@ -42,7 +44,7 @@ class Passage:
 
     def first(self, length: int) -> "Passage":
         """At most its first tokens."""
-        return Passage(self.ids[:length], self.learned[:length])
+        return Passage(self.ids[:length], self.learned[:length], self.marked)
 
 
 def passage_of(document: Document, tokenizer: PreTrainedTokenizerBase) -> Passage:
@@ -53,58 +55,85 @@ def passage_of(document: Document, tokenizer: PreTrainedTokenizerBase) -> Passag
     """
     if document.messages:
         return chat_passage(document, tokenizer)
-    if not document.given:
+    if document.given is None:
         (ids,) = token_ids(tokenizer, [document.text.strip()])
-        return Passage(ids, [False, *[True] * (len(ids) - 1)] if ids else [])
-    whole, prompt = token_ids(tokenizer, [document.text, document.text[: document.given]])
-    start = shared(whole, prompt)  # a token across the border is the completion's
-    end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-    return Passage([*whole, *end], [place >= max(start, 1) for place in range(len(whole) + len(end))])
+        return text_passage(ids)
+    ids, prompt = token_ids(tokenizer, [document.text, document.text[: document.given]])
+    if tokenizer.eos_token_id is not None and ids[-1:] != [tokenizer.eos_token_id]:
+        ids = [*ids, tokenizer.eos_token_id]
+    start = max(shared(ids, prompt), 1) if document.learned.strip() else len(ids)
+    return Passage(ids, [place >= start for place in range(len(ids))])
+
+
+def text_passage(ids: list[int]) -> Passage:
+    """A text, of which all but the first token can be learned."""
+    return Passage(ids, [place > 0 for place in range(len(ids))])
 
 
 def chat_passage(document: Document, tokenizer: PreTrainedTokenizerBase) -> Passage:
     """A chat: learned are the assistant's tokens as the template marks them, else as ``found_replies`` finds them."""
-    rendered = render(document, tokenizer, document.messages, marks=marks_replies(tokenizer))
-    ids = list(rendered["input_ids"])
-    marked = [bool(one) for one in rendered.get("assistant_masks", ())]
-    if document.given and any(marked):  # what the prompt's own replies are marked by does not count
-        start = len(render(document, tokenizer, document.messages[: document.given])["input_ids"])
-        marked = [one and place >= start for place, one in enumerate(marked)]
-    return Passage(ids, marked if any(marked[1:]) else found_replies(document, tokenizer, ids))
+    marks = MARK.search(template_of(tokenizer)) is not None
+    text, spans = render(document, tokenizer, document.messages, marks=marks)
+    if before := unlearned(document):
+        start = shared(text, render(document, tokenizer, document.messages[:before])[0])
+        spans = [(max(first, start), end) for first, end in spans if end > start]
+    if not spans:
+        found = found_replies(document, tokenizer, text)
+        return Passage(*within(text, found, tokenizer))
+    return Passage(*within(text, spans, tokenizer), marked=True)
 
 
-def marks_replies(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether the chat template marks what the assistant says, and the tokenizer can follow the marks."""
-    return bool(tokenizer.is_fast and MARK.search(str(tokenizer.get_chat_template())))
+def unlearned(document: Document) -> int:
+    """How many of a chat's first messages nothing is learned of, though the assistant may speak in them."""
+    return document.given or int(document.messages[0].role == ASSISTANT)
 
 
-def check_template(tokenizer: PreTrainedTokenizerBase, flag: str) -> None:
-    """Raises UserError, which names the flag that gave chats, for a tokenizer without a chat template."""
-    if not tokenizer.chat_template:
-        raise UserError(
-            f"{flag}: chats are written with the model's chat template, and its tokenizer has none; give a chat model, "
-            "or texts (another column: --text-column)"
-        )
+def found_replies(document: Document, tokenizer: PreTrainedTokenizerBase, text: str) -> list[Span]:
+    """Where in a whole chat its replies stand: what each adds to the chat before it and what begins an answer.
 
-
-def found_replies(document: Document, tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[bool]:
-    """Which tokens of a chat are replies: those that each one adds to the chat before it and the assistant's header.
-
-    bool per token of ``ids``. Raises UserError where the template writes the chat before a reply in another way.
+    Raises UserError where the template writes the chat before a reply in another way than in the whole one.
     """
-    learned = [False] * len(ids)
+    found: list[Span] = []
     for number in document.replies:
-        before = list(header(document, tokenizer, number))
-        until = list(render(document, tokenizer, document.messages[: number + 1])["input_ids"])
-        if list(ids[: len(until)]) != until or until[: len(before)] != before:
+        asked, said = document.messages[number - 1], document.messages[number]
+        until, _ = render(document, tokenizer, document.messages[: number + 1])
+        header, _ = render(document, tokenizer, document.messages[:number], answer=True)
+        start, end = shared(until, header), shared(until, text)
+        if start < behind(header, asked) or end < max(behind(until, said), start + 1):
             raise UserError(
                 f"{document.origin}: the model's chat template does not mark what the assistant says "
                 f"({{% generation %}}), and writes what comes before the end of message {number + 1} in another way "
                 "than in the whole chat, so that it cannot be found either; mark it in the template "
                 "(chat_template.jinja)"
             )
-        learned[len(before) : len(until)] = [True] * (len(until) - len(before))
-    return [False, *learned[1:]]
+        found.append((start, end))
+    return found
+
+
+def behind(text: str, message: Message) -> int:
+    """Where in a chat a message's content ends for the last time; the whole chat, if the template changed it."""
+    content = message.content.strip()
+    place = text.rfind(content)
+    return len(text) if place < 0 else place + len(content)
+
+
+def within(text: str, spans: Sequence[Span], tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[bool]]:
+    """Token ids of a chat, and which of them stand in some of its characters; the first one never does.
+
+    A token across the beginning of a span stands in it, one across its end does not.
+    """
+    borders = [place for span in spans for place in span]
+    ids, *before = bare_ids(tokenizer, [text, *(text[:place] for place in borders)])
+    places = [max(shared(ids, row), 1) for row in before]
+    learned = [False] * len(ids)
+    for start, end in zip(places[::2], places[1::2], strict=True):
+        learned[start:end] = [True] * (end - start)
+    return ids, learned
+
+
+def bare_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of chats, whose template has written all special tokens."""
+    return [list(row) for row in tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]]
 
 
 def to_answer(document: Document) -> Document:
@@ -123,42 +152,12 @@ def to_answer(document: Document) -> Document:
 
 def answer_header(document: Document, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """The tokens of a whole chat and of what begins the assistant's answer to it."""
-    return header(document, tokenizer, len(document.messages))
+    (ids,) = bare_ids(tokenizer, [render(document, tokenizer, document.messages, answer=True)[0]])
+    return ids
 
 
-def header(document: Document, tokenizer: PreTrainedTokenizerBase, number: int) -> list[int]:
-    """The tokens that stand before a reply: of the messages before it, and of what begins an answer."""
-    if not number:
-        return []
-    return list(render(document, tokenizer, document.messages[:number], answer=True)["input_ids"])
-
-
-def render(
-    document: Document,
-    tokenizer: PreTrainedTokenizerBase,
-    messages: Sequence[Message],
-    *,
-    answer: bool = False,
-    marks: bool = False,
-) -> Mapping[str, Any]:
-    """``input_ids`` of messages by the model's template. answer: with what begins an answer behind them.
-
-    marks: ``assistant_masks``, too. Raises UserError that names the row if the template does not take them.
-    """
-    chat = [{"role": message.role, "content": message.content} for message in messages]
-    try:
-        found: Mapping[str, Any] = tokenizer.apply_chat_template(  # type: ignore[assignment]
-            chat, tokenize=True, return_dict=True, add_generation_prompt=answer, return_assistant_tokens_mask=marks
-        )
-    except Exception as error:  # a template raises what it will
-        raise UserError(
-            f"{document.origin}: the model's chat template does not take this chat ({error}); mend or remove it"
-        ) from error
-    return found
-
-
-def shared(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens both begin with."""
+def shared(one: Sequence[object], other: Sequence[object]) -> int:
+    """How many tokens, or characters, both begin with."""
     return next(
         (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from hyperfit.data.builtin import text_source
-from hyperfit.data.prompted import filled, is_prompted, told
+from hyperfit.data.prompted import check_prompted, filled, told
 from hyperfit.data.reading.documents import Document
 from hyperfit.data.special_tokens import added_tokens, token_ids
 from hyperfit.data.split import split_documents
@@ -110,12 +110,15 @@ def build_corpus(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Corpus:
     places = [document.name_in(Path(text_source(recipe.data))) for document in train]
     short, replyless, learned, heldout_learned = 0, 0, None, None
     notes = list(split.notes)
-    if any(map(is_prompted, [*train, *heldout])):
-        notes += told(train, tokenizer, recipe)
-        found = [filled(part, tokenizer, recipe.length) for part in (train, heldout)]
-        (train_rows, learned, kept), (heldout_rows, heldout_learned, heldout_kept) = found
-        names = [places[place] for place in kept]
-        replyless = documents - len(kept) - len(heldout_kept)
+    if any(document.prompted for document in (*train, *heldout)):
+        check_prompted([*train, *heldout], tokenizer, recipe)
+        every = filled([*train, *heldout], tokenizer, recipe.length, "--data")
+        first = sum(place < len(train) for place in every.places)
+        train_rows, heldout_rows = every.rows[:first], every.rows[first:]
+        learned, heldout_learned = every.learned[:first], every.learned[first:]
+        names = [places[place] for place in every.places[:first]]
+        short, replyless = every.short, documents - every.short - len(every.places)
+        notes += told([*train, *heldout], tokenizer, every.marked)
         fresh = new_rows(heldout_rows, train_rows)
         heldout_rows, heldout_learned = heldout_rows[fresh], heldout_learned[fresh]
     elif recipe.chunking == "start":
@@ -137,9 +140,9 @@ def build_corpus(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Corpus:
         why += f" ({split.near_copies} documents are near-copies of held-out ones)" if split.near_copies else ""
         would_do = f"--samples {len(train_rows)}, " if len(train_rows) and recipe.samples else ""
         other = "--chunking packed, " if recipe.chunking == "start" else ""
-        other = (
-            "a larger --length or more of them" if learned is not None else f"{other}a smaller --length or more text"
-        )
+        other += "a smaller --length or more text"
+        if learned is not None:
+            other = "a larger --length or more of them" if replyless else "more of them"
         problems.append(
             f"--data {recipe.data}: gives {len(train_rows)} training sequences of {recipe.length} tokens{why}, but "
             f"{max(wanted, 1)} are needed; give {would_do}{other}"
@@ -147,8 +150,8 @@ def build_corpus(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Corpus:
     if heldout and not len(heldout_rows):
         problems.append(
             f"--data {recipe.data}: none of the {len(heldout)} held-out documents gives a sequence of {recipe.length} "
-            "tokens that does not begin like a training sequence; give a larger --heldout, a smaller --length, or "
-            "--heldout 0 to go without validation"
+            f"tokens that does not begin like a training sequence; give a larger --heldout, a "
+            f"{'smaller' if learned is None else 'larger'} --length, or --heldout 0 to go without validation"
         )
     if problems:
         raise UserError(*problems)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hyperfit.data.copies import near_copies, normal_form
+from hyperfit.data.copies import LEAST, near_copies, normal_form, runs_of
 from hyperfit.data.reading.documents import Document
 from hyperfit.data.reading.sources import read_documents
 from hyperfit.errors import UserError
@@ -61,7 +61,7 @@ def split_documents(recipe: Recipe) -> Split:
 
 def hold_out(documents: list[Document], recipe: Recipe) -> tuple[list[Document], list[Document], int]:
     """(training documents, a random share that is held out, how many of all have near-copies)."""
-    groups = near_copies([document.text for document in documents])
+    groups = near_copies([compared(document) for document in documents])
     chosen = held_out_places(groups, recipe, "documents (one a file or row)")
     train = [document for index, document in enumerate(documents) if index not in chosen]
     heldout = [document for index, document in enumerate(documents) if index in chosen]
@@ -101,6 +101,15 @@ def with_near_copies(groups: Sequence[int]) -> int:
     return sum(count for count in Counter(groups).values() if count > 1)
 
 
+def compared(document: Document) -> str:
+    """What of a document makes it a near-copy: a text, or all that is learned of a chat or of a prompt's completion.
+
+    Not what is asked, as many begin with the same instructions; nothing of a few words, which can be the same by
+    chance. What is the same from beginning to end is found before.
+    """
+    return "" if document.prompted and len(runs_of(document.learned)) < LEAST else document.learned
+
+
 def unique(documents: Sequence[Document], others: Sequence[Document] = ()) -> list[Document]:
     """The documents whose text is not among ``others`` and has not come before."""
     seen = {normal_form(document.text) for document in others}
@@ -114,6 +123,6 @@ def unique(documents: Sequence[Document], others: Sequence[Document] = ()) -> li
 
 def without_copies(documents: Sequence[Document], others: Sequence[Document]) -> list[Document]:
     """The documents that are in no group of near-copies with one of ``others``."""
-    groups = near_copies([document.text for document in (*others, *documents)])
+    groups = near_copies([compared(document) for document in (*others, *documents)])
     taken = set(groups[: len(others)])
     return [document for document, group in zip(documents, groups[len(others) :], strict=True) if group not in taken]

@@ -21,14 +21,26 @@ from hyperfit.recipes.recipe import Recipe
 class Texts:
     """Human texts cut into contexts and references."""
 
-    rows: list[list[int]]
-    """Tokens of each one's context and reference."""
+    passages: list[Cut]
+    """Context and reference of each."""
     sources: list[str]
     """Where each came from."""
-    cuts: list[int]
-    """Tokens of each one's context."""
     new_tokens: int
     """Tokens of every reference."""
+
+    @property
+    def rows(self) -> list[list[int]]:
+        """Tokens of each one's context and reference."""
+        return [list(one.ids) for one in self.passages]
+
+    @property
+    def cuts(self) -> list[int]:
+        """Tokens of each one's context."""
+        return [one.context for one in self.passages]
+
+    def all_of(self, total: int) -> bool:
+        """Whether all have so many tokens, context and reference; chats and prompts with completions seldom do."""
+        return all(len(one.ids) == total for one in self.passages)
 
     @property
     def contexts(self) -> list[list[int]]:
@@ -83,9 +95,4 @@ def common_texts(recipes: Sequence[Recipe], settings: EvaluationSettings, tokeni
         some = [texts[place] for place in choice(len(texts), share, settings.context_seed).tolist()]
         chosen = {**dict.fromkeys(some, source), **chosen}
     kept = [cut for source in sources for cut in chosen if chosen[cut] == source][: settings.most_contexts]
-    return Texts(
-        [list(cut.ids) for cut in kept],
-        [chosen[cut] for cut in kept],
-        [cut.context for cut in kept],
-        settings.total - settings.context,
-    )
+    return Texts(kept, [chosen[cut] for cut in kept], settings.total - settings.context)

@@ -82,7 +82,12 @@ def say_first(checked: CheckedEvaluation) -> None:
     if settings.batch_invariant:
         say(ONE_AT_A_TIME)
     if len(checked.texts.rows) < settings.most_contexts:
-        say(f"{len(checked.texts.rows)} contexts: no more of {settings.total} tokens are there")
+        enough = (
+            f"of {settings.total} tokens"
+            if checked.texts.all_of(settings.total)
+            else f"that are followed by {settings.total - settings.context} tokens"
+        )
+        say(f"{len(checked.texts.rows)} contexts: no more {enough} are there")
     if settings.total - settings.context < TTR_WINDOW:
         say(f"continuations of {settings.total - settings.context} tokens have no TTR, which takes {TTR_WINDOW}")
 

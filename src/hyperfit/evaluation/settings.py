@@ -24,7 +24,8 @@ class EvaluationSettings:
     """Texts to continue: files, folders, hub data sets or builtin:NAME, of which what was not trained on is used.
     Empty: the held-out texts of the run's own data."""
     text_column: str | None = None
-    """Column that holds the text, of --contexts that are tables. None: "text", or the only column of strings."""
+    """Column that holds the text or the chat, of --contexts that are tables. None: "text", else "messages" or
+    "conversations", or the only one."""
     most_contexts: int = 300
     """Most contexts in all, chosen at random, as many from each source."""
     context: int = 32

@@ -35,7 +35,8 @@ class ExportSettings:
     """Texts whose beginnings the model continues before and after: files, folders, hub data sets or builtin:NAME, of
     which what was not trained on is used. Empty: the held-out texts of the run's own data."""
     text_column: str | None = None
-    """Column that holds the text, of --contexts that are tables. None: "text", or the only column of strings."""
+    """Column that holds the text or the chat, of --contexts that are tables. None: "text", else "messages" or
+    "conversations", or the only one."""
     most_contexts: int = 24
     """Most contexts in all, chosen at random, as many from each source."""
     context: int = 32

@@ -1,5 +1,7 @@
 """Prompts in, continuations out, with any model that hyperfit can load."""
 
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,10 +9,12 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from hyperfit.console import progress, say
-from hyperfit.data.chats import answer_header, check_template, to_answer
+from hyperfit.data.chats import answer_header, to_answer
+from hyperfit.data.prompted import check_few
 from hyperfit.data.reading.documents import Document
 from hyperfit.data.reading.sources import read_prompts
 from hyperfit.data.special_tokens import token_ids
+from hyperfit.data.template import check_template
 from hyperfit.errors import UserError, collecting, naming
 from hyperfit.generation.citations.of_run import MakeBlocker, blocker_of_run, run_to_block, trained_on
 from hyperfit.generation.continuations import ONE_AT_A_TIME, continuation_text, continue_contexts
@@ -23,6 +27,9 @@ from hyperfit.models.structure.layout import inner_model, positions_of
 from hyperfit.models.structure.vocabulary import check_embedded
 from hyperfit.recipes.recipe import Precision
 from hyperfit.runs.result import base_argument, check_adapter, is_run, load_any, parts_of
+
+PROMPT = "--prompt"
+"""Where what is typed comes from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +97,7 @@ def generate(settings: GenerationSettings) -> list[dict[str, Any]]:
 def check_prompts(settings: GenerationSettings) -> CheckedPrompts:
     """Device, prompts, their tokens, and what blocks citations. Raises UserError with every problem there is."""
     problems: list[str] = []
-    device, prompts = torch.device("cpu"), [Document(text, "--prompt") for text in settings.prompt]
+    device, prompts = torch.device("cpu"), [Document(text, PROMPT) for text in settings.prompt]
     blocker: MakeBlocker | None = None
     with collecting(problems):
         device = pick_device(settings.device)
@@ -115,9 +122,8 @@ def check_prompts(settings: GenerationSettings) -> CheckedPrompts:
         with collecting(problems):
             blocker = blocker_of(settings, tokenizer) if settings.block_citations else None
         if settings.chat:
-            check_template(tokenizer, f"--chat {settings.model}")
-            prompts = [to_answer(prompt) for prompt in prompts]
-            contexts = [answer_header(prompt, tokenizer) for prompt in prompts]
+            check_template(tokenizer, f"--chat {settings.model}", "leave --chat out")
+            prompts, contexts = to_be_answered(prompts, tokenizer)
         else:
             if chats := [prompt.origin for prompt in prompts if prompt.messages]:
                 problems.append(f"--prompts: {chats[0]} is a chat; give --chat, and its next reply is written")
@@ -142,6 +148,22 @@ def check_prompts(settings: GenerationSettings) -> CheckedPrompts:
         contexts=contexts,
         blocker=blocker,
     )
+
+
+def to_be_answered(
+    prompts: Sequence[Document], tokenizer: PreTrainedTokenizerBase
+) -> tuple[list[Document], list[list[int]]]:
+    """What stands before each answer, and its tokens. Raises UserError with the prompts that cannot be answered."""
+    problems, chats, contexts = list[str](), list[Document](), list[list[int]]()
+    for prompt in prompts:
+        if not prompt.text.strip():
+            problems.append(f"{PROMPT}: an empty text cannot be answered; leave it out")
+            continue
+        with collecting(problems), nullcontext() if prompt.origin == PROMPT else naming("--prompts"):
+            chats.append(to_answer(prompt))
+            contexts.append(answer_header(chats[-1], tokenizer))
+    check_few(problems)
+    return chats, contexts
 
 
 def blocker_of(settings: GenerationSettings, tokenizer: PreTrainedTokenizerBase) -> MakeBlocker:

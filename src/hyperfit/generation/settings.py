@@ -27,7 +27,8 @@ class GenerationSettings:
     """A file of texts to continue: .txt (one), .jsonl, .csv or .parquet (one a row), as they are but for the line end
     at the end of a .txt file."""
     text_column: str | None = None
-    """Column of --prompts that holds the texts. None: "prompt", "text", or the only column of strings."""
+    """Column of --prompts that holds the texts or the chats. None: "prompt", "text", else "messages" or
+    "conversations", or the only one."""
     chat: bool = False
     """Take each prompt as what the user says in a chat, written with the model's chat template, and let the model
     answer. --prompts may then hold whole chats: what stands before the last reply is answered."""

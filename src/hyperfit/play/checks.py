@@ -103,10 +103,8 @@ def offered(run: RunDir, settings: PlaySettings, tokenizer: PreTrainedTokenizerB
             texts = human_texts(run.recipe, choice, tokenizer)
             offers += [
                 # a chat is typed with the tokens of its template, which are read as such
-                Offer(
-                    source, excerpt(tokenizer, context) if len(row) == choice.total else str(tokenizer.decode(context))
-                )
-                for context, row in zip(texts.contexts, texts.rows, strict=True)
+                Offer(source, str(tokenizer.decode(ids)) if one.chat else excerpt(tokenizer, ids))
+                for one, ids in zip(texts.passages, texts.contexts, strict=True)
             ]
     if problems and asked:
         raise UserError(*problems)

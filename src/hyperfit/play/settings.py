@@ -15,7 +15,8 @@ class PlaySettings:
     """Texts whose beginnings are offered: files, folders, hub data sets or builtin:NAME, of which what was not trained
     on is used. Empty: the held-out texts of the run's own data, and the built-in ones."""
     text_column: str | None = None
-    """Column that holds the text, of --contexts that are tables. None: "text", or the only column of strings."""
+    """Column that holds the text or the chat, of --contexts that are tables. None: "text", else "messages" or
+    "conversations", or the only one."""
     most_contexts: int = 24
     """Most beginnings that are offered, as many of each source."""
     context: int = 32

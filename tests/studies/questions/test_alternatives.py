@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hyperfit.data.contexts import Cut
 from hyperfit.evaluation.contexts import Texts
 from hyperfit.metrics.by_model.coherence import coherence
 from hyperfit.studies.grid.store import Store
@@ -178,7 +179,9 @@ def test_unlikelihood_is_one_training_and_its_best_epoch() -> None:
 def test_the_scorer_judges_texts_once_and_as_evaluation_does(world: tuple[str, str], tmp_path: Any) -> None:
     tokenizer = tiny_tokenizer()
     ids = torch.tensor([tokenizer.encode(f"the river and the town number {number}")[:24] for number in range(3)])
-    bench = Bench(Texts(ids.tolist(), ["a"] * 3, [8] * 3, 16), tokenizer, torch.device("cpu"), "fp32")
+    bench = Bench(
+        Texts([Cut(tuple(row), 8) for row in ids.tolist()], ["a"] * 3, 16), tokenizer, torch.device("cpu"), "fp32"
+    )
     store, scorer = Store(tmp_path), Scorer(world[0], torch.device("cpu"), "fp32")
     written = {"texts": [" horse horse", " window", ""], "values": {"ttr": [1.0, 2.0, 3.0]}, "together": {"a": SECONDS}}
     found = judged(written, store, bench, scorer)

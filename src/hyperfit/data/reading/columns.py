@@ -31,7 +31,12 @@ class TextColumn:
         usual_chats = [name for name in CHATS if name in chats]
         if self.name is not None:
             chosen, called = self.name, f"--text-column {self.name}: in {source} this column"
-        elif not found and any(set(PAIR) <= set(kind) for kind in (strings, chats)):
+        elif not found and set(PAIR) <= set(names):
+            if not any(set(PAIR) <= set(kind) for kind in (strings, chats)):
+                raise UserError(
+                    f"--data {source}: prompt and completion have to hold strings, or both lists of messages, and do "
+                    "not; mend them, or name the one column that holds the texts with --text-column"
+                )
             return PAIR
         elif not found and usual_chats:
             chosen, called = usual_chats[0], f"--data {source}: {usual_chats[0]}"

@@ -18,8 +18,14 @@ class Document:
     origin: str
     messages: tuple[Message, ...] = ()
     """Of a chat."""
-    given: int = 0
-    """How much at the beginning is a prompt, which no loss is taken of: characters of a text, messages of a chat."""
+    given: int | None = None
+    """How much at the beginning is a prompt, which no loss is taken of: characters of a text, messages of a chat.
+    None: the text is no completion of a prompt."""
+
+    @property
+    def prompted(self) -> bool:
+        """Whether some of it is read and not learned: a chat, or a prompt with its completion."""
+        return bool(self.messages) or self.given is not None
 
     @classmethod
     def of_chat(cls, messages: tuple[Message, ...], origin: str, given: int = 0) -> "Document":
@@ -28,8 +34,16 @@ class Document:
 
     @property
     def replies(self) -> list[int]:
-        """Which messages are the assistant's, and not of the prompt."""
-        return [n for n, message in enumerate(self.messages) if message.role == ASSISTANT and n >= self.given]
+        """Which messages are the assistant's, not of the prompt, and not the first, which answers nothing."""
+        least = max(self.given or 0, 1)
+        return [n for n, message in enumerate(self.messages) if message.role == ASSISTANT and n >= least]
+
+    @property
+    def learned(self) -> str:
+        """What a model is to learn of it: a text, the completion of a prompt, the replies of a chat."""
+        if not self.messages:
+            return self.text[self.given or 0 :]
+        return "\n\n".join(self.messages[number].content for number in self.replies)
 
     def name_in(self, source: Path) -> str:
         """Its file and row, as ``name_in`` tells them."""

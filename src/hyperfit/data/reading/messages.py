@@ -10,6 +10,8 @@ ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assi
 """What other data sets call the roles that chat templates know."""
 ASSISTANT = "assistant"
 """Who writes what a model is trained on."""
+UNREAD = ("tool_calls", "function_call", "reasoning_content", "reasoning", "thinking")
+"""Fields of a message that say more than its content does."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,11 @@ def message_of(value: Any) -> Message:
     role, content = (value[name] for name in names)
     if not isinstance(role, str):
         raise ValueError(f"the role {excerpt(role)} is not a string")
+    if more := next((field for field in UNREAD if value.get(field)), None):
+        raise ValueError(f"a message has {more}, of which nothing is read; write it into the content, or leave it out")
     if not isinstance(content, str):
         content = text_of(content)
+    role = role.strip().lower()
     return Message(ROLES.get(role, role), content)
 
 

@@ -6,7 +6,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from hyperfit.data.reading.columns import TextColumn
+from hyperfit.data.reading.columns import PAIR, TextColumn
 from hyperfit.data.reading.decode import decode
 from hyperfit.data.reading.delimited import holds_strings, read_delimited
 from hyperfit.data.reading.documents import Document
@@ -90,7 +90,8 @@ def text_of(names: Sequence[str], held: Sequence[Any], origin: str) -> Document:
             raise ValueError(f"{name} is {json.dumps(value, ensure_ascii=False)[:40]}, not a string")
     *prompt, text = (value or "" for value in held)
     given = "".join(prompt)
-    return Document(given + text, origin, given=len(given)) if text.strip() else Document("", origin)
+    whole = given + text if text.strip() else ""
+    return Document(whole, origin, given=len(given) if prompt else None)
 
 
 def chat_of(held: Sequence[Any], origin: str) -> Document:
@@ -111,7 +112,8 @@ def read_csv(path: Path, column: TextColumn, notes: list[str]) -> list[Document]
     if not rows:
         return []
     fields = [list(found) for found in zip(*rows, strict=True)]
-    strings = [name for name, found in zip(names, fields, strict=True) if holds_strings(found)]
+    meant = PAIR if set(PAIR) <= set(names) else ()  # a number may complete a prompt
+    strings = [name for name, found in zip(names, fields, strict=True) if name in meant or holds_strings(found)]
     chosen = column.of(str(path), names, strings)
     held = list(zip(*(fields[names.index(name)] for name in chosen), strict=True))
     return documents_of(str(path), chosen, held, count(1), chats=False)

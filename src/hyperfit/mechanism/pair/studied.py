@@ -8,7 +8,6 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from hyperfit.data.corpus import choose, starts
-from hyperfit.data.prompted import is_prompted
 from hyperfit.data.reading.sources import read_documents
 from hyperfit.errors import UserError, collecting
 from hyperfit.evaluation.contexts import human_texts
@@ -38,10 +37,10 @@ def run_texts(run: RunDir, settings: MechanismSettings, tokenizer: PreTrainedTok
         total=settings.total,
         context_seed=settings.context_seed,
     )
-    rows = human_texts(run.recipe, choice, tokenizer).rows
-    if set(map(len, rows)) != {settings.total}:
+    texts = human_texts(run.recipe, choice, tokenizer)
+    if not texts.all_of(settings.total):
         raise UserError(f"--contexts: {NO_TEXTS}")
-    return torch.tensor(rows, dtype=torch.int64)
+    return torch.tensor(texts.rows, dtype=torch.int64)
 
 
 def other_texts(settings: MechanismSettings, tokenizer: PreTrainedTokenizerBase) -> Tensor:
@@ -53,7 +52,7 @@ def other_texts(settings: MechanismSettings, tokenizer: PreTrainedTokenizerBase)
     for source in settings.contexts:
         with collecting(problems):
             everything, apart = read_documents(source, settings.text_column, flag="--contexts")
-            if any(map(is_prompted, apart or everything)):
+            if any(document.prompted for document in apart or everything):
                 raise UserError(f"--contexts {source}: {NO_TEXTS}")
             found, short = starts(apart or everything, tokenizer, settings.total)
             if not len(found):

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from hyperfit.errors import UserError
 from hyperfit.evaluation.contexts import common_texts
 from hyperfit.evaluation.settings import EvaluationSettings
 from hyperfit.image.palette import palette_of
@@ -40,6 +41,11 @@ def bench_of(settings: StudySettings, trials: Sequence[Trial]) -> Bench:
     )
     by_data = {(one.recipe.data, one.recipe.heldout): one.recipe for one in trials}
     texts = common_texts(list(by_data.values()) or [settings.recipe], asked, tokenizer)
+    if not texts.all_of(settings.total):
+        raise UserError(
+            "--contexts: studies measure texts of one length, and these are chats or prompts with their completions; "
+            "name texts, such as builtin:fiction"
+        )
     device = pick_device(settings.device)
     return Bench(texts, tokenizer, device, pick_precision(settings.precision, device, evaluating=True))
 

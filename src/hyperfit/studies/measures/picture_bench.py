@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
+from hyperfit.data.contexts import Cut
 from hyperfit.data.corpus import choice
 from hyperfit.evaluation.contexts import Texts
 from hyperfit.image.completion.complete import completed
@@ -98,10 +99,11 @@ def picture_bench_of(settings: StudySettings, palette: Palette) -> PictureBench:
         found = others(elsewhere, palette, split.train.pixels, flag="--contexts")
     some = found[choice(len(found), min(settings.most_contexts, len(found)), 0).numpy()]
     ids, device = palette.tokens(some.pixels), pick_device(settings.device)
-    count = len(some)
     return PictureBench(
         Texts(
-            ids.tolist(), [settings.contexts[0]] * count, [settings.context] * count, settings.total - settings.context
+            [Cut(tuple(row), settings.context) for row in ids.tolist()],
+            [settings.contexts[0]] * len(some),
+            settings.total - settings.context,
         ),
         palette.tokenizer,
         device,
