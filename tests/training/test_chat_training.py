@@ -175,10 +175,6 @@ def test_what_cannot_be_done_with_chats_is_said(
     for line, said in (
         (["generate", world[0], "--chat", "--prompt", "Rain?"], "tokenizer has none; leave --chat out"),
         (
-            ["generate", chats, "--chat", "--prompt", "Rain?", ""],
-            "--prompt: an empty text cannot be answered",
-        ),
-        (
             ["generate", chats, "--chat", "--prompts", asked],
             f"--prompts {asked}:2: the assistant speaks first",
         ),

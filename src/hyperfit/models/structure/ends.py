@@ -28,4 +28,6 @@ def turn_end(tokenizer: PreTrainedTokenizerBase) -> int | None:
     except Exception:  # no template, or one that takes other chats
         return None
     first = tokenizer(behind.lstrip(), add_special_tokens=False)["input_ids"][:1]
-    return first[0] if first and first[0] in tokenizer.all_special_ids else None
+    added = tokenizer.added_tokens_decoder
+    special = {*tokenizer.all_special_ids, *(token for token in added if added[token].special)}
+    return first[0] if first and first[0] in special else None
