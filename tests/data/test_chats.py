@@ -186,6 +186,22 @@ def test_sequences_of_chats(tmp_path: Path) -> None:
     assert marked.fingerprint == corpus.fingerprint
 
 
+def test_what_is_marked_in_some_chats_alone_is_told(tmp_path: Path) -> None:
+    """This template marks long answers only."""
+    some = PLAIN.replace(
+        "{{ '[a]' }}{{ message['content'] + '\n' }}",
+        "{{ '[a]' }}{% if message['content']|length > 3 %}{% generation %}{{ message['content'] + '\n' }}"
+        "{% endgeneration %}{% else %}{{ message['content'] + '\n' }}{% endif %}",
+        1,
+    )
+    path = write_chats(tmp_path / "c.jsonl", [["A?", "Yes, it is."], ["B?", "No"], ["C?", "Oh"]])
+    corpus = build_corpus(recipe(path, heldout=0.0), chat_tokenizer(some))
+    assert len(corpus.train) == 3
+    by_template, by_prefix = corpus.notes
+    assert by_template == "chats, 1 of them: the loss is on the assistant's tokens, as the chat template marks them"
+    assert by_prefix.startswith("chats, 2 of them: the loss is on the assistant's tokens, which are those that each")
+
+
 def test_texts_beside_chats_are_short_or_not(tmp_path: Path) -> None:
     rows = [{"messages": [{"role": "user", "content": f"{a}?"}, {"role": "assistant", "content": a}]} for a in "abcd"]
     folder = tmp_path / "mixed"

@@ -118,7 +118,7 @@ def build_corpus(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Corpus:
         learned, heldout_learned = every.learned[:first], every.learned[first:]
         names = [places[place] for place in every.places[:first]]
         short, replyless = every.short, documents - every.short - len(every.places)
-        notes += told([*train, *heldout], tokenizer, every.marked)
+        notes += told([*train, *heldout], tokenizer, every)
         fresh = new_rows(heldout_rows, train_rows)
         heldout_rows, heldout_learned = heldout_rows[fresh], heldout_learned[fresh]
     elif recipe.chunking == "start":

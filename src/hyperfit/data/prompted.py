@@ -62,7 +62,9 @@ class Filled:
     places: list[int]
     """Of which document each row is."""
     marked: int
-    """Chats whose template marks what the assistant says."""
+    """Chats in which the template marks what the assistant says."""
+    found: int
+    """Chats in which it was found without marks."""
     short: int
     """Texts without a prompt that were left out as they are shorter."""
 
@@ -74,6 +76,7 @@ def filled(documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase, le
     """
     passages = [passage.first(length) for passage in passages_of(documents, tokenizer, flag)]
     pairs = list(zip(documents, passages, strict=True))
+    chats = [passage for document, passage in pairs if document.messages and passage.end]
     short = [not document.prompted and len(passage.ids) < length for document, passage in pairs]
     places = [place for place, passage in enumerate(passages) if passage.end and not short[place]]
     kept = [passages[place].first(passages[place].end) for place in places]
@@ -85,7 +88,8 @@ def filled(documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase, le
         rows=torch.tensor(rows, dtype=torch.int64).view(size),
         learned=torch.tensor(learned, dtype=torch.bool).view(size),
         places=places,
-        marked=sum(passage.marked for passage in passages),
+        marked=sum(passage.marked for passage in chats),
+        found=sum(not passage.marked for passage in chats),
         short=sum(short),
     )
 
@@ -108,15 +112,16 @@ def check_few(problems: Sequence[str]) -> None:
         raise UserError(*problems[: MOST_TOLD - 1], *(one + more for one in problems[MOST_TOLD - 1 : MOST_TOLD]))
 
 
-def told(documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase, marked: int) -> list[str]:
-    """What people should know of how chats and prompts were read; marked: chats whose template marks the replies."""
+def told(documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase, sequences: Filled) -> list[str]:
+    """What people should know of how chats and prompts were read as training sequences."""
     chats = [document for document in documents if document.messages]
     if not chats:
         return ["prompts and completions: the loss is on the completions, and on the end of text behind them"]
     notes = []
-    for count, way in ((marked, BY_TEMPLATE), (len(chats) - marked, BY_PREFIX)):
+    ways = ((sequences.marked, BY_TEMPLATE), (sequences.found, BY_PREFIX))
+    for count, way in ways:
         if count:
-            some = "" if count == len(chats) else f" of {COUNT(count)} of {COUNT(len(chats))}"
+            some = "" if 0 in (sequences.marked, sequences.found) else f", {COUNT(count)} of them"
             notes.append(f"chats{some}: the loss is on the assistant's tokens, {way}")
     if opened := sum(chat.messages[0].role == ASSISTANT for chat in chats):
         notes.append(f"chats: in {COUNT(opened)} the assistant speaks first, which answers nothing and is not learned")
