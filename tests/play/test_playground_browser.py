@@ -1,7 +1,9 @@
 """The playground in a browser: keyboard on a desk, finger on a phone, marks, alternatives, hostile texts, axe."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         file.write(json.dumps({"text": f"{HOSTILE} and more of it, until it is long enough " + "x" * 60}) + "\n")
     train(recipe_for((str(model), str(data)), length=140, epochs=1, heldout=0.0, samples=21), folder / "run")
     return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def served(run: Path) -> Iterator[Callable[[str], str]]:
+    """The address of a playground before which some code is run, one server for each."""
+    with ExitStack() as servers:
+        yield cache(lambda before: servers.enter_context(playing(run, before=before)))
 
 
 def window(
@@ -106,31 +115,31 @@ def test_a_text_is_typed_and_read_by_keyboard(browser: Any, run: Path) -> None:
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, True), (390, False)])
-def test_hostile_text_shows_as_text(browser: Any, run: Path, width: int, dark: bool) -> None:
-    with playing(run, before=FORCED.format(text=WRITTEN)) as url:
-        page, odd = window(browser, url, width, dark=dark, touch=width < 500)
-        page.fill("#context", HOSTILE)
-        page.fill("#new-tokens", "250")
-        page.click("#write")
-        page.wait_for_selector('#status:has-text("Written in")')
-        text = page.locator("#base .text")
-        assert "<script>document.title = 'taken'</script><img src=x onerror=alert(1)> &amp;" in text.inner_text()
-        assert page.locator("main img, .text script, aside img").count() == 0
-        assert "taken" not in page.title()
-        recited = page.locator("#base .recited")
-        assert "".join(recited.all_inner_texts()).startswith("evil <script>")
-        source = page.inner_text("#base .sources li")
-        assert source.startswith("texts.jsonl, line 21 “evil <script>document.title")
-        page.locator("#base .recited >> nth=4").hover()
-        if width < 500:
-            page.locator("#base .recited >> nth=4").tap()
-        assert "Recited from texts.jsonl, line 21" in page.inner_text("#told")
-        assert not {RTL, "\x1b", "\x07"} & set(page.inner_text("body"))
-        assert faults(page) == []
-        assert page.evaluate(STICKS_OUT) == []
-        assert page.evaluate(SMALLEST_TEXT)[0] >= 11
-        assert odd == []
-        page.context.close()
+def test_hostile_text_shows_as_text(browser: Any, served: Callable[[str], str], width: int, dark: bool) -> None:
+    url = served(FORCED.format(text=WRITTEN))
+    page, odd = window(browser, url, width, dark=dark, touch=width < 500)
+    page.fill("#context", HOSTILE)
+    page.fill("#new-tokens", "250")
+    page.click("#write")
+    page.wait_for_selector('#status:has-text("Written in")')
+    text = page.locator("#base .text")
+    assert "<script>document.title = 'taken'</script><img src=x onerror=alert(1)> &amp;" in text.inner_text()
+    assert page.locator("main img, .text script, aside img").count() == 0
+    assert "taken" not in page.title()
+    recited = page.locator("#base .recited")
+    assert "".join(recited.all_inner_texts()).startswith("evil <script>")
+    source = page.inner_text("#base .sources li")
+    assert source.startswith("texts.jsonl, line 21 “evil <script>document.title")
+    page.locator("#base .recited >> nth=4").hover()
+    if width < 500:
+        page.locator("#base .recited >> nth=4").tap()
+    assert "Recited from texts.jsonl, line 21" in page.inner_text("#told")
+    assert not {RTL, "\x1b", "\x07"} & set(page.inner_text("body"))
+    assert faults(page) == []
+    assert page.evaluate(STICKS_OUT) == []
+    assert page.evaluate(SMALLEST_TEXT)[0] >= 11
+    assert odd == []
+    page.context.close()
 
 
 def test_what_is_chosen_is_sent_and_what_is_wrong_is_told(browser: Any, run: Path) -> None:
@@ -183,29 +192,31 @@ def test_stop_stops(browser: Any, run: Path) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (1024, 700), (820, 1180), (390, 844), (360, 640)])
-def test_the_panel_covers_neither_its_token_nor_the_buttons(browser: Any, run: Path, width: int, height: int) -> None:
+def test_the_panel_covers_neither_its_token_nor_the_buttons(
+    browser: Any, served: Callable[[str], str], width: int, height: int
+) -> None:
     """A few tokens of both texts, each where the page shows it."""
-    with playing(run, before=FORCED.format(text=LOOP * 4)) as url:
-        page, odd = window(browser, url, width, touch=width < 500)
-        page.set_viewport_size({"width": width, "height": height})
-        page.fill("#new-tokens", "250")
-        page.click("#write")
-        page.wait_for_selector('#status:has-text("Written in")')
-        buttons = page.locator(".act")
-        for side in ("base", "hyperfitted"):
-            for number in (3, 70, 140, 200):
-                token = page.locator(f"#{side} .t").nth(number)
-                token.scroll_into_view_if_needed()
-                token.tap() if width < 500 else token.click()
-                panel = page.locator("#alternatives").bounding_box()
-                assert not overlap(panel, token.bounding_box()), (side, number)
-                assert not overlap(panel, buttons.bounding_box()), (side, number)
-                assert token.bounding_box()["y"] >= 0
-                assert panel["x"] >= 0
-                assert panel["x"] + panel["width"] <= width
-                page.keyboard.press("Escape")
-        assert odd == []
-        page.context.close()
+    url = served(FORCED.format(text=LOOP * 4))
+    page, odd = window(browser, url, width, touch=width < 500)
+    page.set_viewport_size({"width": width, "height": height})
+    page.fill("#new-tokens", "250")
+    page.click("#write")
+    page.wait_for_selector('#status:has-text("Written in")')
+    buttons = page.locator(".act")
+    for side in ("base", "hyperfitted"):
+        for number in (3, 70, 140, 200):
+            token = page.locator(f"#{side} .t").nth(number)
+            token.scroll_into_view_if_needed()
+            token.tap() if width < 500 else token.click()
+            panel = page.locator("#alternatives").bounding_box()
+            assert not overlap(panel, token.bounding_box()), (side, number)
+            assert not overlap(panel, buttons.bounding_box()), (side, number)
+            assert token.bounding_box()["y"] >= 0
+            assert panel["x"] >= 0
+            assert panel["x"] + panel["width"] <= width
+            page.keyboard.press("Escape")
+    assert odd == []
+    page.context.close()
 
 
 def overlap(one: dict[str, float], other: dict[str, float]) -> bool:
