@@ -14,7 +14,7 @@ import hyperfit
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "hyperfit"
 LARGEST = 30_000_000
-"""Bytes of a wheel: nearly all of it is the embedded model."""
+"""Bytes of a wheel: nearly all of it are the embedded models."""
 
 
 @pytest.fixture(scope="module")
