@@ -70,12 +70,15 @@ def set_up(checked: CheckedRecipe, folder: Path, notify: Say) -> tuple[PreTraine
         return adapted, None
 
 
-def set_up_sharded(checked: CheckedRecipe, main: bool) -> Sharded:
+def set_up_sharded(checked: CheckedRecipe, main: bool, notify: Say) -> Sharded:
     """The adapted model in evaluation mode, divided among the processes; the first alone reads its weights.
 
-    There is no prefix cache of it. Raises UserError for a model that cannot be divided.
+    There is no prefix cache of it, which is told where there could be one of a whole model. Raises UserError for a
+    model that cannot be divided.
     """
     recipe, cpu = checked.recipe, torch.device("cpu")
+    if recipe.late and checked.prefix_cache != "off":
+        notify("no prefix cache: the model is divided among the processes; --multi_gpu in place of FSDP has one")
     model = load_model(recipe.model, device=cpu, dtype=torch.float32) if main else unread_model(recipe.model)
     adapt(model, recipe).eval()
     if checked.precision == "bf16":

@@ -83,14 +83,14 @@ class State:
             for name, p in self.learned.items():
                 saved.read_into(f"parameter/{name}", p)
                 if f"optimizer/{name}/{STEP}" in saved.names:
-                    self.optimizer.state[p] = self.moments(saved, name, p)
+                    self.optimizer.state[p] = self.moments_of(saved, name, p)
         for name in self.place:
             setattr(self, name, checkpoint.place.get(name, getattr(self, name)))
 
-    @staticmethod
-    def moments(saved: Pieces, name: str, p: nn.Parameter) -> dict[str, Tensor]:
-        """What Adam keeps of a parameter; its step count stays on the CPU whatever the device."""
-        found = {STEP: saved.whole(f"optimizer/{name}/{STEP}")}
+    def moments_of(self, saved: Pieces, name: str, p: nn.Parameter) -> dict[str, Tensor]:
+        """What Adam keeps of a parameter; its step count on the CPU whatever the device, unless it is the fused one."""
+        device = p.device if self.optimizer.defaults.get("fused") else "cpu"
+        found = {STEP: saved.whole(f"optimizer/{name}/{STEP}").to(device)}
         for key in MOMENTS:
             found[key] = torch.zeros_like(p)
             saved.read_into(f"optimizer/{name}/{key}", found[key])

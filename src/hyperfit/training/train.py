@@ -116,11 +116,12 @@ def make_ready(
     prefix, sharded = None, None
     with terminable():
         if checked.sharded:
-            sharded = set_up_sharded(checked, main)
+            sharded = set_up_sharded(checked, main, notify)
             model = sharded.model
         else:
             model, prefix = set_up(checked, folder, notify)
-    notify(f"{learning(model).describe()}; {checked.precision} on {checked.device}")
+    shares = "; divided among the processes by FSDP2" if sharded else ""
+    notify(f"{learning(model).describe()}; {checked.precision} on {checked.device}{shares}")
     return model, prefix, sharded
 
 
