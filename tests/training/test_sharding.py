@@ -158,7 +158,10 @@ def test_a_run_goes_on_in_another_number_of_processes(runs: Runs) -> None:
 def test_a_killed_process_ends_all_and_the_run_goes_on(runs: Runs) -> None:
     run = runs.folder / "killed-3"
     assert runs.status != 0
-    assert "another process of this training has ended before its time; repeat the command with --resume" in runs.said
+    assert (
+        "another process of this training has ended before its time; repeat the command with --resume, which"
+        in runs.said
+    )
     assert not list(run.rglob("*.part"))
     assert [row["event"] for row in events(run)] == ["epoch", "epoch"]
     train(divided(runs.recipes["tied"], 3), run, resume=True, notify=quiet)

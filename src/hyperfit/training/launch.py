@@ -81,7 +81,7 @@ def telling_of_lost(run: Path, processes: int) -> Iterator[None]:
     except RuntimeError as error:
         if processes > 1 and (isinstance(error, dist.DistError) or "gloo" in str(error)):
             raise UserError(
-                f"{run}: another process of this training has ended before its time; repeat the command with --resume "
-                "to go on from the newest checkpoint"
+                f"{run}: another process of this training has ended before its time; repeat the command with --resume, "
+                "which goes on from the newest checkpoint"
             ) from error
         raise

@@ -81,7 +81,8 @@ def train(
     if going_on and has_ended(run, notify):
         return run
     folder = Path(cache_dir) if cache_dir else run.path.absolute().parent / FOLDER
-    model, prefix, sharded = make_ready(checked, folder, main, notify)
+    with telling_of_lost(run.path, accelerator.num_processes):
+        model, prefix, sharded = make_ready(checked, folder, main, notify)
     state = State(model, adam(model, checked.recipe))
     now = surroundings(checked, model, prefix, accelerator.num_processes)
     if streaming:
