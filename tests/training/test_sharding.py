@@ -11,13 +11,16 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from hyperfit.errors import UserError
+from hyperfit.models.structure.layout import blocks_of
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import RunDir
 from hyperfit.training.pieces import Pieces, opened, piece_name
+from hyperfit.training.sharding import check_divisible
 from hyperfit.training.train import train
 from launched import job, launch
 from small_runs import events, quiet, recipe_for, weights
-from tiny_models import save_tiny
+from tiny_models import save_tiny, tiny_model
 
 Fields = list[dict[str, object]]
 
@@ -36,12 +39,12 @@ class Runs(NamedTuple):
 def runs(world: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Runs:
     """All runs, of few launches, as each has to import torch.
 
-    full: the head apart, probed; tied: the head is the embedding, and gradients are clipped; late: two blocks learn, in
-    bf16. tied-2 is stopped in its second epoch; tied-2-3 and tied-2-1 go on with it in other numbers of processes.
-    killed-3 loses its second process; killed-3-1 goes on with it in one.
+    full: the head apart, probed; tied: the head is the embedding, gradients are clipped, and keys have two rows, fewer
+    than there are processes; late: two blocks learn, in bf16. tied-2 is stopped in its second epoch; tied-2-3 and
+    tied-2-1 go on with it in other numbers of processes. killed-3 loses its second process, and goes on in one.
     """
     folder = tmp_path_factory.mktemp("runs")
-    tied = (str(save_tiny(folder / "gpt2", "gpt2")), world[1])
+    tied = (str(save_tiny(folder / "tied", tie_word_embeddings=True, num_key_value_heads=1, head_dim=2)), world[1])
     settings = {"batch_size": 6, "epochs": 2, "heldout": 0.0}
     recipes = {
         "full": recipe_for(world, method="full", **{**settings, "heldout": 0.1}),
@@ -166,6 +169,17 @@ def test_a_killed_process_ends_all_and_the_run_goes_on(runs: Runs) -> None:
     assert [row["event"] for row in events(run)] == ["epoch", "epoch"]
     train(divided(runs.recipes["tied"], 3), run, resume=True, notify=quiet)
     assert_like_one(runs, "killed-3", most=1e-4)
+
+
+def test_a_model_that_cannot_be_divided_is_refused() -> None:
+    shared, scalar = tiny_model(), tiny_model()
+    blocks = blocks_of(shared)
+    blocks[1].mlp = blocks[0].mlp
+    with pytest.raises(UserError, match=r"llama: its blocks share weights, .*launch with --multi_gpu"):
+        check_divisible(shared)
+    blocks_of(scalar)[0].register_parameter("scale", torch.nn.Parameter(torch.ones(())))
+    with pytest.raises(UserError, match=r"llama: has weights that are single numbers, .*launch with --multi_gpu"):
+        check_divisible(scalar)
 
 
 @pytest.mark.parametrize("cuts", [[7], [4, 3], [3, 3, 1], [3, 0, 4]])

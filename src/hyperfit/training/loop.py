@@ -1,19 +1,16 @@
-"""The loop to near-zero loss: epochs of updates, checkpoints, the result, what an interruption leaves."""
+"""The loop to near-zero loss: epochs of updates, what follows each, and what an interruption leaves."""
 
 import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from peft import PeftModel
-from torch import Tensor
 
 from hyperfit.console import progress
 from hyperfit.errors import UserError
@@ -21,16 +18,15 @@ from hyperfit.numbers import THOUSANDTHS
 from hyperfit.prefix.cache import PrefixCache
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import RunDir
-from hyperfit.runs.files import writing
-from hyperfit.runs.result import Saved, save_result
 from hyperfit.runs.trackers import Track
 from hyperfit.training import stopping
 from hyperfit.training.checks import CheckedRecipe
-from hyperfit.training.lines import copying_line, unjudged, verdict
+from hyperfit.training.lines import unjudged, verdict
 from hyperfit.training.looks import Looks, Say
 from hyperfit.training.loss import SequenceLoss
 from hyperfit.training.memory import forget_peak, peak_memory
-from hyperfit.training.sharding import Sharded, own_rows, put_together
+from hyperfit.training.saving import Saving
+from hyperfit.training.sharding import Sharded, own_rows
 from hyperfit.training.state import State
 
 
@@ -56,15 +52,10 @@ class Loop:
         """At the model between epochs."""
         return Looks(self.checked, self.run, self.state, self.accelerator, self.notify, self.track, self.sharded)
 
-    @property
-    def kind(self) -> str:
-        """Name of the result's folder."""
-        return "adapter" if isinstance(self.state.model, PeftModel) else "model"
-
-    @property
-    def tokens(self) -> Saved:
-        """What makes tokens of the data."""
-        return self.checked.palette or self.checked.tokenizer
+    @cached_property
+    def saving(self) -> Saving:
+        """Of what is left."""
+        return Saving(self.checked, self.run, self.state, self.accelerator, self.sharded)
 
     def run_epochs(self) -> None:
         """Epochs until the loss is reached, the epochs are used up, or a signal asks to stop."""
@@ -165,65 +156,23 @@ class Loop:
         if recites is False:
             state.sound = state.update
         if kept:
-            self.keep(loss, event)
+            self.saving.keep(loss, event)
         if state.reason or state.epoch % recipe.checkpoint_every == 0 or state.sound == state.update:
-            self.checkpoint()
-
-    def checkpoint(self) -> None:
-        """Save the place reached and what has been learned: the first process all, or each what it holds."""
-        state = self.state
-        if self.accelerator.is_main_process:
-            self.run.save_checkpoint(state.update, state.place, self.write_state, spared=state.sound)
-        elif self.sharded is not None:
-            self.write_state(self.run.unfinished_checkpoint(state.update))
-
-    def write_state(self, folder: Path) -> None:
-        """Write the state into a folder that the first process has made."""
-        if self.sharded is None:
-            self.state.write(folder)
-            return
-        self.accelerator.wait_for_everyone()
-        self.state.write(folder, self.accelerator.process_index, self.accelerator.num_processes)
-        self.accelerator.wait_for_everyone()
-
-    def put_together(self) -> dict[str, Tensor] | None:
-        """What has learnt of a model that is divided, in the first process; None where each holds all of it."""
-        return put_together(self.state.learned, main=self.accelerator.is_main_process) if self.sharded else None
-
-    def keep(self, loss: float, event: dict[str, Any]) -> None:
-        """Leave the model as it stands as a run that was to end after this epoch, whose probe is ``event``."""
-        learned = self.put_together()
-        if not self.accelerator.is_main_process:
-            return
-        recipe = replace(self.checked.recipe, epochs=self.state.epoch, keep_every=0)
-        end = {**self.state.event("end"), "reason": "epochs", "train_loss": round(loss, 6)}
-        with self.run.keeping(recipe, end) as folder:
-            save_result(self.state.model, folder / self.kind, recipe, self.tokens, loss, self.copied(event), learned)
+            self.saving.checkpoint()
 
     def finish(self) -> None:
-        """Save the result, say plainly whether its goal was reached, and let the checkpoints go: the first process."""
-        learned = self.put_together()
+        """Save the result, and say plainly whether its goal was reached."""
+        self.saving.result()
         if not self.accelerator.is_main_process:
             return
-        state, goal = self.state, self.checked.recipe.stop_loss
-        last = self.run.events("epoch")[-1]
-        loss = last["train_loss"]
-        folder = self.run.path / self.kind
-        with writing(folder) as aside:
-            save_result(self.state.model, aside, self.checked.recipe, self.tokens, loss, self.copied(last), learned)
-        self.run.append({**self.state.event("end"), "reason": state.reason, "train_loss": loss})
-        self.run.discard_checkpoints()
+        state, goal, last = self.state, self.checked.recipe.stop_loss, self.run.events("epoch")[-1]
         if self.prefix is not None and not self.checked.streaming:
             self.notify(self.prefix.saving())
-        copied = self.copied(last)
+        loss, copied = last["train_loss"], self.saving.copied(last)
         ended = verdict(str(state.reason), loss, goal, copied, stopping.AUTO.name)
-        told = f"{ended}: training loss {THOUSANDTHS.told(loss)} after {state.epoch} epochs; {folder}"
+        told = f"{ended}: training loss {THOUSANDTHS.told(loss)} after {state.epoch} epochs; {self.run.result}"
         judged = unjudged(self.checked.recipe) if copied else ""
         self.notify("; ".join(filter(None, (told, copied, judged))))
-
-    def copied(self, event: dict[str, Any]) -> str:
-        """What of the training data stands in the texts of a probe; "" where none were written."""
-        return copying_line(event, min(self.checked.recipe.probe_texts, len(self.checked.corpus.validation)))
 
     def check_weights(self) -> None:
         """Raises UserError if a trained weight is no longer finite: the last update may have done it unseen."""
@@ -245,7 +194,7 @@ class Loop:
     def interrupted(self) -> KeyboardInterrupt:
         """Leave a checkpoint in the middle of the epoch, and log that the run was interrupted."""
         self.check_weights()
-        self.checkpoint()
+        self.saving.checkpoint()
         if self.accelerator.is_main_process:
             self.run.append({**self.state.event("end"), "reason": "interrupted"})
         self.accelerator.wait_for_everyone()  # a launcher ends all processes when the first one leaves

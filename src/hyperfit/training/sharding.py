@@ -48,7 +48,8 @@ def shard(model: PreTrainedModel, device: torch.device, precision: Precision) ->
     count. Raises UserError for a model that cannot be divided.
     """
     check_divisible(model)
-    values = {name: one.detach() for name, one in [*model.named_parameters(), *model.named_buffers()]}
+    check_alike(model)
+    values = {name: one.detach() for name, one in named_tensors(model)}
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
     rounded = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32, cast_forward_inputs=False)
     policy = rounded if precision == "bf16" else MixedPrecisionPolicy()
@@ -57,8 +58,8 @@ def shard(model: PreTrainedModel, device: torch.device, precision: Precision) ->
         fully_shard(block, mesh=mesh, mp_policy=policy)
     fully_shard(whole, mesh=mesh)
     with torch.no_grad():
-        for name, one in [*model.named_parameters(), *model.named_buffers()]:
-            value = values.pop(name).to(device)
+        for name, one in named_tensors(model):
+            value = values.pop(name).to(device).contiguous()
             dist.broadcast(value, src=0)
             own_rows(one).copy_(rows_of(value, one))
     return whole
@@ -75,6 +76,24 @@ def check_divisible(model: PreTrainedModel) -> None:
         raise UserError(f"{kind}: its blocks share weights, and cannot be divided one by one (FSDP); {instead}")
     if any(not parameter.ndim for parameter in places):
         raise UserError(f"{kind}: has weights that are single numbers, and cannot be divided (FSDP); {instead}")
+
+
+def check_alike(model: PreTrainedModel) -> None:
+    """Raises UserError where the first process has found other weights in the file than the config speaks of."""
+    names = [name for name, _ in named_tensors(model)]
+    found = [names]
+    dist.broadcast_object_list(found, src=0)
+    if found[0] != names:
+        other = min({*names} ^ {*found[0]}, default=names[0])
+        raise UserError(
+            f"{model.config.model_type}: its file and its config do not agree on {other}, so that it cannot be divided "
+            "(FSDP); save the model anew with transformers, or launch with --multi_gpu"
+        )
+
+
+def named_tensors(model: PreTrainedModel) -> list[tuple[str, Tensor]]:
+    """(name, values) of all parameters, a shared one once, and of all buffers."""
+    return [*model.named_parameters(), *model.named_buffers(remove_duplicate=False)]
 
 
 def own_rows(tensor: Tensor) -> Tensor:
