@@ -44,7 +44,7 @@ def runs(world: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Ru
     tied-2-1 go on with it in other numbers of processes. killed-3 loses its second process, and goes on in one.
     """
     folder = tmp_path_factory.mktemp("runs")
-    tied = (str(save_tiny(folder / "tied", tie_word_embeddings=True, num_key_value_heads=1, head_dim=2)), world[1])
+    tied = (str(save_tiny(folder / "narrow", tie_word_embeddings=True, num_key_value_heads=1, head_dim=2)), world[1])
     settings = {"batch_size": 6, "epochs": 2, "heldout": 0.0}
     recipes = {
         "full": recipe_for(world, method="full", **{**settings, "heldout": 0.1}),
