@@ -46,6 +46,8 @@ NOT_RUN = {
     ("hf",): "needs an account",
     ("vllm",): "needs a GPU",
     ("curl",): "asks that server",
+    ("accelerate",): "needs several GPUs; tests/training/test_sharding.py",
+    ("ACCELERATE_USE_FSDP=true",): "needs several GPUs; tests/training/test_sharding.py",
     ("llama-completion",): "another program; tests/export/test_llama_cpp.py has its library read such files",
     ("caddy",): "another program",
     ("cp",): "copies what was made",

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from itertools import dropwhile
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,19 @@ from hyperfit.errors import UserError
 NAMED = {**COMMANDS, **{f"{family} {what}": one for family, (_, of) in FAMILIES.items() for what, one in of.items()}}
 TARGETS = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+LAUNCHERS = ("accelerate", "torchrun")
+"""Programs that start hyperfit in several processes."""
+SETTING = re.compile(r"[A-Z0-9_]+=\w+")
+"""Of the environment, before a command."""
 OTHERS = {".", "caddy", "cp", "curl", "hf", "hyperfit", "llama-completion", "make", "pip", "python", "vllm"}
 """Programs that documents call."""
 
 
 def problems(command: Command) -> list[str]:
     """What is wrong with a command."""
-    program, *words = command.words
+    program, *words = dropwhile(SETTING.fullmatch, command.words)
+    if program in LAUNCHERS:
+        program, *words = words[words.index("hyperfit") :]
     match program:
         case "hyperfit":
             try:

@@ -84,6 +84,27 @@ def test_several_gpus_share_the_time_and_exchange_gradients(folder: Path, capsys
     assert four["peak"] == one["peak"] + one["learning"]
 
 
+def test_where_the_whole_does_not_fit_several_gpus_may_divide_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of 16 bytes a parameter each of four has four; adapters are not divided, nor is what one GPU holds."""
+    (whole,) = planned(capsys, str(folder), "--method", "full", "--gpus", "4")["options"]
+    assert whole["shares"] == pytest.approx(4 * whole["parameters"], rel=1e-4)
+    assert whole["divided"] == ""
+    tight = (str(folder), "--gpus", "4", "--gpu-memory", "0.1")
+    by_way = {one["method"]: one for one in planned(capsys, *tight)["options"]}
+    assert not by_way["full"]["fits"]
+    assert by_way["full"]["divided"] == (
+        "accelerate launch --use_fsdp --fsdp_version 2 --num_processes 4 -m hyperfit train "
+        f"{folder} --data TEXTS --method full"
+    )
+    assert (by_way["lora"]["shares"], by_way["lora"]["divided"]) == (None, "")
+    (single,) = planned(capsys, str(folder), "--method", "full", "--gpus", "1")["options"]
+    assert single["shares"] is None
+    main(["plan", *tight, "--method", "full"])
+    assert "full, divided among the GPUs, where weights, gradients and moments take 0.04 GB" in capsys.readouterr().out
+
+
 def test_time_is_operations_at_the_rate_that_is_given(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (slow,) = planned(capsys, str(folder), "--method", "full", "--tflops", "10", "--utilisation", "0.5")["options"]
     (fast,) = planned(capsys, str(folder), "--method", "full", "--tflops", "100", "--utilisation", "0.25")["options"]

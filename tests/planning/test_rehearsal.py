@@ -10,11 +10,11 @@ from transformers import AutoModelForCausalLM, LlamaConfig, MixtralConfig
 from hyperfit.errors import UserError
 from hyperfit.models.adapt import adapt, round_frozen
 from hyperfit.models.devices import autocast
+from hyperfit.models.skeleton import skeleton
 from hyperfit.models.structure.layout import inner_model, layout_of
 from hyperfit.planning.count import Count
 from hyperfit.planning.rehearsal import rehearse
 from hyperfit.prefix.bypass import Bypass, frozen_blocks
-from hyperfit.prefix.stream import skeleton
 from hyperfit.recipes.defaults import filled_in
 from hyperfit.recipes.recipe import Method, Precision, Recipe
 from hyperfit.training.loss import SequenceLoss

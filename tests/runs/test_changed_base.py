@@ -17,7 +17,7 @@ from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import load_any
 from hyperfit.studies.grid.training import train_trial
-from hyperfit.training.loop import Loop
+from hyperfit.training.saving import Saving
 from hyperfit.training.train import train
 from small_runs import assert_same, quiet, recipe_for
 from tiny_models import save_tiny
@@ -58,11 +58,11 @@ def refusal(model: Path, run: Path) -> str:
 def interrupted(recipe: Recipe, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that was stopped after its first epoch."""
 
-    def stop(loop: Loop, loss: float, event: dict[str, object]) -> None:
+    def stop(saving: Saving, loss: float, event: dict[str, object]) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Loop, "keep", stop)
+        patched.setattr(Saving, "keep", stop)
         with pytest.raises(KeyboardInterrupt):
             train(recipe, output, notify=quiet)
 

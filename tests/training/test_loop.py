@@ -238,18 +238,18 @@ def test_a_kept_epoch_is_the_run_that_was_to_end_there(world: tuple[str, str], t
 def test_kept_epochs_survive_an_interruption(
     world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import hyperfit.training.loop as module
+    from hyperfit.training.saving import Saving
 
     recipe = recipe_for(world, epochs=4, keep_every=1, checkpoint_every=4)
     whole = train(recipe, tmp_path / "whole", notify=quiet)
-    real = module.Loop.keep
+    real = Saving.keep
 
-    def keep_and_fail(loop: module.Loop, loss: float, event: dict[str, object]) -> None:
-        real(loop, loss, event)
-        if loop.state.epoch == 2:
+    def keep_and_fail(saving: Saving, loss: float, event: dict[str, object]) -> None:
+        real(saving, loss, event)
+        if saving.state.epoch == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(module.Loop, "keep", keep_and_fail)
+    monkeypatch.setattr(Saving, "keep", keep_and_fail)
     with pytest.raises(KeyboardInterrupt):
         train(recipe, tmp_path / "broken", notify=quiet)
     monkeypatch.undo()

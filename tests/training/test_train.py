@@ -234,16 +234,6 @@ def test_several_processes_train_like_one(
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
 
 
-@pytest.mark.parametrize("way", ["fsdp", "deepspeed"])
-def test_a_launch_that_splits_the_model_is_refused(
-    way: str, world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(f"ACCELERATE_USE_{way.upper()}", "true")
-    with pytest.raises(UserError, match=f"accelerate launch: its configuration asks for {way}, which splits the model"):
-        train(recipe_for(world), tmp_path / "run", notify=quiet)
-    assert not (tmp_path / "run").exists()
-
-
 def test_the_recipe_on_disk_leaves_nothing_open(world: tuple[str, str], tmp_path: Path) -> None:
     recipe = recipe_for(world, epochs=1, lr=None, late_blocks=None, precision="auto", device="auto")
     run = train(recipe, tmp_path / "run", notify=quiet)

@@ -21,7 +21,8 @@ class PlanCommand(PlanSettings):
 
     Only the model's config is read, not its weights. One update is rehearsed by the code that trains, on tensors
     that have shapes and no values, and what it holds and computes is counted. Time is these operations at a rate that
-    is given, so it is only as good as that. Each of several GPUs holds the whole model.
+    is given, so it is only as good as that. Each of several GPUs holds the whole model; where that does not fit and
+    FSDP2 may, its launch line is told, and what each GPU then holds of weights, gradients and moments.
 
     Example: hyperfit plan meta-llama/Llama-2-7b-hf --gpus 1 --gpu-memory 24 --batch-size 2
     """
@@ -112,4 +113,9 @@ def advice(found: "Plan") -> list[str]:
             lines.append(f"{name}: {one.command}")
         else:
             lines.append(f"{name}: does not fit" + (f"; it does with {one.instead}" if one.instead else ""))
+        if one.divided and one.shares is not None:
+            lines.append(
+                f"{name}, divided among the GPUs, where weights, gradients and moments take {GIGABYTES(one.shares)} GB "
+                f"of each, beside what passes: {one.divided}"
+            )
     return lines

@@ -126,6 +126,8 @@ class Train(Recipe):
 
     def run(self) -> None:
         """Train and say where the result lies."""
+        from accelerate import PartialState
+
         from hyperfit.models.files.folders import model_folder
         from hyperfit.models.files.pictures import of_pictures
         from hyperfit.training.train import train
@@ -140,6 +142,8 @@ class Train(Recipe):
             streaming=self.streaming,
             log_with=self.log_with,
         )
+        if not PartialState().is_main_process:
+            return
         pictures = of_pictures(model_folder(self.recipe.model))
         say(f"next: hyperfit {'complete' if pictures else 'evaluate'} {run.path}")
 

@@ -11,6 +11,7 @@ from hyperfit.planning.rehearsal import Rehearsal, rehearse
 from hyperfit.recipes.defaults import default_late_blocks
 from hyperfit.recipes.recipe import MOST_SAMPLES, Method, Recipe
 
+FSDP2 = "accelerate launch --use_fsdp --fsdp_version 2"
 CHECKPOINTS = 3
 """On the disk at once: the newest two, and the one that is being written."""
 
@@ -57,6 +58,10 @@ class Option:
     """The line that starts it."""
     instead: str
     """What would fit, where this does not: flags, or nothing."""
+    shares: int | None
+    """Bytes of weights, gradients and moments on each GPU where FSDP2 divides them; None where it cannot."""
+    divided: str
+    """The line that starts it so, where that may fit and this does not; or nothing."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,8 @@ class Planner:
         program = self.machine.beside(tensors)
         count, rate = recipe.samples or 0, self.machine.rate
         fits = tensors + program <= self.machine.usable
+        shares = self.shares(recipe, found)
+        divided = not fits and shares is not None and shares <= self.machine.usable
         return Option(
             method=recipe.method,
             streaming=streaming,
@@ -110,7 +117,15 @@ class Planner:
             epoch_seconds=rate and count * found.operations / rate,
             command=self.command(recipe, streaming=streaming),
             instead="" if fits else self.instead(recipe, found, streaming=streaming),
+            shares=shares,
+            divided=self.command(recipe, streaming=False, launch=FSDP2) if divided else "",
         )
+
+    def shares(self, recipe: Recipe, found: Rehearsal) -> int | None:
+        """Bytes that each GPU holds where the model is divided: of weights, gradients in fp32 and moments its part."""
+        if self.machine.gpus < 2 or recipe.adapters:
+            return None
+        return (found.weights + 2 * found.learning + found.optimiser) // self.machine.gpus
 
     def tensors(self, found: Rehearsal, *, streaming: bool) -> int:
         """Most bytes of tensors on each GPU, or on the CPU."""
@@ -141,10 +156,10 @@ class Planner:
         tensors = self.tensors(self.rehearse(recipe), streaming=streaming)
         return tensors + self.machine.beside(tensors) <= self.machine.usable
 
-    def command(self, recipe: Recipe, *, streaming: bool) -> str:
-        """The line that starts a training, with what is not a default."""
+    def command(self, recipe: Recipe, *, streaming: bool, launch: str = "accelerate launch") -> str:
+        """The line that starts a training, with what is not a default. launch: how several processes are started."""
         gpus, depth = self.machine.gpus, self.config.get_text_config(decoder=True).num_hidden_layers
-        start = "hyperfit" if gpus < 2 else f"accelerate launch --num_processes {gpus} -m hyperfit"
+        start = "hyperfit" if gpus < 2 else f"{launch} --num_processes {gpus} -m hyperfit"
         usual = {"late_blocks": default_late_blocks(depth), "samples": MOST_SAMPLES, "accumulate": Recipe.accumulate}
         usual |= {"rank": Recipe.rank, "batch_size": Recipe.batch_size, "length": Recipe.length}
         names = [*(["late_blocks"] * recipe.late), *(["rank"] * recipe.adapters)]

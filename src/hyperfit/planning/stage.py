@@ -11,10 +11,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import PreTrainedModel
 
 from hyperfit.models.adapt import adapt, round_frozen
+from hyperfit.models.skeleton import give_places, skeleton
 from hyperfit.models.structure.experts import compute_apart
 from hyperfit.models.structure.layout import inner_model, layout_of, under
 from hyperfit.prefix.bypass import Bypass, frozen_blocks, obstacle
-from hyperfit.prefix.stream import skeleton
 from hyperfit.recipes.recipe import Recipe
 
 
@@ -90,13 +90,8 @@ def absent(model: PreTrainedModel | PeftModel, frozen: int) -> set[nn.Parameter]
 
 def give_shapes(model: nn.Module, fake: FakeTensorMode) -> None:
     """Put a tensor of the CPU without values where the model has one on the meta device; shared ones stay shared."""
-    made: dict[nn.Parameter, nn.Parameter] = {}
+    with fake:
+        give_places(model)
     for module in model.modules():
-        for name, one in module.named_parameters(recurse=False):
-            if one not in made:
-                with fake:
-                    values = torch.empty(one.shape, dtype=one.dtype, device="cpu")
-                    made[one] = nn.Parameter(values, requires_grad=one.requires_grad)
-            module.register_parameter(name, made[one])
         for name, buffer in module.named_buffers(recurse=False):
             setattr(module, name, fake.from_tensor(buffer))

@@ -6,10 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from accelerate import init_empty_weights
 from accelerate.utils import set_module_tensor_to_device
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -18,8 +16,8 @@ from hyperfit.console import Advance, say
 from hyperfit.errors import UserError
 from hyperfit.models.adapt import late_parameters
 from hyperfit.models.devices import autocast
-from hyperfit.models.files.classes import model_class
 from hyperfit.models.loading import load_config
+from hyperfit.models.skeleton import skeleton
 from hyperfit.models.structure.causal import check_first_block
 from hyperfit.models.structure.experts import compute_apart
 from hyperfit.models.structure.forward import PASSED_OVER, last_hidden, within_positions
@@ -32,19 +30,6 @@ from hyperfit.prefix.disk.states import States
 from hyperfit.prefix.plan import Plan
 from hyperfit.prefix.rows import Rows
 from hyperfit.recipes.recipe import Precision
-
-
-def skeleton(config: Any, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
-    """A causal LM without weights: parameters frozen and on the meta device, buffers on ``device``; evaluation mode."""
-    with init_empty_weights(include_buffers=False):
-        model: PreTrainedModel = model_class(config).from_config(config, dtype=dtype)
-    for module in model.modules():
-        for part, buffer in module.named_buffers(recurse=False):
-            setattr(module, part, buffer.to(device))
-    model.tie_weights()
-    model.requires_grad_(False)
-    model.eval()
-    return model
 
 
 def stream_prefix(

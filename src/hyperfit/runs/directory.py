@@ -12,7 +12,7 @@ from typing import Any
 
 from hyperfit.errors import UserError
 from hyperfit.recipes.recipe import Recipe
-from hyperfit.runs.files import check_writable, disk_full, remove, sha256, write_json, writing
+from hyperfit.runs.files import check_writable, disk_full, part_of, remove, sha256, write_json, writing
 
 KEPT_CHECKPOINTS = 2
 ENDED = ("loss", "epochs", "copying", "auto")
@@ -179,6 +179,10 @@ class RunDir:
         for old in self._checkpoints()[:-KEPT_CHECKPOINTS]:
             if spared is None or old != self._checkpoint(spared):
                 remove(old)
+
+    def unfinished_checkpoint(self, update: int) -> Path:
+        """The folder in which ``save_checkpoint`` lets a checkpoint be written, before it is renamed."""
+        return part_of(self._checkpoint(update))
 
     def newest_checkpoint(self, notice: Callable[[str], None]) -> Checkpoint | None:
         """The newest undamaged checkpoint, or None if there is none at all; each damaged one is told to ``notice``.

@@ -1,12 +1,14 @@
 """What a run leaves: an adapter or a model in Hugging Face format, with its card; and loading it again."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from peft import PeftConfig, PeftModel
 from safetensors import SafetensorError
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hyperfit.errors import UserError
@@ -34,10 +36,12 @@ def save_result(
     tokenizer: Saved,
     loss: float,
     copied: str = "",
+    learned: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Write the adapter, or the whole model with what makes its tokens, and a model card that says what was reached.
 
     copied: a sentence without its end on what of the training data the last probe's texts held, if any were written.
+    learned: what has learnt, by name, of a model that is divided among processes; None: it is in the model.
     """
     with quiet():
         if isinstance(model, PeftModel):
@@ -46,7 +50,7 @@ def save_result(
             sort_modules(folder / "adapter_config.json")
         else:
             tokenizer.save_pretrained(folder)
-            whole(model, recipe).save_pretrained(folder)
+            whole(model, recipe, learned).save_pretrained(folder)
     card = model_card(
         recipe,
         adapter=isinstance(model, PeftModel),
@@ -64,15 +68,17 @@ def sort_modules(file: Path) -> None:
     file.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
 
 
-def whole(model: PreTrainedModel, recipe: Recipe) -> PreTrainedModel:
+def whole(model: PreTrainedModel, recipe: Recipe, learned: Mapping[str, Tensor] | None) -> PreTrainedModel:
     """The trained model in fp32; where only its last blocks learnt, with the base's own weights in all other places.
 
     There training holds them rounded to bfloat16, or not at all (``--streaming``).
     """
-    if recipe.method != "late-full":
+    if learned is None and recipe.method != "late-full":
         return model
+    if learned is None:
+        learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
     base = load_model(recipe.model, device=torch.device("cpu"), dtype=torch.float32)
-    base.load_state_dict({name: p for name, p in model.named_parameters() if p.requires_grad}, strict=False)
+    base.load_state_dict(learned, strict=False)
     return base
 
 

@@ -36,6 +36,7 @@ from hyperfit.recipes.recipe import CacheMode, Precision, Recipe, Tracker
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.trackers import check_trackers
 from hyperfit.training.kinds import too_long, unfit
+from hyperfit.training.launch import undividable
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class CheckedRecipe:
     cache_limit: int
     """Bytes of all prefix caches in their folder."""
     streaming: bool
+    sharded: bool
+    """Whether the model is divided among the processes."""
 
     @property
     def batch_size(self) -> int:
@@ -87,6 +90,7 @@ def check(
     prefix_cache: CacheMode = "auto",
     cache_limit: str = readable(LIMIT),
     streaming: bool = False,
+    sharded: bool = False,
     log_with: Sequence[Tracker] = (),
 ) -> CheckedRecipe:
     """Everything that can be wrong before the model's weights are read, reported together.
@@ -105,6 +109,8 @@ def check(
         problems.append("--stop auto: reads greedy texts, and --streaming cannot write any; leave one of them out")
     if streaming and processes > 1:
         problems.append("--streaming: trains in one process only; leave out accelerate's launcher, or --streaming")
+    if sharded:
+        problems += undividable(recipe, prefix_cache)
     device, tokenizer, palette, corpus, limit = torch.device("cpu"), None, None, None, LIMIT
     pictures = False
     with collecting(problems):
@@ -146,10 +152,12 @@ def check(
             split_documents(recipe)  # the texts may have problems of their own
     if problems or tokenizer is None or corpus is None:
         raise UserError(*problems)
-    recipe = resolved(recipe, config, corpus, device)
+    recipe = resolved(recipe, config, corpus, device.type if processes > 1 else str(device))
     if going_on:
-        check_same(recipe, run, corpus, processes)
-    return CheckedRecipe(recipe, tokenizer, palette, corpus, device, recipe.precision, prefix_cache, limit, streaming)
+        check_same(recipe, run, corpus)
+    return CheckedRecipe(
+        recipe, tokenizer, palette, corpus, device, recipe.precision, prefix_cache, limit, streaming, sharded
+    )
 
 
 def with_quantized(recipe: Recipe, *, streaming: bool) -> list[str]:
@@ -165,19 +173,19 @@ def with_quantized(recipe: Recipe, *, streaming: bool) -> list[str]:
     return problems
 
 
-def resolved(recipe: Recipe, config: Any, corpus: Corpus, device: torch.device) -> Recipe:
+def resolved(recipe: Recipe, config: Any, corpus: Corpus, device: str) -> Recipe:
     """The recipe with nothing left to defaults that a later version or another machine could change."""
     return dataclasses.replace(
         filled_in(recipe, config.num_hidden_layers, config.hidden_size),
         alpha=recipe.lora_alpha,
         samples=len(corpus.train),
         length=corpus.train.shape[1],
-        device=str(device),
-        precision=pick_precision(recipe.precision, device),
+        device=device,
+        precision=pick_precision(recipe.precision, torch.device(device)),
     )
 
 
-def check_same(recipe: Recipe, run: RunDir, corpus: Corpus, processes: int) -> None:
+def check_same(recipe: Recipe, run: RunDir, corpus: Corpus) -> None:
     """Raises UserError that names each thing in which a resumed run differs from the one that was started."""
     now, then, before = recipe.to_dict(), run.recipe.to_dict(), run.environment
     problems = []
@@ -194,8 +202,6 @@ def check_same(recipe: Recipe, run: RunDir, corpus: Corpus, processes: int) -> N
             f"--resume: the weights of {recipe.model} are not those this run was started with; restore them, or start "
             "another run in a new --output folder"
         )
-    if processes != before["processes"]:
-        problems.append(f"--resume: the run was started with {before['processes']} processes, not {processes}")
     if problems:
         raise UserError(*problems)
 

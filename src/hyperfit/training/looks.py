@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from hyperfit.runs.trackers import Track
 from hyperfit.training import probes, stopping
 from hyperfit.training.checks import CheckedRecipe
 from hyperfit.training.lines import epoch_line
+from hyperfit.training.sharding import Sharded
 from hyperfit.training.state import State
 
 Say = Callable[[str], None]
@@ -20,7 +22,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Looks:
-    """At the model of a training under way, by the first of its processes, which tells the others what follows."""
+    """At the model of a training under way, by the first of its processes, which tells the others what follows.
+
+    At one that is divided among the processes all look together, and the first logs what it sees.
+    """
 
     checked: CheckedRecipe
     run: RunDir
@@ -29,6 +34,13 @@ class Looks:
     notify: Say
     track: Track
     """Takes the events of epochs, for trackers."""
+    sharded: Sharded | None = None
+    """Around a model that is divided among the processes."""
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether this process looks."""
+        return self.accelerator.is_main_process or self.sharded is not None
 
     def begin(self) -> None:
         """Look at the model before training, and at the texts of people; log both as epoch 0."""
@@ -38,6 +50,11 @@ class Looks:
 
     def look(self, *, predictions: bool, greedy: bool) -> dict[str, float | str | None]:
         """Probes of the model as it stands, for the log."""
+        work = partial(self.found, predictions=predictions, greedy=greedy)
+        return self.sharded.look(work) if self.sharded is not None else work()
+
+    def found(self, *, predictions: bool, greedy: bool) -> dict[str, float | str | None]:
+        """``look`` at a model that is whole."""
         checked, model, state = self.checked, self.state.model, self.state
         found: dict[str, float | str | None] = {}
         with checked.autocast(), torch.compiler.set_stance("force_eager"):  # texts grow: each length would be compiled
@@ -65,7 +82,9 @@ class Looks:
         return event
 
     def log(self, event: dict[str, Any]) -> None:
-        """Add an epoch to the log, and give its numbers to the trackers."""
+        """Add an epoch to the log, and give its numbers to the trackers; done by the first process."""
+        if not self.accelerator.is_main_process:
+            return
         self.run.append(event)
         self.track(event)
 

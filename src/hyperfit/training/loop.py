@@ -1,17 +1,16 @@
-"""The loop to near-zero loss: epochs of updates, checkpoints, the result, what an interruption leaves."""
+"""The loop to near-zero loss: epochs of updates, what follows each, and what an interruption leaves."""
 
 import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from peft import PeftModel
 
 from hyperfit.console import progress
 from hyperfit.errors import UserError
@@ -19,15 +18,15 @@ from hyperfit.numbers import THOUSANDTHS
 from hyperfit.prefix.cache import PrefixCache
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import RunDir
-from hyperfit.runs.files import writing
-from hyperfit.runs.result import Saved, save_result
 from hyperfit.runs.trackers import Track
 from hyperfit.training import stopping
 from hyperfit.training.checks import CheckedRecipe
-from hyperfit.training.lines import copying_line, unjudged, verdict
+from hyperfit.training.lines import unjudged, verdict
 from hyperfit.training.looks import Looks, Say
 from hyperfit.training.loss import SequenceLoss
 from hyperfit.training.memory import forget_peak, peak_memory
+from hyperfit.training.saving import Saving
+from hyperfit.training.sharding import Sharded, own_rows
 from hyperfit.training.state import State
 
 
@@ -45,33 +44,30 @@ class Loop:
     notify: Say
     track: Track
     """Takes the events of epochs, for trackers."""
+    sharded: Sharded | None = None
+    """Around a model that is divided among the processes; None where every process holds all of it."""
 
     @cached_property
     def looks(self) -> Looks:
         """At the model between epochs."""
-        return Looks(self.checked, self.run, self.state, self.accelerator, self.notify, self.track)
+        return Looks(self.checked, self.run, self.state, self.accelerator, self.notify, self.track, self.sharded)
 
-    @property
-    def kind(self) -> str:
-        """Name of the result's folder."""
-        return "adapter" if isinstance(self.state.model, PeftModel) else "model"
-
-    @property
-    def tokens(self) -> Saved:
-        """What makes tokens of the data."""
-        return self.checked.palette or self.checked.tokenizer
+    @cached_property
+    def saving(self) -> Saving:
+        """Of what is left."""
+        return Saving(self.checked, self.run, self.state, self.accelerator, self.sharded)
 
     def run_epochs(self) -> None:
         """Epochs until the loss is reached, the epochs are used up, or a signal asks to stop."""
         state, recipe, main = self.state, self.checked.recipe, self.accelerator.is_main_process
-        loss = SequenceLoss(state.model, self.checked.autocast, recipe.unlikelihood)
-        model, optimizer = self.accelerator.prepare(loss, state.optimizer)
-        if state.update == 0 and main:
+        model, optimizer = self.prepared()
+        if state.update == 0 and self.looks.takes_part:
             self.looks.begin()
+        processes = self.run.environment["processes"]  # at the start: a run that goes on with others keeps its updates
         while state.reason is None:
             started = time.monotonic() - state.seconds
             forget_peak(self.checked.device)
-            updates = epoch_order(recipe, state.epoch, len(self.checked.corpus.train), self.accelerator.num_processes)
+            updates = epoch_order(recipe, state.epoch, len(self.checked.corpus.train), processes)
             what = f"epoch {state.epoch + 1} of at most {recipe.epochs}, updates"
             with progress(what, len(updates), quiet=not main) as advance:
                 advance(state.batch)
@@ -88,11 +84,18 @@ class Loop:
                     advance(1)
             self.end_epoch(time.monotonic() - started)
             self.accelerator.wait_for_everyone()
-        if main:
-            self.finish()
+        self.finish()
         self.accelerator.wait_for_everyone()
 
-    def update(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, rows: list[int]) -> bool:
+    def prepared(self) -> tuple[Any, torch.optim.Optimizer]:
+        """(The loss of sequences, to be called like ``SequenceLoss``; the optimiser), as this many processes train."""
+        loss = SequenceLoss(self.state.model, self.checked.autocast, self.checked.recipe.unlikelihood)
+        if self.sharded is not None:
+            return partial(self.sharded, loss), self.state.optimizer
+        model, optimizer = self.accelerator.prepare(loss, self.state.optimizer)
+        return model, optimizer
+
+    def update(self, model: Any, optimizer: torch.optim.Optimizer, rows: list[int]) -> bool:
         """One optimiser step on the mean loss over the tokens of ``rows``; true if a process was asked to stop.
 
         A loss that is not finite goes into the sum and leaves the weights as they were.
@@ -100,8 +103,8 @@ class Loop:
         checked, state, accelerator = self.checked, self.state, self.accelerator
         predicted = checked.corpus.predicted(rows)
         mine = rows[accelerator.process_index :: accelerator.num_processes]
-        pieces = [mine[start : start + checked.batch_size] for start in range(0, len(mine), checked.batch_size)]
-        pieces = pieces or [[]]  # a process without rows still has to take part
+        most = -(-len(rows) // accelerator.num_processes)  # a process with fewer rows, or none, still takes part
+        pieces = [mine[start : start + checked.batch_size] for start in range(0, most, checked.batch_size)]
         wide = torch.float32 if checked.device.type == "mps" else torch.float64  # MPS has no float64
         loss_sum = torch.zeros((), dtype=wide, device=checked.device)
         for index, piece in enumerate(pieces):
@@ -111,7 +114,8 @@ class Loop:
             learned = checked.corpus.learned
             if learned is not None:
                 learned = learned[filled_up].to(checked.device)
-            with nullcontext() if index == len(pieces) - 1 else accelerator.no_sync(model):
+            last = index == len(pieces) - 1
+            with nullcontext() if last or self.sharded is not None else accelerator.no_sync(model):
                 # gradients are averaged over processes; the loss is a mean over the tokens of all of them
                 loss, part = model(ids, len(piece), accelerator.num_processes / predicted, learned)
                 accelerator.backward(part)
@@ -130,7 +134,7 @@ class Loop:
 
     def end_epoch(self, seconds: float) -> None:
         """Decide whether training has ended, probe, log, and save a checkpoint."""
-        state, recipe, main = self.state, self.checked.recipe, self.accelerator.is_main_process
+        state, recipe = self.state, self.checked.recipe
         memory = peak_memory(self.checked.device)
         self.check_weights()
         loss = state.loss_sum / state.tokens
@@ -142,7 +146,7 @@ class Loop:
             state.reason = "epochs"
         kept = state.reason is None and bool(recipe.keep_every) and state.epoch % recipe.keep_every == 0
         always = kept or state.reason is not None
-        event = self.looks.probe(loss, seconds, memory, always=always) if main else {}
+        event = self.looks.probe(loss, seconds, memory, always=always) if self.looks.takes_part else {}
         recites = self.looks.recite(event)
         if recites:
             self.looks.go_back()
@@ -151,47 +155,29 @@ class Loop:
             state.reason = "auto"
         if recites is False:
             state.sound = state.update
-        if main and kept:
-            self.keep(loss, event)
-        if main and (state.reason or state.epoch % recipe.checkpoint_every == 0 or state.sound == state.update):
-            self.checkpoint()
-
-    def checkpoint(self) -> None:
-        """Save the place reached and what has been learned."""
-        self.run.save_checkpoint(self.state.update, self.state.place, self.state.write, spared=self.state.sound)
-
-    def keep(self, loss: float, event: dict[str, Any]) -> None:
-        """Leave the model as it stands as a run that was to end after this epoch, whose probe is ``event``."""
-        recipe = replace(self.checked.recipe, epochs=self.state.epoch, keep_every=0)
-        end = {**self.state.event("end"), "reason": "epochs", "train_loss": round(loss, 6)}
-        with self.run.keeping(recipe, end) as folder:
-            save_result(self.state.model, folder / self.kind, recipe, self.tokens, loss, self.copied(event))
+        if kept:
+            self.saving.keep(loss, event)
+        if state.reason or state.epoch % recipe.checkpoint_every == 0 or state.sound == state.update:
+            self.saving.checkpoint()
 
     def finish(self) -> None:
-        """Save the result, say plainly whether its goal was reached, and let the checkpoints go."""
-        state, goal = self.state, self.checked.recipe.stop_loss
-        last = self.run.events("epoch")[-1]
-        loss = last["train_loss"]
-        folder = self.run.path / self.kind
-        with writing(folder) as aside:
-            save_result(self.state.model, aside, self.checked.recipe, self.tokens, loss, self.copied(last))
-        self.run.append({**self.state.event("end"), "reason": state.reason, "train_loss": loss})
-        self.run.discard_checkpoints()
+        """Save the result, and say plainly whether its goal was reached."""
+        self.saving.result()
+        if not self.accelerator.is_main_process:
+            return
+        state, goal, last = self.state, self.checked.recipe.stop_loss, self.run.events("epoch")[-1]
         if self.prefix is not None and not self.checked.streaming:
             self.notify(self.prefix.saving())
-        copied = self.copied(last)
+        loss, copied = last["train_loss"], self.saving.copied(last)
         ended = verdict(str(state.reason), loss, goal, copied, stopping.AUTO.name)
-        told = f"{ended}: training loss {THOUSANDTHS.told(loss)} after {state.epoch} epochs; {folder}"
+        told = f"{ended}: training loss {THOUSANDTHS.told(loss)} after {state.epoch} epochs; {self.run.result}"
         judged = unjudged(self.checked.recipe) if copied else ""
         self.notify("; ".join(filter(None, (told, copied, judged))))
 
-    def copied(self, event: dict[str, Any]) -> str:
-        """What of the training data stands in the texts of a probe; "" where none were written."""
-        return copying_line(event, min(self.checked.recipe.probe_texts, len(self.checked.corpus.validation)))
-
     def check_weights(self) -> None:
         """Raises UserError if a trained weight is no longer finite: the last update may have done it unseen."""
-        if not all(bool(parameter.isfinite().all()) for parameter in self.state.learned.values()):
+        lost = sum(not bool(own_rows(parameter).isfinite().all()) for parameter in self.state.learned.values())
+        if self.accelerator.reduce(torch.tensor(lost, device=self.checked.device), reduction="sum"):
             raise self.diverged()
 
     def diverged(self) -> UserError:
@@ -208,8 +194,8 @@ class Loop:
     def interrupted(self) -> KeyboardInterrupt:
         """Leave a checkpoint in the middle of the epoch, and log that the run was interrupted."""
         self.check_weights()
+        self.saving.checkpoint()
         if self.accelerator.is_main_process:
-            self.checkpoint()
             self.run.append({**self.state.event("end"), "reason": "interrupted"})
         self.accelerator.wait_for_everyone()  # a launcher ends all processes when the first one leaves
         self.notify(f"interrupted after update {self.state.update}; repeat the command with --resume to go on")

@@ -14,9 +14,10 @@ from transformers import PreTrainedModel
 
 from hyperfit.errors import UserError
 from hyperfit.models.adapt import adapt, round_frozen
-from hyperfit.models.loading import load_model
+from hyperfit.models.loading import load_config, load_model
+from hyperfit.models.skeleton import give_places, skeleton
 from hyperfit.models.structure.experts import compute_apart
-from hyperfit.models.structure.layout import blocks_of, inner_model
+from hyperfit.models.structure.layout import blocks_of, inner_model, layout_of
 from hyperfit.prefix.bypass import frozen_blocks, obstacle
 from hyperfit.prefix.cache import PrefixCache
 from hyperfit.prefix.cache_prefix import cache_prefix
@@ -24,6 +25,7 @@ from hyperfit.prefix.stream import stream_prefix
 from hyperfit.runs.files import remove
 from hyperfit.training.checks import CheckedRecipe
 from hyperfit.training.loss import SequenceLoss
+from hyperfit.training.sharding import Sharded, shard
 
 Say = Callable[[str], None]
 
@@ -66,6 +68,32 @@ def set_up(checked: CheckedRecipe, folder: Path, notify: Say) -> tuple[PreTraine
             raise UserError(*(f"--prefix-cache required: {problem}" for problem in error.problems)) from error
         notify(f"no prefix cache: {error}")
         return adapted, None
+
+
+def set_up_sharded(checked: CheckedRecipe, main: bool, notify: Say) -> Sharded:
+    """The adapted model in evaluation mode, divided among the processes; the first alone reads its weights.
+
+    There is no prefix cache of it, which is told where there could be one of a whole model. Raises UserError for a
+    model that cannot be divided.
+    """
+    recipe, cpu = checked.recipe, torch.device("cpu")
+    if recipe.late and checked.prefix_cache != "off":
+        notify("no prefix cache: the model is divided among the processes; --multi_gpu in place of FSDP has one")
+    model = load_model(recipe.model, device=cpu, dtype=torch.float32) if main else unread_model(recipe.model)
+    adapt(model, recipe).eval()
+    if checked.precision == "bf16":
+        round_frozen(model)
+    sharded = shard(model, checked.device, checked.precision)
+    compute_apart(model, checked.batch_size * checked.corpus.train.shape[1])
+    return sharded
+
+
+def unread_model(name: str) -> PreTrainedModel:
+    """The causal LM in fp32 with room for its weights, which is not written yet and so takes no memory."""
+    model = skeleton(load_config(name), torch.float32, torch.device("cpu"))
+    layout_of(model)  # while none of its values could be taken for one
+    give_places(model)
+    return model
 
 
 def lean(model: PreTrainedModel | PeftModel, checked: CheckedRecipe) -> PreTrainedModel | PeftModel:

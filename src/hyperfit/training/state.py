@@ -6,13 +6,17 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from hyperfit.runs.directory import Checkpoint
+from hyperfit.training.pieces import Pieces, opened, piece_name
+from hyperfit.training.sharding import own_rows
 
 CHOICES = "probe/choices"
+STEP, MOMENTS = "step", ("exp_avg", "exp_avg_sq")
+"""What Adam keeps of every parameter."""
 
 
 @dataclass
@@ -58,32 +62,36 @@ class State:
         """An event of the log with the place reached."""
         return {"event": name, "epoch": self.epoch, "step": self.update}
 
-    def write(self, folder: Path) -> None:
-        """Save parameters, optimiser and the last probe's choices as safetensors."""
-        tensors = {f"parameter/{name}": p.detach() for name, p in self.learned.items()}
-        if self.choices is not None:
+    def write(self, folder: Path, process: int = 0, processes: int = 1) -> None:
+        """Save parameters, optimiser and the last probe's choices as safetensors.
+
+        processes: how many write into the folder, each what it holds of a model that is divided.
+        """
+        tensors = {f"parameter/{name}": own_rows(p.detach()) for name, p in self.learned.items()}
+        if self.choices is not None and process == 0:
             tensors[CHOICES] = self.choices
         for name, p in self.learned.items():
             for key, value in self.optimizer.state.get(p, {}).items():
-                tensors[f"optimizer/{name}/{key}"] = value
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "state.safetensors")
+                tensors[f"optimizer/{name}/{key}"] = own_rows(value)
+        file = folder / piece_name(process, processes)
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, file)
 
     def read(self, checkpoint: Checkpoint) -> None:
-        """Load what write saved, in place."""
-        tensors = load_file(checkpoint.path / "state.safetensors")
-        self.choices = tensors.pop(CHOICES, None)
-        moments: dict[str, dict[str, Tensor]] = {name: {} for name in self.learned}
-        with torch.no_grad():
-            for name, tensor in tensors.items():
-                kind, _, rest = name.partition("/")
-                if kind == "parameter":
-                    self.learned[rest].copy_(tensor)
-                else:
-                    parameter, _, key = rest.rpartition("/")
-                    moments[parameter][key] = tensor
-        for name, p in self.learned.items():
-            if moments[name]:
-                # Adam keeps its step count on the CPU whatever the device
-                self.optimizer.state[p] = {k: t if k == "step" else t.to(p.device) for k, t in moments[name].items()}
+        """Load what write saved, in place; however many processes wrote it, and whether or not this one holds all."""
+        with opened(checkpoint.path) as saved:
+            self.choices = saved.whole(CHOICES) if CHOICES in saved.names else None
+            for name, p in self.learned.items():
+                saved.read_into(f"parameter/{name}", p)
+                if f"optimizer/{name}/{STEP}" in saved.names:
+                    self.optimizer.state[p] = self.moments_of(saved, name, p)
         for name in self.place:
             setattr(self, name, checkpoint.place.get(name, getattr(self, name)))
+
+    def moments_of(self, saved: Pieces, name: str, p: nn.Parameter) -> dict[str, Tensor]:
+        """What Adam keeps of a parameter; its step count on the CPU whatever the device, unless it is the fused one."""
+        device = p.device if self.optimizer.defaults.get("fused") else "cpu"
+        found = {STEP: saved.whole(f"optimizer/{name}/{STEP}").to(device)}
+        for key in MOMENTS:
+            found[key] = torch.zeros_like(p)
+            saved.read_into(f"optimizer/{name}/{key}", found[key])
+        return found

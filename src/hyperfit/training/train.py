@@ -1,6 +1,5 @@
 """Train as a recipe says: what happens before and after the loop, and how a run that was stopped goes on."""
 
-import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,7 +11,6 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from hyperfit.console import say
-from hyperfit.errors import UserError
 from hyperfit.models.adapt import learning
 from hyperfit.prefix.cache import PrefixCache
 from hyperfit.prefix.disk.eviction import LIMIT
@@ -23,13 +21,13 @@ from hyperfit.runs.directory import ENDED, RunDir
 from hyperfit.runs.trackers import tracked_by, tracking
 from hyperfit.training.checks import CheckedRecipe, check, check_learning, environment
 from hyperfit.training.interrupts import stop_requests, terminable
+from hyperfit.training.launch import check_launch, device_of, divided, telling_of_lost
 from hyperfit.training.looks import Say
 from hyperfit.training.loop import Loop
-from hyperfit.training.setup import set_up
+from hyperfit.training.setup import set_up, set_up_sharded
+from hyperfit.training.sharding import Sharded
 from hyperfit.training.state import State
 
-SPLITTING = ("fsdp", "deepspeed", "megatron_lm")
-"""What accelerate's launcher names in the environment where it is to split the model."""
 NO_GREEDY_TEXT = (
     "--streaming: no greedy text in the probes, as it needs the whole model; hyperfit evaluate can do it later"
 )
@@ -59,7 +57,7 @@ def train(
     numbers of every epoch, too. Raises UserError for anything wrong
     with the input, all at once, before the folder is made; and for a loss that becomes NaN. KeyboardInterrupt after
     Ctrl-C or SIGTERM, with the run left resumable. Under ``accelerate launch`` the sequences of each update are shared
-    among the processes.
+    among the processes, and where it asks for FSDP2, what learns is, too.
     """
     run = RunDir(Path(output))
     check_launch()
@@ -76,12 +74,15 @@ def train(
         prefix_cache=prefix_cache,
         cache_limit=cache_limit,
         streaming=streaming,
+        sharded=divided(),
         log_with=log_with,
     )
     accelerator.wait_for_everyone()
     if going_on and has_ended(run, notify):
         return run
-    model, prefix = make_ready(checked, Path(cache_dir) if cache_dir else run.path.absolute().parent / FOLDER, notify)
+    folder = Path(cache_dir) if cache_dir else run.path.absolute().parent / FOLDER
+    with telling_of_lost(run.path, accelerator.num_processes):
+        model, prefix, sharded = make_ready(checked, folder, main, notify)
     state = State(model, adam(model, checked.recipe))
     now = surroundings(checked, model, prefix, accelerator.num_processes)
     if streaming:
@@ -96,38 +97,33 @@ def train(
         if going_on:
             rewind(run, state, now, notify, main)
         accelerator.wait_for_everyone()
-        with tracking(accelerator, run, checked.recipe) as track:
-            Loop(checked, run, state, prefix, accelerator, stop, notify, track).run_epochs()
+        with tracking(accelerator, run, checked.recipe) as track, telling_of_lost(run.path, accelerator.num_processes):
+            Loop(checked, run, state, prefix, accelerator, stop, notify, track, sharded).run_epochs()
         if stop():  # asked while the result was being saved
             raise KeyboardInterrupt
     return run
 
 
-def check_launch() -> None:
-    """Raises UserError where accelerate's launcher was told to split the model: every process here holds all of it."""
-    if asked := [name for name in SPLITTING if os.environ.get(f"ACCELERATE_USE_{name.upper()}", "false") == "true"]:
-        raise UserError(
-            f"accelerate launch: its configuration asks for {' and '.join(asked)}, which splits the model, and here "
-            "every process holds the whole (DDP); launch with --multi_gpu, or train the last blocks alone in one "
-            "process with --streaming (hyperfit plan says what fits)"
-        )
-
-
-def device_of(recipe: Recipe, accelerator: Accelerator) -> str:
-    """The recipe's device; of several processes each has its own."""
-    return str(accelerator.device) if accelerator.num_processes > 1 else recipe.device
-
-
 def make_ready(
-    checked: CheckedRecipe, folder: Path, notify: Say
-) -> tuple[PreTrainedModel | PeftModel, PrefixCache | None]:
-    """As ``set_up``, said to people: the texts before, what learns after. SIGTERM meanwhile is KeyboardInterrupt."""
+    checked: CheckedRecipe, folder: Path, main: bool, notify: Say
+) -> tuple[PreTrainedModel | PeftModel, PrefixCache | None, Sharded | None]:
+    """As ``set_up``, and what is around a model that is divided; said to people: the texts before, what learns after.
+
+    SIGTERM meanwhile is KeyboardInterrupt.
+    """
     for line in (*checked.corpus.notes, checked.corpus.describe()):
         notify(line)
+    model: PreTrainedModel | PeftModel
+    prefix, sharded = None, None
     with terminable():
-        model, prefix = set_up(checked, folder, notify)
-    notify(f"{learning(model).describe()}; {checked.precision} on {checked.device}")
-    return model, prefix
+        if checked.sharded:
+            sharded = set_up_sharded(checked, main, notify)
+            model = sharded.model
+        else:
+            model, prefix = set_up(checked, folder, notify)
+    shares = "; divided among the processes by FSDP2" if sharded else ""
+    notify(f"{learning(model).describe()}; {checked.precision} on {checked.device}{shares}")
+    return model, prefix, sharded
 
 
 def surroundings(
@@ -163,7 +159,7 @@ def has_ended(run: RunDir, notify: Say) -> bool:
 
 def rewind(run: RunDir, state: State, now: dict[str, Any], notify: Say, main: bool) -> None:
     """Load the newest good checkpoint, drop the events that came after it, and say what else has changed."""
-    for name in ("versions", "device_name", "attention", "threads"):
+    for name in ("versions", "device_name", "attention", "threads", "processes"):
         if (before := run.environment.get(name)) != now[name]:
             notify(f"{name} was {before}, is now {now[name]}: the weights may differ from those of an unbroken run")
     checkpoint = run.newest_checkpoint(notify)

@@ -1,0 +1,87 @@
+"""How a launcher starts a training: as how many processes, on which devices, the model whole or divided among them."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch.distributed as dist
+from accelerate import Accelerator
+
+from hyperfit.errors import UserError
+from hyperfit.recipes.recipe import CacheMode, Recipe
+
+FSDP2 = "accelerate launch --use_fsdp --fsdp_version 2 (with torchrun: ACCELERATE_USE_FSDP=true FSDP_VERSION=2)"
+OTHERS = {"deepspeed": "DeepSpeed", "megatron_lm": "Megatron-LM"}
+"""What else accelerate can be told to use, and hyperfit does not."""
+UNUSED = {
+    "FSDP_OFFLOAD_PARAMS": "fsdp_offload_params",
+    "FSDP_ACTIVATION_CHECKPOINTING": "fsdp_activation_checkpointing",
+}
+"""What accelerate may say of FSDP in the environment, and nothing here heeds; its names in the configuration."""
+
+
+def asked(name: str) -> bool:
+    """Whether accelerate's launcher has said yes to something in the environment."""
+    return os.environ.get(name, "false").lower() == "true"
+
+
+def check_launch() -> None:
+    """Raises UserError for a launch in which the model is to be divided by anything else than FSDP2."""
+    problems = [
+        f"accelerate launch: its configuration asks for {name}, which hyperfit does not run under; {FSDP2} divides the "
+        "model among processes, too, as ZeRO-3 does"
+        for key, name in OTHERS.items()
+        if asked(f"ACCELERATE_USE_{key.upper()}")
+    ]
+    if asked("ACCELERATE_USE_FSDP"):
+        if (version := os.environ.get("FSDP_VERSION", "1")) != "2":
+            problems.append(f"accelerate launch: its configuration asks for version {version} of FSDP; give {FSDP2}")
+        problems += [
+            f"accelerate launch: {flag} true: has no effect here; leave it out"
+            for key, flag in UNUSED.items()
+            if asked(key)
+        ]
+    if problems:
+        raise UserError(*problems)
+
+
+def divided() -> bool:
+    """Whether the model is to be divided among the processes that were launched."""
+    return asked("ACCELERATE_USE_FSDP") and dist.is_initialized()
+
+
+def undividable(recipe: Recipe, prefix_cache: CacheMode) -> list[str]:
+    """What of a training does not go with a model that is divided among processes, a sentence each."""
+    problems = []
+    if recipe.adapters:
+        problems.append(
+            f"--method {recipe.method}: FSDP divides what learns, and adapters are small; launch with --multi_gpu, "
+            "where every process holds the whole model, or give --method full or late-full"
+        )
+    if prefix_cache == "required":
+        problems.append("--prefix-cache required: there is none of a model that FSDP divides; launch with --multi_gpu")
+    if recipe.compile:
+        problems.append(
+            "--compile: does not go with a model that FSDP divides; leave it out, or launch with --multi_gpu"
+        )
+    return problems
+
+
+def device_of(recipe: Recipe, accelerator: Accelerator) -> str:
+    """The recipe's device; of several processes each has its own."""
+    return str(accelerator.device) if accelerator.num_processes > 1 else recipe.device
+
+
+@contextmanager
+def telling_of_lost(run: Path, processes: int) -> Iterator[None]:
+    """Raises UserError in place of what torch raises where one of several processes has ended before its time."""
+    try:
+        yield
+    except RuntimeError as error:
+        if processes > 1 and (isinstance(error, dist.DistError) or "gloo" in str(error)):
+            raise UserError(
+                f"{run}: another process of this training has ended before its time; repeat the command with --resume, "
+                "which goes on from the newest checkpoint"
+            ) from error
+        raise

@@ -1,0 +1,68 @@
+"""What a launcher may ask for, and which trainings go with it."""
+
+from pathlib import Path
+
+import pytest
+import torch.distributed as dist
+
+from hyperfit.errors import UserError
+from hyperfit.training import launch
+from hyperfit.training.train import train
+from small_runs import quiet, recipe_for
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"ACCELERATE_USE_DEEPSPEED": "true"}, "asks for DeepSpeed, .*--use_fsdp --fsdp_version 2 .*as ZeRO-3 does"),
+        ({"ACCELERATE_USE_FSDP": "true"}, "asks for version 1 of FSDP; give .*--use_fsdp --fsdp_version 2"),
+        (
+            {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_OFFLOAD_PARAMS": "true"},
+            "fsdp_offload_params true: has no effect here; leave it out",
+        ),
+    ],
+)
+def test_a_launch_is_refused_that_would_not_do_what_it_says(
+    asked: dict[str, str], said: str, world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in asked.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=said):
+        train(recipe_for(world), tmp_path / "run", notify=quiet)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_cannot_be_divided_is_told_at_once(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hyperfit.training.train.divided", lambda: True)
+    with pytest.raises(UserError) as caught:
+        train(recipe_for(world, compile=True), tmp_path / "run", prefix_cache="required", notify=quiet)
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == [
+        "--method late-lora",
+        "--prefix-cache required",
+        "--compile",
+    ]
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_process_divides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    assert not launch.divided()
+
+
+@pytest.mark.parametrize(
+    ("error", "processes", "told"),
+    [
+        (RuntimeError("[gloo/transport/tcp/pair.cc:553] Connection closed by peer"), 2, True),
+        (dist.DistBackendError("NCCL communicator was aborted"), 2, True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), 2, False),
+        (RuntimeError("gloo"), 1, False),
+    ],
+)
+def test_a_lost_process_is_told_and_nothing_else_is_taken_for_one(
+    error: RuntimeError, processes: int, told: bool, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError if told else RuntimeError) as caught, launch.telling_of_lost(tmp_path, processes):
+        raise error
+    assert isinstance(caught.value, UserError) == told
