@@ -15,8 +15,8 @@ from hyperfit.errors import UserError
 from hyperfit.models.structure.layout import blocks_of
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import RunDir
-from hyperfit.training.pieces import Pieces, opened, piece_name
-from hyperfit.training.sharding import check_divisible
+from hyperfit.training.processes.pieces import Pieces, opened, piece_name
+from hyperfit.training.processes.sharding import check_divisible
 from hyperfit.training.train import train
 from launched import job, launch
 from small_runs import events, quiet, recipe_for, weights

@@ -36,7 +36,7 @@ from hyperfit.recipes.recipe import CacheMode, Precision, Recipe, Tracker
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.trackers import check_trackers
 from hyperfit.training.kinds import too_long, unfit
-from hyperfit.training.launch import undividable
+from hyperfit.training.processes.launch import undividable
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from hyperfit.runs.trackers import Track
 from hyperfit.training import probes, stopping
 from hyperfit.training.checks import CheckedRecipe
 from hyperfit.training.lines import epoch_line
-from hyperfit.training.sharding import Sharded
+from hyperfit.training.processes.sharding import Sharded
 from hyperfit.training.state import State
 
 Say = Callable[[str], None]

@@ -25,8 +25,8 @@ from hyperfit.training.lines import unjudged, verdict
 from hyperfit.training.looks import Looks, Say
 from hyperfit.training.loss import SequenceLoss
 from hyperfit.training.memory import forget_peak, peak_memory
+from hyperfit.training.processes.sharding import Sharded, own_rows
 from hyperfit.training.saving import Saving
-from hyperfit.training.sharding import Sharded, own_rows
 from hyperfit.training.state import State
 
 

@@ -14,7 +14,7 @@ from hyperfit.runs.files import writing
 from hyperfit.runs.result import Saved, save_result
 from hyperfit.training.checks import CheckedRecipe
 from hyperfit.training.lines import copying_line
-from hyperfit.training.sharding import Sharded, put_together
+from hyperfit.training.processes.sharding import Sharded, put_together
 from hyperfit.training.state import State
 
 

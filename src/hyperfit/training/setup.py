@@ -25,7 +25,7 @@ from hyperfit.prefix.stream import stream_prefix
 from hyperfit.runs.files import remove
 from hyperfit.training.checks import CheckedRecipe
 from hyperfit.training.loss import SequenceLoss
-from hyperfit.training.sharding import Sharded, shard
+from hyperfit.training.processes.sharding import Sharded, shard
 
 Say = Callable[[str], None]
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from hyperfit.runs.directory import Checkpoint
-from hyperfit.training.pieces import Pieces, opened, piece_name
-from hyperfit.training.sharding import own_rows
+from hyperfit.training.processes.pieces import Pieces, opened, piece_name
+from hyperfit.training.processes.sharding import own_rows
 
 CHOICES = "probe/choices"
 STEP, MOMENTS = "step", ("exp_avg", "exp_avg_sq")

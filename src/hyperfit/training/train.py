@@ -21,11 +21,11 @@ from hyperfit.runs.directory import ENDED, RunDir
 from hyperfit.runs.trackers import tracked_by, tracking
 from hyperfit.training.checks import CheckedRecipe, check, check_learning, environment
 from hyperfit.training.interrupts import stop_requests, terminable
-from hyperfit.training.launch import check_launch, device_of, divided, telling_of_lost
 from hyperfit.training.looks import Say
 from hyperfit.training.loop import Loop
+from hyperfit.training.processes.launch import check_launch, device_of, divided, telling_of_lost
+from hyperfit.training.processes.sharding import Sharded
 from hyperfit.training.setup import set_up, set_up_sharded
-from hyperfit.training.sharding import Sharded
 from hyperfit.training.state import State
 
 NO_GREEDY_TEXT = (

@@ -9,7 +9,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from hyperfit.training.sharding import first_row, own_rows
+from hyperfit.training.processes.sharding import first_row, own_rows
 
 
 def piece_name(process: int, processes: int) -> str:
