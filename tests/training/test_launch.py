@@ -6,7 +6,7 @@ import pytest
 import torch.distributed as dist
 
 from hyperfit.errors import UserError
-from hyperfit.training import launch
+from hyperfit.training.processes import launch
 from hyperfit.training.train import train
 from small_runs import quiet, recipe_for
 
