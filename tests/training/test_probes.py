@@ -1,13 +1,17 @@
-"""What people wrote after the contexts of the probes."""
+"""What people wrote after the contexts of the probes, what is continued, and over which tokens means are."""
 
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from hyperfit.data.corpus import Corpus
+from hyperfit.metrics.predictions.predict import Predictions
 from hyperfit.training import probes
+from tiny_models import random_ids, tiny_model
 
 
 def held_out(rows: torch.Tensor, learned: torch.Tensor | None = None) -> Corpus:
@@ -60,3 +64,28 @@ def test_what_is_probed_of_chats(monkeypatch: pytest.MonkeyPatch) -> None:
     assert probes.human_text(model, checked) == {"human_ttr": None}, "no 96 tokens are compared"
     monkeypatch.setattr(probes, "positions_of", lambda config: None)
     assert probes.human_text(model, checked) == {"human_ttr": 1.0}, "of the one reply that is long enough"
+
+
+def test_validation_means_are_over_tokens_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three learned tokens of loss 1 and one of loss 5 are 2 a token; the mean of the two replies' means would be 3."""
+    nothing = np.nan
+    loss = np.array([[nothing, 9, 1, 1, 1], [nothing, 9, 9, 5, 9]])
+    read = Predictions(loss, loss / 10, {}, np.zeros((2, 5)), np.array([[-1, 1, 2, 3, 4], [-1, 1, 2, 3, 4]]))
+    monkeypatch.setattr(probes, "predict", lambda model, texts, batch_size: read)
+    learned = torch.tensor([[False, False, True, True, True], [False, False, False, True, False]])
+    before = torch.tensor([[7, 2, 3, 7], [1, 2, 7, 4]], dtype=torch.int32)
+    model: Any = None
+    found, _ = probes.predictions(model, held_out(torch.zeros(2, 5, dtype=torch.int64), learned), 4, before)
+    assert found == {"val_loss": 2.0, "entropy": 0.2, "agreement": 0.5}
+
+
+def test_validation_loss_is_that_of_transformers() -> None:
+    model, rows = tiny_model(), random_ids(3, 20)
+    learned = torch.zeros(3, 20, dtype=torch.bool)
+    learned[0, 2:19] = learned[1, 7:9] = learned[2, 15:16] = True
+    labels = rows.where(learned, -100)
+    with torch.no_grad():
+        logits = model(input_ids=rows).logits
+    right = F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten())
+    found, _ = probes.predictions(model, held_out(rows, learned), 2, None)
+    assert found["val_loss"] == pytest.approx(float(right), abs=1e-5)

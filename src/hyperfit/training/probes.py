@@ -16,7 +16,6 @@ from hyperfit.metrics.copying.memorisation import LONG_OVERLAP, longest_overlaps
 from hyperfit.metrics.copying.training_index import TrainingIndex
 from hyperfit.metrics.estimate import estimate
 from hyperfit.metrics.predictions.predict import predict
-from hyperfit.metrics.predictions.sharpness import sharpness_of
 from hyperfit.metrics.text.diversity import TTR_WINDOW, type_token_ratio
 from hyperfit.metrics.text.words import Lexicon, word_shares
 from hyperfit.models.structure.layout import positions_of
@@ -35,19 +34,20 @@ def predictions(
 ) -> tuple[dict[str, float | None], Tensor | None]:
     """What the model expects on the held-out sequences, and its likeliest tokens, int32[sequences, length].
 
-    ``val_loss`` and ``entropy``, nats per token; ``agreement``, share of positions at which the likeliest token is what
-    it was at the last probe, whose likeliest tokens are ``before``. None where nothing is held out, or before a first.
+    ``val_loss`` and ``entropy``, nats per token, means over all tokens that count, as the training loss is;
+    ``agreement``, share of them at which the likeliest token is what it was at the last probe, whose likeliest tokens
+    are ``before``. None where nothing is held out, or before a first.
     """
     if not len(corpus.validation):
         return {"val_loss": None, "entropy": None, "agreement": None}, None
     read = predict(model, corpus.validation, batch_size=batch_size)
     learned = corpus.validation_learned
     counted = torch.ones_like(corpus.validation, dtype=torch.bool) if learned is None else learned
-    seen, choices = sharpness_of(read.only(counted.numpy())), torch.from_numpy(read.choices[:, 1:].astype(np.int32))
-    means = {"val_loss": seen.loss.mean(), "entropy": seen.entropy.mean()}
+    seen, choices = read.only(counted.numpy()), torch.from_numpy(read.choices[:, 1:].astype(np.int32))
+    means = {"val_loss": float(np.nanmean(seen.loss)), "entropy": float(np.nanmean(seen.entropy))}
     if before is not None:
-        means["agreement"] = (choices == before)[counted[:, 1:]].double().mean()
-    return {"agreement": None, **{name: round(float(mean), 6) for name, mean in means.items()}}, choices
+        means["agreement"] = float((choices == before)[counted[:, 1:]].double().mean())
+    return {"agreement": None, **{name: round(mean, 6) for name, mean in means.items()}}, choices
 
 
 def human_text(model: PreTrainedModel | PeftModel, checked: CheckedRecipe) -> dict[str, float | None]:
