@@ -73,19 +73,25 @@ def probed(model: PreTrainedModel | PeftModel, checked: CheckedRecipe) -> tuple[
     """
     held_out, limit = checked.corpus.validation, positions_of(model.config)
     rows = held_out[: checked.recipe.probe_texts].tolist()
-    learned = checked.corpus.validation_learned
     if checked.palette is not None:
         start = checked.palette.context(SHARE)
         return [row[:start] for row in rows], checked.palette.length - start
-    if learned is not None:
-        starts = learned[: len(rows)].int().argmax(1).tolist()
-        # of a text among chats all but the first token is learned
-        contexts = [row[: start if start > 1 else CONTEXT] for row, start in zip(rows, starts, strict=True)]
-        room = limit - max(map(len, contexts)) if limit else TTR_WINDOW
-        return contexts, min(TTR_WINDOW, room)
-    most = min(CONTEXT, held_out.shape[1] - 1)
-    contexts = [row[: character_end(checked.tokenizer, row, most)] for row in rows]
-    return contexts, min(TTR_WINDOW, (limit or CONTEXT + TTR_WINDOW) - most)
+    learned = checked.corpus.validation_learned
+    which = [None] * len(rows) if learned is None else learned[: len(rows)].tolist()
+    contexts = [row[: context_end(checked, row, some)] for row, some in zip(rows, which, strict=True)]
+    room = limit - max(map(len, contexts)) if limit else TTR_WINDOW
+    return contexts, min(TTR_WINDOW, room)
+
+
+def context_end(checked: CheckedRecipe, row: list[int], learned: list[bool] | None) -> int:
+    """Tokens of a held-out row that are continued. learned: which of them are; None: all but the first.
+
+    What stands before the first reply, at least a token; of a text, also one among chats, 32 tokens, or the few less
+    that end with a whole character and leave one to write.
+    """
+    if learned is None or all(learned[1:]):
+        return character_end(checked.tokenizer, row, min(CONTEXT, len(row) - 1))
+    return max(learned.index(True), 1)
 
 
 def window(checked: CheckedRecipe, new_tokens: int) -> int:
