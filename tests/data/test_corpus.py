@@ -463,7 +463,9 @@ def test_learned_texts_by_hand() -> None:
     )
     chats = Corpus(train=rows, validation=rows, learned=learned, names=("a, line 1", "a, line 2"), **counts)
     assert chats.learned_texts == [[2, 3], [7, 8], [19]]
+    assert chats.labels.tolist() == [[-100, -100, 2, 3, -100, -100, -100, 7, 8, -100], [-100] * 9 + [19]]
     assert chats.learned_names == ["a, line 1", "a, line 1", "a, line 2"]
     texts = dataclasses.replace(chats, learned=None)
+    assert texts.labels.tolist() == rows.tolist()
     assert texts.learned_texts == texts.sequences == rows.tolist()
     assert texts.learned_names == ["a, line 1", "a, line 2"]

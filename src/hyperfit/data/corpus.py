@@ -81,6 +81,11 @@ class Corpus:
         """The document that each of ``learned_texts`` is of, as in ``names``."""
         return [self.names[row] for row, _ in learned_runs(self.train, self.learned)]
 
+    @property
+    def labels(self) -> Tensor:
+        """int64[samples, length]: ``train`` for the loss of a transformers model, -100 at what is not learned."""
+        return self.train if self.learned is None else self.train.where(self.learned, -100)
+
     def predicted(self, rows: Sequence[int]) -> int:
         """Tokens of some training sequences that the loss is on."""
         if self.learned is None:

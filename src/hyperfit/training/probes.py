@@ -71,27 +71,34 @@ def probed(model: PreTrainedModel | PeftModel, checked: CheckedRecipe) -> tuple[
 
     Of text 32 tokens, by 96; of a chat what stands before its first reply; of pictures the first quarter, to the end.
     """
-    held_out, limit = checked.corpus.validation, positions_of(model.config)
-    rows = held_out[: checked.recipe.probe_texts].tolist()
+    corpus, count, limit = checked.corpus, checked.recipe.probe_texts, positions_of(model.config)
     if checked.palette is not None:
         start = checked.palette.context(SHARE)
-        return [row[:start] for row in rows], checked.palette.length - start
-    learned = checked.corpus.validation_learned
-    which = [None] * len(rows) if learned is None else learned[: len(rows)].tolist()
-    contexts = [row[: context_end(checked, row, some)] for row, some in zip(rows, which, strict=True)]
+        return [row[:start] for row in corpus.validation[:count].tolist()], checked.palette.length - start
+    contexts = held_out_contexts(corpus, checked.tokenizer, count)
     room = limit - max(map(len, contexts)) if limit else TTR_WINDOW
     return contexts, min(TTR_WINDOW, room)
 
 
-def context_end(checked: CheckedRecipe, row: list[int], learned: list[bool] | None) -> int:
-    """Tokens of a held-out row that are continued. learned: which of them are; None: all but the first.
+def held_out_contexts(corpus: Corpus, tokenizer: PreTrainedTokenizerBase, count: int) -> list[list[int]]:
+    """The beginnings of the first held-out sequences, at most ``count``, for a model to go on from.
 
     What stands before the first reply, at least a token; of a text, also one among chats, 32 tokens, or the few less
     that end with a whole character and leave one to write.
     """
-    if learned is None or all(learned[1:]):
-        return character_end(checked.tokenizer, row, min(CONTEXT, len(row) - 1))
-    return max(learned.index(True), 1)
+    rows: list[list[int]] = corpus.validation[:count].tolist()
+    learned = corpus.validation_learned
+    if learned is None:
+        return [text_beginning(tokenizer, row) for row in rows]
+    return [
+        text_beginning(tokenizer, row) if all(some[1:]) else row[: max(some.index(True), 1)]
+        for row, some in zip(rows, learned[:count].tolist(), strict=True)
+    ]
+
+
+def text_beginning(tokenizer: PreTrainedTokenizerBase, row: list[int]) -> list[int]:
+    """Of a text the first 32 tokens, as ``held_out_contexts`` has them."""
+    return row[: character_end(tokenizer, row, min(CONTEXT, len(row) - 1))]
 
 
 def window(checked: CheckedRecipe, new_tokens: int) -> int:
