@@ -2,19 +2,18 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch import nn
-from transformers import AutoConfig, BitsAndBytesConfig
+from transformers import AutoConfig
 
 from hyperfit.cli import main
 from hyperfit.errors import UserError
 from hyperfit.models.adapt import adapt, learning
 from hyperfit.models.devices import autocast
 from hyperfit.models.files.classes import model_class
-from hyperfit.models.loading import load_config, load_model
+from hyperfit.models.loading import load_model
 from hyperfit.models.structure.layout import inner_model
 from hyperfit.prefix.bypass import frozen_blocks, obstacle
 from hyperfit.runs.directory import RunDir
@@ -22,31 +21,11 @@ from hyperfit.runs.result import load_any
 from hyperfit.training.loss import SequenceLoss
 from hyperfit.training.train import train
 from small_runs import assert_same, events, quiet, recipe_for, write_texts
-from tiny_models import random_ids, save_tiny, tiny_tokenizer
+from tiny_models import random_ids, save_tiny
+from tiny_quantized import save_4bit, save_8bit
 
 bitsandbytes = pytest.importorskip("bitsandbytes")
 CPU = torch.device("cpu")
-
-
-def save_4bit(source: Path, folder: Path) -> Path:
-    """The model of a folder with its linear layers in NF4."""
-    return save_quantized(
-        source, folder, load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32
-    )
-
-
-def save_8bit(source: Path, folder: Path, threshold: float) -> Path:
-    """The model of a folder with its linear layers in LLM.int8."""
-    return save_quantized(source, folder, load_in_8bit=True, llm_int8_threshold=threshold)
-
-
-def save_quantized(source: Path, folder: Path, **settings: Any) -> Path:
-    """The model of a folder with its linear layers as bitsandbytes quantizes them."""
-    how = BitsAndBytesConfig(llm_int8_skip_modules=["lm_head"], **settings)
-    model = model_class(load_config(str(source))).from_pretrained(source, quantization_config=how, dtype=torch.float32)
-    model.save_pretrained(folder)
-    tiny_tokenizer().save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
