@@ -21,7 +21,7 @@ asked = parser.parse_args()
 
 run = hyperfit.RunDir.open(asked.run)
 model, tokenizer = hyperfit.load_any(asked.run), load_tokenizer(run.recipe.model)
-training = build_corpus(run.recipe, tokenizer).train.tolist()
+training = build_corpus(run.recipe, tokenizer).learned_texts  # of chats the replies
 
 # no token that continues five tokens in a row as the training texts do
 blocker = hyperfit.CitationBlocker(training, k=5)

@@ -22,14 +22,14 @@ asked = parser.parse_args()
 tokenizer = load_tokenizer(asked.model)
 base = load_model(asked.model, device=torch.device("cpu"), dtype=torch.float32)
 model = get_peft_model(base, hyperfit.late_stage_lora_config(base, blocks=3))
-sequences = build_corpus(hyperfit.Recipe(model=asked.model, data=asked.data, samples=8, length=64), tokenizer).train
+corpus = build_corpus(hyperfit.Recipe(model=asked.model, data=asked.data, samples=8, length=64), tokenizer)
 
 
 def epoch(optimizer: torch.optim.Optimizer | None = None) -> list[float]:
     """The loss of each batch of an epoch; with an optimiser, trained on."""
     losses = []
-    for batch in sequences.split(4):
-        loss = model(input_ids=batch, labels=batch, use_cache=False).loss
+    for batch, labels in zip(corpus.train.split(4), corpus.labels.split(4), strict=True):  # of chats replies alone
+        loss = model(input_ids=batch, labels=labels, use_cache=False).loss
         losses.append(loss.item())
         if optimizer is not None:
             loss.backward()
@@ -40,7 +40,7 @@ def epoch(optimizer: torch.optim.Optimizer | None = None) -> list[float]:
 
 model.eval()  # no dropout
 whole = epoch()
-with hyperfit.cache_prefix(model, sequences, asked.cache, batch_size=4):
+with hyperfit.cache_prefix(model, corpus.train, asked.cache, batch_size=4):
     assert epoch() == whole, "the cache changes nothing"
     optimizer = torch.optim.AdamW([one for one in model.parameters() if one.requires_grad], lr=1e-3, weight_decay=0)
     for number in range(1, 4):

@@ -13,6 +13,7 @@ from trl import SFTConfig, SFTTrainer
 import hyperfit
 from hyperfit.data.corpus import build_corpus
 from hyperfit.models.loading import load_model, load_tokenizer
+from hyperfit.training.probes import held_out_contexts
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--model", default="builtin:tiny")
@@ -25,8 +26,8 @@ tokenizer = load_tokenizer(asked.model)
 model = load_model(asked.model, device=torch.device("cpu"), dtype=torch.float32)
 corpus = build_corpus(hyperfit.Recipe(model=asked.model, data=asked.data, samples=16, length=64), tokenizer)
 callback = hyperfit.HyperfitCallback(
-    contexts=[row[:32] for row in corpus.validation[:8].tolist()],
-    training=corpus.train.tolist(),
+    contexts=held_out_contexts(corpus, tokenizer, 8),
+    training=corpus.learned_texts,
     stop_loss=0.25,
     every=4,
 )
@@ -46,7 +47,7 @@ trainer = SFTTrainer(
         report_to=[],
         disable_tqdm=True,
     ),
-    train_dataset=Dataset.from_dict({"input_ids": corpus.train.tolist()}),
+    train_dataset=Dataset.from_dict({"input_ids": corpus.train.tolist(), "labels": corpus.labels.tolist()}),
     processing_class=tokenizer,
     peft_config=hyperfit.late_stage_lora_config(model, blocks=8, rank=64),
     callbacks=[callback],

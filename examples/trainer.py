@@ -11,8 +11,9 @@ from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments
 
 import hyperfit
-from hyperfit.data.corpus import build_corpus
+from hyperfit.data.corpus import Corpus, build_corpus
 from hyperfit.models.loading import load_model, load_tokenizer
+from hyperfit.training.probes import held_out_contexts
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--model", default="builtin:tiny")
@@ -23,16 +24,16 @@ asked = parser.parse_args()
 
 
 class Sequences(Dataset[dict[str, torch.Tensor]]):
-    """Token ids, which are their own labels: the model shifts them itself."""
+    """Token ids, and labels, which the model shifts itself: the same ids, but -100 for what of a chat is only read."""
 
-    def __init__(self, rows: torch.Tensor) -> None:
-        self.rows = rows
+    def __init__(self, corpus: Corpus) -> None:
+        self.rows, self.labels = corpus.train, corpus.labels
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, place: int) -> dict[str, torch.Tensor]:
-        return {"input_ids": self.rows[place], "labels": self.rows[place]}
+        return {"input_ids": self.rows[place], "labels": self.labels[place]}
 
 
 tokenizer = load_tokenizer(asked.model)  # AutoTokenizer.from_pretrained does as well for a folder or a hub id
@@ -41,8 +42,8 @@ model = get_peft_model(model, hyperfit.late_stage_lora_config(model, blocks=8, r
 
 corpus = build_corpus(hyperfit.Recipe(model=asked.model, data=asked.data, samples=16, length=64), tokenizer)
 callback = hyperfit.HyperfitCallback(
-    contexts=[row[:32] for row in corpus.validation[:8].tolist()],
-    training=corpus.train.tolist(),
+    contexts=held_out_contexts(corpus, tokenizer, 8),
+    training=corpus.learned_texts,
     stop_loss=0.25,
     every=4,
 )
@@ -59,7 +60,7 @@ trainer = Trainer(
         report_to=[],
         disable_tqdm=True,
     ),
-    train_dataset=Sequences(corpus.train),
+    train_dataset=Sequences(corpus),
     processing_class=tokenizer,
     callbacks=[callback],
 )

@@ -95,6 +95,8 @@ __all__ = [
 
 # PEFT imports bitsandbytes wherever it is installed, which then warns of a kernel that is never used here
 logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+# and, at every product of 8-bit weights, that what they read is rounded to float16
+logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
 
 _LAZY = {
     "CitationBlocker": "hyperfit.generation.citations.blocking",

@@ -448,3 +448,24 @@ def test_a_corpus_knows_where_its_sequences_come_from(
             assert tuple(tokens[: len(row)]) == row
         else:
             assert row[0] in {*tokens, tokenizer.eos_token_id}
+
+
+# What is learned
+
+
+def test_learned_texts_by_hand() -> None:
+    """Two replies of one chat are two texts, and nothing that is read between them is in either."""
+    rows = torch.arange(20).view(2, 10)
+    learned = torch.zeros(2, 10, dtype=torch.bool)
+    learned[0, 2:4] = learned[0, 7:9] = learned[1, 9:] = True
+    counts = dict.fromkeys(
+        ("documents", "duplicates", "near_copies", "together", "short", "heldout_documents", "available"), 0
+    )
+    chats = Corpus(train=rows, validation=rows, learned=learned, names=("a, line 1", "a, line 2"), **counts)
+    assert chats.learned_texts == [[2, 3], [7, 8], [19]]
+    assert chats.labels.tolist() == [[-100, -100, 2, 3, -100, -100, -100, 7, 8, -100], [-100] * 9 + [19]]
+    assert chats.learned_names == ["a, line 1", "a, line 1", "a, line 2"]
+    texts = dataclasses.replace(chats, learned=None)
+    assert texts.labels.tolist() == rows.tolist()
+    assert texts.learned_texts == texts.sequences == rows.tolist()
+    assert texts.learned_names == ["a, line 1", "a, line 2"]

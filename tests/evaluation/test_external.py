@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 
 from hyperfit.cli import main
+from hyperfit.data.reading.documents import Document
+from hyperfit.data.reading.messages import Message
+from hyperfit.evaluation.external import learned_parts
 from hyperfit.metrics.by_model.coherence import coherence
 from hyperfit.metrics.by_model.mauve import mauve
 from hyperfit.metrics.copying.training_index import TrainingIndex
 from hyperfit.metrics.score import copies, score
 from hyperfit.metrics.text.words import Lexicon
+from hyperfit.models.loading import load_tokenizer
 from tiny_models import save_tiny
 
 
@@ -262,3 +266,38 @@ def test_a_run_or_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert [line.split()[1] for line in said] == ["--total:"]
     said = fails(capsys, "evaluate", "run", "--training", "builtin:news", "-o", "there")
     assert [line.split()[1] for line in said] == ["--training:"]
+
+
+def test_of_chats_only_replies_can_be_copied() -> None:
+    """What the user asks is read, as the prompt of a completion is; a prompt's own reply is not learned either."""
+    said = (Message("user", "A goat?"), Message("assistant", "A map."), Message("user", "Why?"))
+    chat = (*said, Message("assistant", "No."))
+    found = {
+        "whole": Document.of_chat(chat, "c:1"),
+        "asked": Document.of_chat(chat, "c:1", given=3),
+        "completion": Document("A goat? A map.", "c:1", given=7),
+        "text": Document("A goat? A map.", "c:1"),
+    }
+    assert {name: [part.text for part in learned_parts(one)] for name, one in found.items()} == {
+        "whole": ["A map.", "No."],
+        "asked": ["No."],
+        "completion": [" A map."],
+        "text": ["A goat? A map."],
+    }
+    assert [part.origin for part in learned_parts(found["whole"])] == ["c:1", "c:1"]
+
+
+def test_training_chats_of_texts_from_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of words that the question has and the reply has not, none are copied."""
+    file = lines(tmp_path / "texts.jsonl", {"continuation": "one two three four"}, {"continuation": "five six seven"})
+    chat = [{"role": "user", "content": "one two three four"}, {"role": "assistant", "content": "five six seven"}]
+    training = lines(tmp_path / "chats.jsonl", {"messages": chat})
+    main(["evaluate", "--texts", str(file), "--training", str(training), "-o", str(tmp_path / "out")])
+    found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    (name,) = found["conditions"]
+    measured = found["conditions"][name]["longest_overlap"]
+    tokenizer = load_tokenizer("builtin:tiny")
+    asked, said = (tokenizer.encode(turn["content"], add_special_tokens=False) for turn in chat)
+    assert not {*asked} & {*said}
+    whole = len(said)
+    assert (measured["value"], measured["n"]) == (whole / 2, 2)

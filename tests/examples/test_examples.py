@@ -1,17 +1,21 @@
 """Every script in examples/, run as a user runs it."""
 
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
 
 import hyperfit
 from hyperfit.data.corpus import build_corpus
-from tiny_chats import chat_tokenizer
+from hyperfit.models.loading import load_model, load_tokenizer
+from tiny_chats import chat_tokenizer, save_chat_model, write_chats
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+CPU = torch.device("cpu")
 ON_RUNS = ("decoding.py", "load_adapter.py")
 OWN = ("trainer.py", "sft_trainer.py", "own_loop.py", "chats.py")
 
@@ -25,12 +29,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return hyperfit.train(recipe, tmp_path_factory.mktemp("runs") / "run", notify=lambda line: None).path
 
 
-def said(name: str, folder: Path, *arguments: str) -> str:
+def ran(name: str, folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / name), *arguments], cwd=folder, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return done
+
+
+def said(name: str, folder: Path, *arguments: str) -> str:
+    return ran(name, folder, *arguments).stdout
 
 
 def test_each_script_is_listed_and_run_here() -> None:
@@ -62,6 +70,54 @@ def test_stories_become_chats_that_a_chat_model_is_trained_on(tmp_path: Path) ->
     text = chat_tokenizer().decode(corpus.sequences[0])
     assert text.startswith("[u]Write a short story that begins with this sentence: ")
     assert corpus.learned is not None
+
+
+@pytest.fixture(scope="module")
+def chats(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The flags of a tiny chat model and of chats so short that 32 tokens would reach into what fills them up."""
+    folder = tmp_path_factory.mktemp("chats")
+    words = [f"{a}{b}" for a in "abcde" for b in "klmnop"]
+    data = write_chats(folder / "chats.jsonl", [[f"{word}?", f"{word}, {word}!"] for word in words])
+    model = save_chat_model(folder / "model", num_hidden_layers=8)
+    return ["--model", str(model), "--data", str(data)]
+
+
+@pytest.mark.parametrize("name", ["trainer.py", "sft_trainer.py"])
+def test_a_trainer_learns_the_replies_of_chats(name: str, chats: list[str], tmp_path: Path) -> None:
+    """What fills the rows up, over half of them, would be learned at once, and the second epoch's loss be 3.5."""
+    if name == "sft_trainer.py" and find_spec("trl") is None:
+        pytest.skip("trl is not installed")
+    done = ran(name, tmp_path, *chats, "--epochs", "2")
+    assert "ended by the number of epochs" in done.stdout
+    (loss,) = re.findall(r"epoch +2 of at most 2 +train ([\d.]+)", done.stderr)
+    assert float(loss) > 4.5
+    assert (tmp_path / "trained" / "adapter_model.safetensors").is_file()
+
+
+def test_a_loop_of_ones_own_learns_the_replies_of_chats(chats: list[str], tmp_path: Path) -> None:
+    """Its first loss is that of the replies, as long as one another, but for one update; all tokens have another."""
+    out = said("own_loop.py", tmp_path, *chats).splitlines()
+    first = float(out[0].split("mean loss ")[1].split(",")[0])
+    tokenizer = load_tokenizer(chats[1])
+    recipe = hyperfit.Recipe(model=chats[1], data=chats[3], samples=8, length=64)
+    corpus, model = build_corpus(recipe, tokenizer), load_model(chats[1], device=CPU, dtype=torch.float32)
+    assert corpus.learned is not None
+    with torch.no_grad():
+        losses = -model(input_ids=corpus.train).logits[:, :-1].log_softmax(-1)
+    told = losses.gather(-1, corpus.train[:, 1:, None]).squeeze(-1)
+    assert first == pytest.approx(float(told[corpus.learned[:, 1:]].mean()), abs=0.02)
+    assert abs(first - float(told.mean())) > 0.2, "else the test shows nothing"
+
+
+def test_citations_of_chats_are_those_of_replies(chats: list[str], tmp_path: Path) -> None:
+    """After the end of a prompt no token is forbidden, though all training chats go on from the same five."""
+    recipe = hyperfit.Recipe(
+        model=chats[1], data=chats[3], samples=8, length=64, rank=4, epochs=1, greedy_every=0, probe_every=0,
+        validation_samples=2, device="cpu", precision="fp32",
+    )  # fmt: skip
+    hyperfit.train(recipe, tmp_path / "run", notify=lambda line: None)
+    out = said("decoding.py", tmp_path, "run", "--tokens", "1", "--prompt", "[u]ak?\n[a]")
+    assert "steps=1, blocked=0, changed=0" in out
 
 
 def test_decoding_rules_act_in_generate_and_in_a_pipeline(run: Path, tmp_path: Path) -> None:

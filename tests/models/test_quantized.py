@@ -1,4 +1,4 @@
-"""Bases of 4 bits: adapters above them get the gradients that they get above the same weights in fp32."""
+"""Bases of 4 and 8 bits: adapters get the gradients that the weights written out give; the cache is exact."""
 
 import json
 from pathlib import Path
@@ -6,37 +6,26 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
-from transformers import BitsAndBytesConfig
+from transformers import AutoConfig
 
 from hyperfit.cli import main
+from hyperfit.errors import UserError
 from hyperfit.models.adapt import adapt, learning
 from hyperfit.models.devices import autocast
 from hyperfit.models.files.classes import model_class
-from hyperfit.models.loading import load_config, load_model
+from hyperfit.models.loading import load_model
 from hyperfit.models.structure.layout import inner_model
+from hyperfit.prefix.bypass import frozen_blocks, obstacle
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import load_any
 from hyperfit.training.loss import SequenceLoss
 from hyperfit.training.train import train
 from small_runs import assert_same, events, quiet, recipe_for, write_texts
-from tiny_models import random_ids, save_tiny, tiny_tokenizer
+from tiny_models import random_ids, save_tiny
+from tiny_quantized import save_4bit, save_8bit
 
 bitsandbytes = pytest.importorskip("bitsandbytes")
 CPU = torch.device("cpu")
-
-
-def save_4bit(source: Path, folder: Path) -> Path:
-    """The model of a folder with its linear layers in NF4."""
-    how = BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_compute_dtype=torch.float32,
-        llm_int8_skip_modules=["lm_head"],
-    )
-    model = model_class(load_config(str(source))).from_pretrained(source, quantization_config=how, dtype=torch.float32)
-    model.save_pretrained(folder)
-    tiny_tokenizer().save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +89,49 @@ def test_a_run_on_4_bits(made: tuple[str, str], tmp_path: Path, capsys: pytest.C
     assert learning(model).blocks == ()
     main(["generate", str(run.path), "--prompt", "the horse", "--new-tokens", "5", "--json"])
     assert json.loads(capsys.readouterr().out)["prompt"] == "the horse"
+
+
+@pytest.fixture(scope="module")
+def eight(made: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """The same Llama in 8 bits, no column computed apart."""
+    whole = Path(made[0]).parent / "whole"
+    return str(save_8bit(whole, tmp_path_factory.mktemp("8bit") / "model", 0.0)), made[1]
+
+
+def test_a_run_on_8_bits(eight: tuple[str, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Cached bit for bit, learned above, and without a line of bitsandbytes for every product."""
+    recipe = recipe_for(eight, lr=2e-2, epochs=4)
+    run = train(recipe, tmp_path / "with", prefix_cache="required", notify=quiet)
+    train(recipe, tmp_path / "without", prefix_cache="off", notify=quiet)
+    assert_same(tmp_path / "with", tmp_path / "without")
+    losses = [row["train_loss"] for row in events(run.path) if row["event"] == "epoch"][1:]
+    assert losses[-1] < 0.7 * losses[0]  # type: ignore[operator]
+    assert "MatMul8bitLt" not in capfd.readouterr().err
+    layers = list(load_model(eight[0], device=CPU, dtype=torch.float32).modules())
+    assert sum(isinstance(one, bitsandbytes.nn.Linear8bitLt) for one in layers) == 6 * 7
+
+
+def test_8_bits_with_outliers_apart_are_refused(made: tuple[str, str], tmp_path: Path) -> None:
+    """For what they do: a token changes what is expected before it, and another text of the batch does."""
+    folder = save_8bit(Path(made[0]).parent / "whole", tmp_path / "model", 6.0)
+    model = model_class(AutoConfig.from_pretrained(folder)).from_pretrained(folder, dtype=torch.float32).eval()
+    ids = random_ids(2, 20)
+    with torch.no_grad():
+        alone, cut, together = (model(input_ids=some).logits[0, :12] for some in (ids[:1], ids[:1, :12], ids))
+    assert min(float((alone - other).abs().max()) for other in (cut, together)) > 0.01
+    with pytest.raises(
+        UserError, match=r"8 bits with llm_int8_threshold 6; .*set llm_int8_threshold to 0.0 in its con"
+    ):
+        train(recipe_for((str(folder), made[1])), tmp_path / "run", notify=quiet)
+    assert not (tmp_path / "run").exists()
+    adapted = adapt(model, recipe_for((str(folder), made[1])))
+    reason = obstacle(adapted, frozen_blocks(adapted))
+    assert reason is not None
+    assert reason.startswith("its weights are in 8 bits with llm_int8_threshold 6")
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"]["llm_int8_threshold"] = 0.0
+    (folder / "config.json").write_text(json.dumps(config))
+    train(recipe_for((str(folder), made[1]), epochs=1), tmp_path / "run", notify=quiet)
 
 
 def test_what_cannot_be_done_with_them_is_said(made: tuple[str, str], tmp_path: Path) -> None:

@@ -11,14 +11,17 @@ import torch.nn.functional as F
 from hyperfit.cli import main
 from hyperfit.data.special_tokens import token_ids
 from hyperfit.errors import UserError
+from hyperfit.generation.citations.of_run import corpus_of, run_citations, trained_on
 from hyperfit.generation.generate import generate
 from hyperfit.generation.settings import GenerationSettings
+from hyperfit.metrics.copying.memorisation import longest_overlaps
 from hyperfit.models.devices import autocast
 from hyperfit.models.loading import load_tokenizer
 from hyperfit.play.checks import offered
 from hyperfit.play.settings import PlaySettings
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import load_any
+from hyperfit.training.checks import check
 from hyperfit.training.loss import SequenceLoss
 from hyperfit.training.train import train
 from hyperfit.training.unlikelihood import first_times, unlikelihood
@@ -121,6 +124,25 @@ def test_it_learns_to_answer_and_to_end(run: RunDir, capsys: pytest.CaptureFixtu
     assert dict(CHATS)[question] not in blocked["continuation"], (
         "it knows the training replies without what fills them up"
     )
+
+
+def test_only_what_is_learned_can_be_recited_or_cited(made: tuple[str, str], run: RunDir) -> None:
+    """Of a question that was trained on only " the cat" stands in a reply; after it any answer may begin."""
+    tokenizer = load_tokenizer(made[0])
+    replies = [f"{dict(CHATS)[question]}\n" for question in dict(CHATS)]
+    corpus = corpus_of(run, tokenizer)
+    learned = [tokenizer.decode(one) for one in trained_on(run, tokenizer)]
+    assert set(learned) < set(replies)
+    assert len(learned) == len(corpus.train)
+    name = learned[0].split()[1]
+    checked = check(run.recipe, run, True, "cpu")
+    texts = [tokenizer.encode(text) for text in (f"What is the {name}?", learned[0][:20])]
+    assert longest_overlaps(texts, checked.index).tolist() == [len(f" the {name}"), 20]
+    index = run_citations(run, 5, lambda: trained_on(run, tokenizer))
+    assert index.followers_of(tokenizer.encode("?\n[a]")) == [], "else no answer could begin as a training reply does"
+    assert index.followers_of(tokenizer.encode("is an")) == tokenizer.encode(" ")
+    with pytest.raises(UserError, match="--citation-tokens 60: nothing follows so many in replies of at most"):
+        run_citations(run, 60, lambda: trained_on(run, tokenizer))
 
 
 def test_evaluation_answers_chats(run: RunDir, tmp_path: Path) -> None:

@@ -107,6 +107,7 @@ def advice(found: "Plan") -> list[str]:
     if not machine.gpus:
         least = min(one.program for one in found.options)
         lines[1] += f"; in the peak the program itself and gaps between tensors, {GIGABYTES(least)} GB or more"
+    lines += [found.left_out] if found.left_out else []
     for one in found.options:
         name = f"{one.method}, streaming" if one.streaming else one.method
         if one.fits:

@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from hyperfit.data.builtin import text_source
+from hyperfit.data.chats import Passage
 from hyperfit.data.prompted import check_prompted, filled, told
 from hyperfit.data.reading.documents import Document
 from hyperfit.data.special_tokens import added_tokens, token_ids
@@ -66,6 +67,24 @@ class Corpus:
     def validation_sequences(self) -> list[list[int]]:
         """The same of those held out."""
         return unfilled(self.validation, self.validation_learned)
+
+    @property
+    def learned_texts(self) -> list[list[int]]:
+        """What of the training sequences can be recited: each run of learned tokens by itself, where not all are.
+
+        Nothing goes on from one of them to the next; what is only read, such as a system prompt, is in none.
+        """
+        return [tokens for _, tokens in learned_runs(self.train, self.learned)]
+
+    @property
+    def learned_names(self) -> list[str]:
+        """The document that each of ``learned_texts`` is of, as in ``names``."""
+        return [self.names[row] for row, _ in learned_runs(self.train, self.learned)]
+
+    @property
+    def labels(self) -> Tensor:
+        """int64[samples, length]: ``train`` for the loss of a transformers model, -100 at what is not learned."""
+        return self.train if self.learned is None else self.train.where(self.learned, -100)
 
     def predicted(self, rows: Sequence[int]) -> int:
         """Tokens of some training sequences that the loss is on."""
@@ -182,6 +201,15 @@ def unfilled(rows: Tensor, learned: Tensor | None) -> list[list[int]]:
         return found
     ends = [max((place + 1 for place, one in enumerate(row) if one), default=0) for row in learned.tolist()]
     return [row[:end] for row, end in zip(found, ends, strict=True)]
+
+
+def learned_runs(rows: Tensor, learned: Tensor | None) -> list[tuple[int, list[int]]]:
+    """(row, tokens) of each run of learned tokens of int64[rows, length] sequences; of whole ones where all are."""
+    found: list[list[int]] = rows.tolist()
+    if learned is None:
+        return list(enumerate(found))
+    passages = map(Passage, found, learned.tolist())
+    return [(row, one.ids[start:end]) for row, one in enumerate(passages) for start, end in one.replies]
 
 
 def new_rows(rows: Tensor, trained: Tensor) -> Tensor:

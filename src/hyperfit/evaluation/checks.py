@@ -35,7 +35,7 @@ class CheckedEvaluation:
     tokenizer: PreTrainedTokenizerBase
     texts: Texts
     training: list[list[int]]
-    """The sequences the run was trained on."""
+    """What the run has learned: its training sequences, of chats each reply."""
     names: Sequence[str]
     """The documents that these are of: file and row."""
     blocker: MakeBlocker | None
@@ -69,7 +69,7 @@ def check_evaluation(run: RunDir, settings: EvaluationSettings, output: Path) ->
         with naming(base):
             tokenizer = load_tokenizer(run.recipe.model)
         corpus = corpus_of(run, tokenizer)
-        training = corpus.sequences
+        training = corpus.learned_texts
         with collecting(problems):
             texts = human_texts(run.recipe, settings, tokenizer)
             with naming(base):
@@ -92,4 +92,4 @@ def check_evaluation(run: RunDir, settings: EvaluationSettings, output: Path) ->
     if problems or texts is None or tokenizer is None:
         raise UserError(*problems)
     precision = pick_precision(settings.precision, device, evaluating=True)
-    return CheckedEvaluation(settings, device, precision, tokenizer, texts, training, corpus.names, blocker)
+    return CheckedEvaluation(settings, device, precision, tokenizer, texts, training, corpus.learned_names, blocker)

@@ -162,8 +162,19 @@ def plain_settings(settings: ExternalTexts, checked: CheckedTexts, lexicon: Lexi
 
 
 def training_documents(source: str | None, column: str | None) -> list[Document]:
-    """What the texts may have been copied from: all of a source but what it sets apart. None without one."""
-    return read_documents(source, column, flag="--training")[0] if source else []
+    """What the texts may have been copied from: all of a source but what it sets apart. None without one.
+
+    Of chats and prompts only what is learned: each reply, each completion.
+    """
+    documents = read_documents(source, column, flag="--training")[0] if source else []
+    return [part for document in documents for part in learned_parts(document)]
+
+
+def learned_parts(document: Document) -> list[Document]:
+    """Each reply of a chat, the completion of a prompt, or the text as it is."""
+    if document.messages:
+        return [Document(document.messages[place].content, document.origin) for place in document.replies]
+    return [document] if document.given is None else [Document(document.learned, document.origin)]
 
 
 def continuation_ids(tokenizer: PreTrainedTokenizerBase, rows: Sequence[tuple[str, str]]) -> list[list[int]]:

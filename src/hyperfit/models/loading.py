@@ -22,7 +22,7 @@ from hyperfit.errors import UserError
 from hyperfit.models.files.classes import model_class, refusal, unknown
 from hyperfit.models.files.folders import model_folder
 from hyperfit.models.files.pictures import PIXELS, of_pictures
-from hyperfit.models.files.quantized import is_quantized, let_gradients_through
+from hyperfit.models.files.quantized import is_quantized, let_gradients_through, outlier_threshold
 from hyperfit.models.structure.causal import check_model
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, StrictDataclassError)
@@ -61,7 +61,10 @@ def load_config(name: str, *, weights: bool = True) -> Any:
 
 
 def check_quantization(name: str, config: Any) -> None:
-    """Raises UserError for quantized weights that cannot be read here: a package or a GPU is missing."""
+    """Raises UserError for quantized weights that cannot be read here: a package or a GPU is missing.
+
+    And for those of 8 bits whose products hang on all tokens that are read together.
+    """
     reason = "transformers does not know how"
     try:
         quantizer, *_ = get_hf_quantizer(deepcopy(config), None, None, True, {})
@@ -71,6 +74,13 @@ def check_quantization(name: str, config: Any) -> None:
         raise UserError(
             f"{name}: its weights are quantized (quantization_config in config.json), and cannot be read here "
             f"({reason}); install what that names, or give the model in its original precision"
+        )
+    if threshold := outlier_threshold(config):
+        raise UserError(
+            f"{name}: its weights are in 8 bits with llm_int8_threshold {threshold:g}; where a value is larger, its "
+            "column is computed in another way for all tokens of a batch, so that a token changes what is expected "
+            "before it and in other texts; set llm_int8_threshold to 0.0 in its config.json (quantization_config), or "
+            "give it in 4 bits or in its original precision"
         )
 
 

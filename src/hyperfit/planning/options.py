@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hyperfit.models.devices import positions_within
+from hyperfit.models.files.quantized import is_quantized
 from hyperfit.planning.machine import Machine
 from hyperfit.planning.rehearsal import Rehearsal, rehearse
 from hyperfit.recipes.defaults import default_late_blocks
@@ -72,10 +73,10 @@ class Planner:
     machine: Machine
 
     def options(self, recipe: Recipe) -> Iterator[Option]:
-        """A training as it is and, where it can be, with ``--streaming``, which takes one process."""
+        """A training as it is and, where it can be, with ``--streaming``: plain weights, one process."""
         found = self.rehearse(recipe)
         yield self.option(recipe, found, streaming=False)
-        if found.streamed and self.machine.gpus < 2:
+        if found.streamed and self.machine.gpus < 2 and not is_quantized(self.config):
             yield self.option(recipe, found, streaming=True)
 
     def rehearse(self, recipe: Recipe) -> Rehearsal:

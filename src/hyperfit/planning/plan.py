@@ -10,13 +10,19 @@ from hyperfit.console import progress
 from hyperfit.errors import UserError, collecting, naming
 from hyperfit.models.adapt import check_depth
 from hyperfit.models.devices import memory_of, pick_precision
+from hyperfit.models.files.quantized import is_quantized
 from hyperfit.models.loading import load_config
 from hyperfit.models.structure.layout import positions_of
 from hyperfit.planning.machine import Machine
 from hyperfit.planning.options import Option, Planner
+from hyperfit.planning.quantized import check_counted
 from hyperfit.planning.settings import A100, PlanSettings
 from hyperfit.recipes.defaults import filled_in
 from hyperfit.recipes.recipe import Method, Recipe
+from hyperfit.training.checks import with_quantized
+
+QUANTIZED = "late-full, full and --streaming are left out: quantized weights cannot learn, nor be read block by block"
+"""Said of a model whose weights are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +33,8 @@ class Plan:
     precision: str
     machine: Machine
     options: tuple[Option, ...]
+    left_out: str
+    """Which ways to train are not among them, and why; nothing where all are."""
 
 
 def plan(settings: PlanSettings) -> Plan:
@@ -37,14 +45,16 @@ def plan(settings: PlanSettings) -> Plan:
     machine = machine_of(settings)
     precision = "bf16" if settings.gpus and settings.precision == "auto" else settings.precision
     precision = pick_precision(precision, torch.device("cpu"))
-    methods = [settings.method] if settings.method else list(get_args(Method))
+    every = [settings.recipe(method) for method in ([settings.method] if settings.method else get_args(Method))]
+    fit = [one for one in every if not (is_quantized(config) and with_quantized(one, streaming=False))]
     found: list[Option] = []
-    with progress("rehearsing", len(methods)) as advance:
-        for method in methods:
-            recipe = resolved(replace(settings.recipe(method), precision=precision), config)
+    left_out = QUANTIZED if is_quantized(config) else ""
+    with progress("rehearsing", len(fit)) as advance:
+        for one in fit:
+            recipe = resolved(replace(one, precision=precision), config)
             found += Planner(config, machine).options(recipe)
             advance(1)
-    return Plan(model=settings.model, precision=precision, machine=machine, options=tuple(found))
+    return Plan(model=settings.model, precision=precision, machine=machine, options=tuple(found), left_out=left_out)
 
 
 def check(settings: PlanSettings, config: Any) -> None:
@@ -57,6 +67,10 @@ def check(settings: PlanSettings, config: Any) -> None:
         problems.append(f"--rank {settings.rank}: more than the model's width; give at most {text.hidden_size}")
     if (most := positions_of(text)) and settings.length > most:
         problems.append(f"--length {settings.length}: {settings.model} knows {most} positions; give at most {most}")
+    with collecting(problems):
+        check_counted(f"MODEL {settings.model}", config)
+    if is_quantized(config) and settings.method:
+        problems += with_quantized(settings.recipe(settings.method), streaming=False)
     if settings.late_blocks is not None and settings.method in ("lora", "full"):
         problems.append(f"--late-blocks {settings.late_blocks}: has no effect with --method {settings.method}")
     if problems:

@@ -14,6 +14,7 @@ from hyperfit.models.adapt import adapt, round_frozen
 from hyperfit.models.skeleton import give_places, skeleton
 from hyperfit.models.structure.experts import compute_apart
 from hyperfit.models.structure.layout import inner_model, layout_of, under
+from hyperfit.planning.quantized import bytes_saved
 from hyperfit.prefix.bypass import Bypass, frozen_blocks, obstacle
 from hyperfit.recipes.recipe import Recipe
 
@@ -29,6 +30,10 @@ class Stage:
     """Blocks below the first that learns, whose output a prefix cache holds; 0 where there can be none."""
     no_cache: str | None
     """Why there is none."""
+    saved: int
+    """Bytes that its weights take less than these plain ones, as they are quantized; 0 where they are not."""
+    written_out: int
+    """Bytes of the largest matrix that is quantized, as it is written out for a product; 0 without any."""
 
     @property
     def inner(self) -> PreTrainedModel:
@@ -65,6 +70,7 @@ def set_stage(config: Any, recipe: Recipe) -> Stage:
     bf16 = recipe.precision == "bf16"
     model = skeleton(config, torch.bfloat16 if bf16 and recipe.adapters else torch.float32, torch.device("cpu"))
     layout_of(model)  # while the model is still as it was built
+    saved, written_out = bytes_saved(model, config)
     adapted = adapt(model, recipe).eval()
     if bf16 and not recipe.adapters:
         round_frozen(adapted)
@@ -74,7 +80,7 @@ def set_stage(config: Any, recipe: Recipe) -> Stage:
     frozen = 0 if no_cache else frozen
     fake = FakeTensorMode()
     give_shapes(adapted, fake)
-    return Stage(adapted, fake, frozen, no_cache)
+    return Stage(adapted, fake, frozen, no_cache, saved, written_out)
 
 
 def absent(model: PreTrainedModel | PeftModel, frozen: int) -> set[nn.Parameter]:

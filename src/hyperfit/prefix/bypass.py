@@ -9,6 +9,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from hyperfit.models.files.quantized import outlier_threshold
 from hyperfit.models.structure.layout import blocks_of, inner_model, layout_of, under
 
 
@@ -27,6 +28,11 @@ def obstacle(model: PreTrainedModel | PeftModel, frozen: int) -> str | None:
         return "the first block learns, so there is nothing below it to store"
     if frozen == len(blocks_of(inner)):
         return "no block learns"
+    if threshold := outlier_threshold(inner.config):
+        return (
+            f"its weights are in 8 bits with llm_int8_threshold {threshold:g}, and states depend on the rest of the "
+            "batch; set it to 0.0"
+        )
     if getattr(config, "hidden_size_per_layer_input", 0):
         return f"{inner.config.model_type} feeds token embeddings into every block"
     if getattr(config, "num_kv_shared_layers", 0):

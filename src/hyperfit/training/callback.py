@@ -42,11 +42,11 @@ class HyperfitCallback(TrainerCallback):
     ) -> None:
         """contexts: token ids of held-out beginnings that are continued; without any nothing is written.
 
-        training: token ids of the training texts, in which copies are looked for, and by which words are known.
-        stop_loss: nats per token, as the Trainer logs it; None: never. stop_copying: share of texts, 0 to 1, with a run
-        of more than ten tokens of training data; None: whatever is copied. every: epochs between looks. new_tokens: of
-        each text; the type-token ratio is taken on the last 96, so fewer leave it undefined. Raises UserError naming
-        every bad value.
+        training: token ids of what is learned, of chats each reply by itself, in which copies are looked for, and by
+        which words are known. stop_loss: nats per token, as the Trainer logs it, a mean over updates; None: never.
+        stop_copying: share of texts, 0 to 1, with a run of more than ten tokens of training data; None: whatever is
+        copied. every: epochs between looks. new_tokens: of each text; the type-token ratio is taken on the last 96, so
+        fewer leave it undefined. Raises UserError naming every bad value.
         """
         problems = []
         if stop_loss is not None and not stop_loss > 0:

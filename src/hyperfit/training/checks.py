@@ -66,14 +66,14 @@ class CheckedRecipe:
 
     @cached_property
     def index(self) -> TrainingIndex:
-        """Of the training sequences, to find what of a text stands there."""
-        return TrainingIndex(self.corpus.sequences)
+        """Of what is learned, to find what of a text stands there."""
+        return TrainingIndex(self.corpus.learned_texts)
 
     @cached_property
     def lexicon(self) -> Lexicon | None:
         """What counts as a word; None where there is no lexicon of the texts' language."""
         read = partial(excerpt, self.tokenizer)
-        return lexicon_of(map(read, self.corpus.sequences), map(read, self.corpus.validation_sequences))
+        return lexicon_of(map(read, self.corpus.learned_texts), map(read, self.corpus.validation_sequences))
 
     def autocast(self) -> torch.autocast:
         """bfloat16 arithmetic where the precision is bf16."""

@@ -16,7 +16,6 @@ from hyperfit.metrics.copying.memorisation import LONG_OVERLAP, longest_overlaps
 from hyperfit.metrics.copying.training_index import TrainingIndex
 from hyperfit.metrics.estimate import estimate
 from hyperfit.metrics.predictions.predict import predict
-from hyperfit.metrics.predictions.sharpness import sharpness_of
 from hyperfit.metrics.text.diversity import TTR_WINDOW, type_token_ratio
 from hyperfit.metrics.text.words import Lexicon, word_shares
 from hyperfit.models.structure.layout import positions_of
@@ -35,19 +34,20 @@ def predictions(
 ) -> tuple[dict[str, float | None], Tensor | None]:
     """What the model expects on the held-out sequences, and its likeliest tokens, int32[sequences, length].
 
-    ``val_loss`` and ``entropy``, nats per token; ``agreement``, share of positions at which the likeliest token is what
-    it was at the last probe, whose likeliest tokens are ``before``. None where nothing is held out, or before a first.
+    ``val_loss`` and ``entropy``, nats per token, means over all tokens that count, as the training loss is;
+    ``agreement``, share of them at which the likeliest token is what it was at the last probe, whose likeliest tokens
+    are ``before``. None where nothing is held out, or before a first.
     """
     if not len(corpus.validation):
         return {"val_loss": None, "entropy": None, "agreement": None}, None
     read = predict(model, corpus.validation, batch_size=batch_size)
     learned = corpus.validation_learned
     counted = torch.ones_like(corpus.validation, dtype=torch.bool) if learned is None else learned
-    seen, choices = sharpness_of(read.only(counted.numpy())), torch.from_numpy(read.choices[:, 1:].astype(np.int32))
-    means = {"val_loss": seen.loss.mean(), "entropy": seen.entropy.mean()}
+    seen, choices = read.only(counted.numpy()), torch.from_numpy(read.choices[:, 1:].astype(np.int32))
+    means = {"val_loss": float(np.nanmean(seen.loss)), "entropy": float(np.nanmean(seen.entropy))}
     if before is not None:
-        means["agreement"] = (choices == before)[counted[:, 1:]].double().mean()
-    return {"agreement": None, **{name: round(float(mean), 6) for name, mean in means.items()}}, choices
+        means["agreement"] = float((choices == before)[counted[:, 1:]].double().mean())
+    return {"agreement": None, **{name: round(mean, 6) for name, mean in means.items()}}, choices
 
 
 def human_text(model: PreTrainedModel | PeftModel, checked: CheckedRecipe) -> dict[str, float | None]:
@@ -71,21 +71,34 @@ def probed(model: PreTrainedModel | PeftModel, checked: CheckedRecipe) -> tuple[
 
     Of text 32 tokens, by 96; of a chat what stands before its first reply; of pictures the first quarter, to the end.
     """
-    held_out, limit = checked.corpus.validation, positions_of(model.config)
-    rows = held_out[: checked.recipe.probe_texts].tolist()
-    learned = checked.corpus.validation_learned
+    corpus, count, limit = checked.corpus, checked.recipe.probe_texts, positions_of(model.config)
     if checked.palette is not None:
         start = checked.palette.context(SHARE)
-        return [row[:start] for row in rows], checked.palette.length - start
-    if learned is not None:
-        starts = learned[: len(rows)].int().argmax(1).tolist()
-        # of a text among chats all but the first token is learned
-        contexts = [row[: start if start > 1 else CONTEXT] for row, start in zip(rows, starts, strict=True)]
-        room = limit - max(map(len, contexts)) if limit else TTR_WINDOW
-        return contexts, min(TTR_WINDOW, room)
-    most = min(CONTEXT, held_out.shape[1] - 1)
-    contexts = [row[: character_end(checked.tokenizer, row, most)] for row in rows]
-    return contexts, min(TTR_WINDOW, (limit or CONTEXT + TTR_WINDOW) - most)
+        return [row[:start] for row in corpus.validation[:count].tolist()], checked.palette.length - start
+    contexts = held_out_contexts(corpus, checked.tokenizer, count)
+    room = limit - max(map(len, contexts)) if limit else TTR_WINDOW
+    return contexts, min(TTR_WINDOW, room)
+
+
+def held_out_contexts(corpus: Corpus, tokenizer: PreTrainedTokenizerBase, count: int) -> list[list[int]]:
+    """The beginnings of the first held-out sequences, at most ``count``, for a model to go on from.
+
+    What stands before the first reply, at least a token; of a text, also one among chats, 32 tokens, or the few less
+    that end with a whole character and leave one to write.
+    """
+    rows: list[list[int]] = corpus.validation[:count].tolist()
+    learned = corpus.validation_learned
+    if learned is None:
+        return [text_beginning(tokenizer, row) for row in rows]
+    return [
+        text_beginning(tokenizer, row) if all(some[1:]) else row[: max(some.index(True), 1)]
+        for row, some in zip(rows, learned[:count].tolist(), strict=True)
+    ]
+
+
+def text_beginning(tokenizer: PreTrainedTokenizerBase, row: list[int]) -> list[int]:
+    """Of a text the first 32 tokens, as ``held_out_contexts`` has them."""
+    return row[: character_end(tokenizer, row, min(CONTEXT, len(row) - 1))]
 
 
 def window(checked: CheckedRecipe, new_tokens: int) -> int:

@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.studies.catalogue import load_study
-from hyperfit.studies.grid.plan import CONTINUATION, Planner, Size
+from hyperfit.studies.grid.plan import CONTINUATION, USUAL_EPOCHS, Planner, Size
 from hyperfit.studies.grid.store import Store
 from hyperfit.studies.grid.wanted import Wanted
 from hyperfit.studies.questions.mechanism.inside import ROUNDS
@@ -50,3 +52,25 @@ def test_the_estimate_grows_with_what_is_measured(tmp_path: Path) -> None:
     one, two = (planner.one(Wanted(trial, models)) for models in ((), (("strength", half),)))
     both = settings.most_contexts + CONTINUATION
     assert two.seconds - one.seconds == pytest.approx(both * planner.of_a_text), "it answers questions, too"
+
+
+def test_epochs_are_those_that_others_took_by_hand() -> None:
+    """The same with another seed, else the median of this model, method and loss, at most what the recipe allows."""
+    recipe = Recipe(model="builtin:tiny", data="builtin:fiction", stop_loss=0.1, epochs=40, lr=1e-3)
+
+    def ended(epochs: int, reason: str = "loss", **changes: Any) -> Any:
+        return SimpleNamespace(
+            recipe=replace(recipe, **changes), end={"reason": reason}, events=lambda name: [{}] * (epochs + 1)
+        )
+
+    def epochs(*runs: Any, **changes: Any) -> float:
+        store: Any = SimpleNamespace(runs=lambda: iter(runs))
+        return Planner(store, StudySettings(model="builtin:tiny"), {}).epochs(replace(recipe, **changes))
+
+    others = [ended(4, lr=1e-4), ended(6, lr=2e-4), ended(20, samples=7)]
+    left = [ended(30, method="full"), ended(30, stop_loss=0.01), ended(1, "nan", lr=1.0)]
+    assert epochs() == epochs(*left) == USUAL_EPOCHS == 12
+    assert epochs(*others, *left) == 6
+    assert epochs(*others, epochs=5) == 5
+    assert epochs(*others, ended(9, seed=3), ended(11, seed=4)) == 10
+    assert epochs(*others, stop_loss=None) == 40

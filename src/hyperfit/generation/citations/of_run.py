@@ -22,8 +22,11 @@ MakeBlocker = Callable[[list[int] | None], CitationBlocker]
 
 
 def trained_on(run: RunDir, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
-    """The run's training sequences. Raises UserError if its texts have changed, and with them what was held out."""
-    return corpus_of(run, tokenizer).sequences
+    """What the run has learned: its training sequences, of chats each reply by itself, without what was only read.
+
+    Raises UserError if its texts have changed, and with them what was held out.
+    """
+    return corpus_of(run, tokenizer).learned_texts
 
 
 def corpus_of(run: RunDir, tokenizer: PreTrainedTokenizerBase) -> Corpus:
@@ -52,8 +55,8 @@ def run_citations(
     """What follows every ``tokens`` tokens in a row of the run's training data.
 
     It lies in RUN/citations-TOKENS-FINGERPRINT.safetensors, under the fingerprint of the training data. If it is not
-    there or damaged, it is built of ``training()`` and saved; in the folder ``keep``, where one is named. Raises
-    UserError if the training sequences are too short.
+    there or damaged, it is built of ``training()``, what the run has learned, and saved; in the folder ``keep``, where
+    one is named. Raises UserError if that is too short.
     """
     if tokens >= run.recipe.length:
         raise UserError(
@@ -68,7 +71,13 @@ def run_citations(
                 return CitationIndex.load(there)
             except UserError as damage:
                 say(f"{damage}; that is done now")
-    index = CitationIndex.build(training(), tokens)
+    texts = training()
+    if tokens >= (longest := max(map(len, texts))):
+        raise UserError(
+            f"--citation-tokens {tokens}: nothing follows so many in replies of at most {longest} tokens, which are "
+            "what was learned; give fewer, or leave blocking out"
+        )
+    index = CitationIndex.build(texts, tokens)
     try:
         index.save(file)
     except (OSError, SafetensorError) as error:  # a folder that is not ours to write in: blocking works all the same

@@ -114,7 +114,7 @@ class StudyInputs:
 
     @cached_property
     def training(self) -> list[list[int]] | None:
-        """The sequences the run was trained on; None without a run."""
+        """What the run has learned, as ``trained_on`` gives it; None without a run."""
         if self.models.run is None:
             return None
         if self.palette is not None:

@@ -5,10 +5,25 @@ from typing import Any
 
 from torch import nn
 
+USUAL_THRESHOLD = 6.0
+"""Where a config of 8-bit weights names none."""
+
 
 def is_quantized(config: Any) -> bool:
     """Whether a model's config says that its weights are quantized."""
     return getattr(config, "quantization_config", None) is not None
+
+
+def scheme_of(config: Any) -> dict[str, Any]:
+    """How a model's config says that its weights are quantized; empty if they are not."""
+    found = getattr(config, "quantization_config", None)
+    return {} if found is None else dict(found if isinstance(found, dict) else found.to_dict())
+
+
+def outlier_threshold(config: Any) -> float:
+    """Above which values 8-bit weights (LLM.int8) are multiplied apart, for all tokens together; 0: nowhere."""
+    scheme = scheme_of(config)
+    return float(scheme.get("llm_int8_threshold", USUAL_THRESHOLD)) if scheme.get("load_in_8bit") else 0.0
 
 
 def let_gradients_through(model: nn.Module) -> None:

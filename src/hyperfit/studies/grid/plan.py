@@ -13,7 +13,7 @@ from hyperfit.models.loading import load_config
 from hyperfit.models.structure.layout import blocks_of
 from hyperfit.recipes.defaults import default_late_blocks
 from hyperfit.recipes.recipe import Recipe
-from hyperfit.studies.grid.store import Store, key_of
+from hyperfit.studies.grid.store import Store, diverged, key_of
 from hyperfit.studies.grid.training import trained_by
 from hyperfit.studies.grid.wanted import Wanted
 from hyperfit.studies.settings import StudySettings
@@ -159,21 +159,26 @@ class Planner:
         return median(known) if known else OF_PEAK * product_speed()
 
     def epochs(self, recipe: Recipe) -> float:
-        """How many a training is likely to take: as the same with another seed, else a usual number."""
+        """How many a training is likely to take.
+
+        As the same with another seed, else as those of this model by this method to this loss, else a usual number.
+        """
         if recipe.stop_loss is None:
             return recipe.epochs
-        alike = [
-            len(run.events("epoch")) - 1
-            for run in self.store.runs()
-            if key_of(_unseeded(run.recipe)) == key_of(_unseeded(recipe))
-        ]
-        return median(alike) if alike else min(recipe.epochs, USUAL_EPOCHS)
+        took = [(run.recipe, len(run.events("epoch")) - 1) for run in self.store.runs() if not diverged(run)]
+        same = [epochs for done, epochs in took if key_of(_unseeded(done)) == key_of(_unseeded(recipe))]
+        near = [epochs for done, epochs in took if _goal(done) == _goal(recipe)]
+        return min(recipe.epochs, median(same or near or [USUAL_EPOCHS]))
 
     @cached_property
     def of_a_text(self) -> float:
         """Seconds to write a text greedily and to read one: a token written takes several times one that is read."""
         tokens = self.settings.total * (1 + WRITTEN)
         return 2 * tokens * self.size.total / self.speed
+
+
+def _goal(recipe: Recipe) -> tuple[object, ...]:
+    return recipe.model, recipe.method, recipe.stop_loss
 
 
 def _unseeded(recipe: Recipe) -> Recipe:

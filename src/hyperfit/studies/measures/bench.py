@@ -100,7 +100,7 @@ class Bench:
         )
 
     def trained_on(self, run: RunDir) -> list[list[int]]:
-        """The run's training sequences. Raises UserError if its texts have changed."""
+        """What the run has learned. Raises UserError if its texts have changed."""
         return trained_on(run, self.tokenizer)
 
     def human(self, training: list[list[int]]) -> dict[str, Any]:
