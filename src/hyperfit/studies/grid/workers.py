@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -52,8 +52,9 @@ def workers(count: int) -> Iterator[Executor]:
     try:
         yield pool
     except KeyboardInterrupt:
-        for child in multiprocessing.active_children():  # of SIGTERM they know nothing
-            os.kill(child.pid or 0, signal.SIGINT)
+        with passing_on():
+            interrupt_children()  # of SIGTERM they know nothing
+            pool.shutdown(cancel_futures=True)
         raise
     except BrokenProcessPool as error:
         raise UserError(
@@ -62,6 +63,32 @@ def workers(count: int) -> Iterator[Executor]:
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def passing_on() -> Iterator[None]:
+    """SIGINT and SIGTERM go to the processes that train, inside the block: a second one stops these at once.
+
+    In this process it would break off the wait for them, which leaves them, and it, without an end.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {
+        number: signal.signal(number, lambda *asked: interrupt_children()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def interrupt_children() -> None:
+    """SIGINT for every process that this one has started."""
+    for child in multiprocessing.active_children():
+        with suppress(ProcessLookupError):
+            os.kill(child.pid or 0, signal.SIGINT)
 
 
 def begin(numbers: Any, threads: int) -> None:
