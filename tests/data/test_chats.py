@@ -65,9 +65,11 @@ def test_marks_are_those_of_transformers(contents: list[str]) -> None:
 @pytest.mark.parametrize("template", [MARKED, PLAIN], ids=["marked", "plain"])
 def test_first_words_of_the_assistant_answer_nothing(template: str, tmp_path: Path) -> None:
     tokenizer = chat_tokenizer(template)
-    opened = Document.of_chat((Message("assistant", "Hello!"), *chat("A?", "B")), "here:1")
-    assert learned_text(passage_of(opened, tokenizer), tokenizer) == ["B\n"]
-    assert opened.learned == "B"
+    greeting = (Message("assistant", "Hello!"), *chat("A?", "B"))
+    for before in ((Message("system", "Greet"),), ()):
+        opened = Document.of_chat((*before, *greeting), "here:1")
+        assert learned_text(passage_of(opened, tokenizer), tokenizer) == ["B\n"]
+        assert opened.learned == "B"
     rows = [[{"role": one.role, "content": one.content} for one in opened.messages]]
     path = tmp_path / "c.jsonl"
     path.write_text("".join(json.dumps({"messages": row}) + "\n" for row in rows))
@@ -102,6 +104,42 @@ def test_replies_of_a_prompt_are_not_learned(template: str) -> None:
     tokenizer = chat_tokenizer(template)
     given = Document.of_chat(chat("A?", "B", "C?", "D"), "here:1", given=3)
     assert learned_text(passage_of(given, tokenizer), tokenizer) == ["D\n"]
+
+
+THINKING = (
+    "{% for message in messages %}"
+    "{% if message['role'] == 'assistant' %}{{ '[a]' + message['content'].split('</think>')[-1] + '\n' }}"
+    "{% else %}{{ '[u]' + message['content'] + '\n' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '[a]<think>\n' }}{% endif %}"
+)
+"""Leaves thoughts out, and begins an answer with one."""
+
+
+def test_replies_of_templates_that_think() -> None:
+    """What is learned begins with the content where an answer begins otherwise; a thought that is left out is told."""
+    tokenizer = chat_tokenizer(THINKING)
+    for said in ("A map.", "<b>x</b>", "<think"):
+        assert learned_text(passage_of(document("A?", said), tokenizer), tokenizer) == [f"{said}\n"]
+    with pytest.raises(UserError, match=r"chats.jsonl:1: the model's chat template does not write message 2 as it"):
+        passage_of(document("A?", "<think>\nhm\n</think>\nA map."), tokenizer)
+
+
+def test_the_header_of_a_template_that_has_none_for_answers_is_not_learned() -> None:
+    """Where one stands before replies all the same; a template without any is in order."""
+    old = PLAIN.replace("{% if add_generation_prompt %}{{ '[a]' }}{% endif %}", "")
+    tokenizer = chat_tokenizer(old)
+    assert learned_text(passage_of(document("A?", "B", "C?", "D"), tokenizer), tokenizer) == ["B\n", "D\n"]
+    bare = chat_tokenizer(old.replace("{{ '[a]' }}", "{{ ' ' }}"))
+    assert learned_text(passage_of(document("A?", "B"), bare), bare) == [" B\n"]
+
+
+def test_a_template_that_leaves_out_what_is_said_is_told() -> None:
+    part = "{% for part in message['content'] %}{{ part['text'] }}{% endfor %}"
+    tokenizer = chat_tokenizer(f"{{% for message in messages %}}{part}{{% endfor %}}")
+    with pytest.raises(UserError, match="does not write message 2 as it is"):
+        passage_of(document("A?", "B"), tokenizer)
+    with pytest.raises(UserError, match="does not write the last message as it is, so that it would answer another"):
+        answer_header(to_answer(document("A?")), tokenizer)
 
 
 def test_a_template_that_forgets_is_refused() -> None:

@@ -504,6 +504,7 @@ def test_prompts_and_completions(tables: Tables, tmp_path: Path) -> None:
             [{"role": "assistant", "content": "", "tool_calls": [{}]}],
             "a message has tool_calls, of which nothing",
         ),
+        ([{"role": "assistant", "content": "a", "weight": 0}], "a message has weight 0, which is not heeded"),
         ([{"role": "assistant", "content": "a", "thinking": "b"}], "a message has thinking, of which nothing"),
         ([{"role": "user", "content": None}], "the content None is not a string"),
         ([{"role": "user", "content": [{"type": "image"}]}], "a content holds {'type': 'image'}, and only text"),
@@ -536,6 +537,16 @@ def test_prompt_and_completion_are_of_one_kind(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "p.jsonl", [{"prompt": "", "completion": "A goat"}, {"prompt": "A", "completion": " goat"}])
     found, _ = read_documents(str(path))
     assert [(one.given, one.prompted) for one in found] == [(0, True), (1, True)]
+
+
+def test_chats_that_are_written_as_strings_are_no_texts(tmp_path: Path) -> None:
+    row = json.dumps(CHAT)
+    path = jsonl(tmp_path / "c.jsonl", [{"messages": row}])
+    assert problem(path) == (
+        f"--data {path}: messages holds strings, and not lists of messages; write the chats as .jsonl or .parquet, or "
+        "give --text-column messages if these strings are texts"
+    )
+    assert texts(path, "messages") == [row]
 
 
 def test_of_several_chats_one_is_to_be_named(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """What a launcher may ask for, and which trainings go with it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 import torch.distributed as dist
 
 from hyperfit.errors import UserError
@@ -15,6 +17,10 @@ from small_runs import quiet, recipe_for
     ("asked", "said"),
     [
         ({"ACCELERATE_USE_DEEPSPEED": "true"}, "asks for DeepSpeed, .*--use_fsdp --fsdp_version 2 .*as ZeRO-3 does"),
+        (
+            {"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4"},
+            "--gradient_accumulation_steps 4: would divide gradients once more; leave it out, and give --accumulate to",
+        ),
         ({"ACCELERATE_USE_FSDP": "true"}, "asks for version 1 of FSDP; give .*--use_fsdp --fsdp_version 2"),
         (
             {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_OFFLOAD_PARAMS": "true"},
@@ -66,3 +72,14 @@ def test_a_lost_process_is_told_and_nothing_else_is_taken_for_one(
     with pytest.raises(UserError if told else RuntimeError) as caught, launch.telling_of_lost(tmp_path, processes):
         raise error
     assert isinstance(caught.value, UserError) == told
+
+
+def test_a_device_of_another_kind_than_that_of_the_launch_is_refused(world: tuple[str, str]) -> None:
+    class Several:
+        num_processes, device = 2, torch.device("cpu:0")
+
+    several: Any = Several()
+    assert launch.device_of(recipe_for(world, device="cpu"), several) == "cpu:0"
+    assert launch.device_of(recipe_for(world, device="auto"), several) == "cpu:0"
+    with pytest.raises(UserError, match="--device cuda: this launch has its processes on cpu; leave it out"):
+        launch.device_of(recipe_for(world, device="cuda"), several)

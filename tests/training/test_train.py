@@ -204,13 +204,13 @@ def test_all_problems_come_at_once_and_leave_nothing_behind(world: tuple[str, st
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize(("processes", "method"), [(2, "full"), (3, "full"), (2, "late-lora")])
 def test_several_processes_train_like_one(
-    processes: int, world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    processes: int, method: str, world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under torchrun on a CPU, a part of the batch each: the same weights and losses within rounding."""
+    """Under torchrun on a CPU, a part of the batch each, adapters above a cached prefix: the same, rounded."""
     monkeypatch.setattr(torch.optim, "AdamW", torch.optim.SGD)
-    recipe = recipe_for(world, method="full", epochs=2, batch_size=6)
+    recipe = recipe_for(world, method=method, epochs=2, batch_size=6)
     train(recipe, tmp_path / "one", notify=quiet)
     divided = dataclasses.replace(recipe, batch_size=6 // processes)
     script = tmp_path / "child.py"
@@ -232,6 +232,9 @@ def test_several_processes_train_like_one(
         for name in ("one", "several")
     ]
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+    assert losses[0][0] > losses[0][1], "it learns"
+    cached = RunDir.open(tmp_path / "several").environment["prefix_cache"] is not None
+    assert cached == (method == "late-lora")
 
 
 def test_the_recipe_on_disk_leaves_nothing_open(world: tuple[str, str], tmp_path: Path) -> None:

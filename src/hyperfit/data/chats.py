@@ -74,7 +74,7 @@ def chat_passage(document: Document, tokenizer: PreTrainedTokenizerBase) -> Pass
     """A chat: learned are the assistant's tokens as the template marks them, else as ``found_replies`` finds them."""
     marks = MARK.search(template_of(tokenizer)) is not None
     text, spans = render(document, tokenizer, document.messages, marks=marks)
-    if before := unlearned(document):
+    if before := max(document.given or 0, document.unanswering and document.asked):
         start = shared(text, render(document, tokenizer, document.messages[:before])[0])
         spans = [(max(first, start), end) for first, end in spans if end > start]
     if not spans:
@@ -83,23 +83,30 @@ def chat_passage(document: Document, tokenizer: PreTrainedTokenizerBase) -> Pass
     return Passage(*within(text, spans, tokenizer), marked=True)
 
 
-def unlearned(document: Document) -> int:
-    """How many of a chat's first messages nothing is learned of, though the assistant may speak in them."""
-    return document.given or int(document.messages[0].role == ASSISTANT)
-
-
 def found_replies(document: Document, tokenizer: PreTrainedTokenizerBase, text: str) -> list[Span]:
     """Where in a whole chat its replies stand: what each adds to the chat before it and what begins an answer.
 
-    Raises UserError where the template writes the chat before a reply in another way than in the whole one.
+    That is its content with what ends the turn, and what the template puts between an answer's beginning and it. Raises
+    UserError where the template writes the chat before a reply in another way than in the whole one, or the reply.
     """
     found: list[Span] = []
     for number in document.replies:
-        asked, said = document.messages[number - 1], document.messages[number]
+        before, said = document.messages[:number], document.messages[number].content.strip()
+        closed, _ = render(document, tokenizer, before)
+        header, _ = render(document, tokenizer, before, answer=True)
         until, _ = render(document, tokenizer, document.messages[: number + 1])
-        header, _ = render(document, tokenizer, document.messages[:number], answer=True)
-        start, end = shared(until, header), shared(until, text)
-        if start < behind(header, asked) or end < max(behind(until, said), start + 1):
+        begun = shared(until, header)
+        place = until.find(said, begun if begun == len(header) else max(0, begun - len(said)))
+        if place < 0:
+            raise UserError(
+                f"{document.origin}: the model's chat template does not write message {number + 1} as it is, so that "
+                "it cannot be found in the chat; mark what the assistant says in the template ({% generation %} in "
+                "chat_template.jinja), or change the message"
+            )
+        # another header than is asked with, or none: what stands before the content is not the assistant's
+        own = begun == len(header) and (header != closed or not until[begun:place].strip())
+        start, end = begun if own else place, shared(until, text)
+        if end < max(place + len(said), start + 1):
             raise UserError(
                 f"{document.origin}: the model's chat template does not mark what the assistant says "
                 f"({{% generation %}}), and writes what comes before the end of message {number + 1} in another way "
@@ -108,13 +115,6 @@ def found_replies(document: Document, tokenizer: PreTrainedTokenizerBase, text: 
             )
         found.append((start, end))
     return found
-
-
-def behind(text: str, message: Message) -> int:
-    """Where in a chat a message's content ends for the last time; the whole chat, if the template changed it."""
-    content = message.content.strip()
-    place = text.rfind(content)
-    return len(text) if place < 0 else place + len(content)
 
 
 def within(text: str, spans: Sequence[Span], tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[bool]]:
@@ -151,8 +151,17 @@ def to_answer(document: Document) -> Document:
 
 
 def answer_header(document: Document, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The tokens of a whole chat and of what begins the assistant's answer to it."""
-    (ids,) = bare_ids(tokenizer, [render(document, tokenizer, document.messages, answer=True)[0]])
+    """The tokens of a whole chat and of what begins the assistant's answer to it.
+
+    Raises UserError where the template leaves out what is to be answered.
+    """
+    text, _ = render(document, tokenizer, document.messages, answer=True)
+    if document.messages[-1].content.strip() not in text:
+        raise UserError(
+            f"{document.origin}: the model's chat template does not write the last message as it is, so that it would "
+            "answer another; leave --chat out, and write the prompt as the model reads it"
+        )
+    (ids,) = bare_ids(tokenizer, [text])
     return ids
 
 

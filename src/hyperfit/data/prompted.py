@@ -123,7 +123,7 @@ def told(documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase, sequ
         if count:
             some = "" if 0 in (sequences.marked, sequences.found) else f", {COUNT(count)} of them"
             notes.append(f"chats{some}: the loss is on the assistant's tokens, {way}")
-    if opened := sum(chat.messages[0].role == ASSISTANT for chat in chats):
+    if opened := sum(chat.unanswering for chat in chats):
         notes.append(f"chats: in {COUNT(opened)} the assistant speaks first, which answers nothing and is not learned")
     if NOW in template_of(tokenizer):
         notes.append(f"chats: {FIXED_DAY}")

@@ -12,7 +12,7 @@ from typing import Any
 
 from hyperfit.errors import UserError
 from hyperfit.recipes.recipe import Recipe
-from hyperfit.runs.files import check_writable, disk_full, part_of, remove, sha256, write_json, writing
+from hyperfit.runs.files import check_writable, part_of, remove, sha256, telling_of_full_disk, write_json, writing
 
 KEPT_CHECKPOINTS = 2
 ENDED = ("loss", "epochs", "copying", "auto")
@@ -122,15 +122,10 @@ class RunDir:
 
     def append(self, event: dict[str, Any]) -> None:
         """Add one line to the log and hand it to the disk."""
-        try:
-            with self.events_file.open("a", encoding="utf-8") as log:
-                log.write(json.dumps(event, ensure_ascii=False) + "\n")
-                log.flush()
-                os.fsync(log.fileno())
-        except OSError as failure:
-            if disk_full(failure):
-                raise UserError(f"{self.events_file}: the disk is full; free some space and give --resume") from failure
-            raise
+        with telling_of_full_disk(self.events_file), self.events_file.open("a", encoding="utf-8") as log:
+            log.write(json.dumps(event, ensure_ascii=False) + "\n")
+            log.flush()
+            os.fsync(log.fileno())
 
     def events(self, kind: str | None = None) -> list[dict[str, Any]]:
         """The log so far, or its events of one kind; a half-written last line is left out."""

@@ -36,13 +36,8 @@ def writing(target: Path) -> Iterator[Path]:
     except BaseException as failure:
         with suppress(OSError):
             remove(aside)
-        if disk_full(failure):
-            there = next(folder for folder in target.absolute().parents if folder.exists())
-            raise UserError(
-                f"{target}: the disk is full ({shutil.disk_usage(there).free / 1e6:.0f} MB free); free some "
-                "space and repeat the command (a training run goes on with --resume)"
-            ) from failure
-        raise
+        with telling_of_full_disk(target):
+            raise failure
 
 
 def check_writable(folder: Path) -> None:
@@ -63,6 +58,21 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def telling_of_full_disk(target: Path) -> Iterator[None]:
+    """Raises UserError in place of what says that there is no space left to write ``target``."""
+    try:
+        yield
+    except BaseException as failure:
+        if disk_full(failure):
+            there = next(folder for folder in target.absolute().parents if folder.exists())
+            raise UserError(
+                f"{target}: the disk is full ({shutil.disk_usage(there).free / 1e6:.0f} MB free); free some "
+                "space and repeat the command (a training run goes on with --resume)"
+            ) from failure
+        raise
 
 
 def disk_full(failure: BaseException) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import RunDir
-from hyperfit.runs.files import writing
+from hyperfit.runs.files import telling_of_full_disk, writing
 from hyperfit.runs.result import Saved, save_result
 from hyperfit.training.checks import CheckedRecipe
 from hyperfit.training.lines import copying_line
@@ -48,7 +48,8 @@ class Saving:
             self.state.write(folder)
             return
         self.accelerator.wait_for_everyone()
-        self.state.write(folder, self.accelerator.process_index, self.accelerator.num_processes)
+        with telling_of_full_disk(folder):
+            self.state.write(folder, self.accelerator.process_index, self.accelerator.num_processes)
         self.accelerator.wait_for_everyone()
 
     def keep(self, loss: float, event: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
 from peft import PeftModel
 from transformers import PreTrainedModel
 
@@ -23,7 +24,7 @@ from hyperfit.training.checks import CheckedRecipe, check, check_learning, envir
 from hyperfit.training.interrupts import stop_requests, terminable
 from hyperfit.training.looks import Say
 from hyperfit.training.loop import Loop
-from hyperfit.training.processes.launch import check_launch, device_of, divided, telling_of_lost
+from hyperfit.training.processes.launch import PATIENCE, check_launch, device_of, divided, telling_of_lost
 from hyperfit.training.processes.sharding import Sharded
 from hyperfit.training.setup import set_up, set_up_sharded
 from hyperfit.training.state import State
@@ -61,9 +62,13 @@ def train(
     """
     run = RunDir(Path(output))
     check_launch()
-    accelerator = Accelerator(mixed_precision="no", device_placement=False, **tracked_by(log_with, run.path))
-    main = accelerator.is_main_process
-    notify = notify if main else lambda line: None
+    accelerator = Accelerator(
+        mixed_precision="no",
+        device_placement=False,
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+        **tracked_by(log_with, run.path),
+    )
+    notify = notify if accelerator.is_main_process else lambda line: None
     going_on = resume and (run.path / "recipe.json").exists()
     checked = check(
         recipe,
@@ -77,15 +82,30 @@ def train(
         sharded=divided(),
         log_with=log_with,
     )
-    accelerator.wait_for_everyone()
-    if going_on and has_ended(run, notify):
-        return run
     folder = Path(cache_dir) if cache_dir else run.path.absolute().parent / FOLDER
     with telling_of_lost(run.path, accelerator.num_processes):
-        model, prefix, sharded = make_ready(checked, folder, main, notify)
+        begin_or_go_on(checked, run, folder, accelerator, going_on, notify, log_with)
+    return run
+
+
+def begin_or_go_on(
+    checked: CheckedRecipe,
+    run: RunDir,
+    folder: Path,
+    accelerator: Accelerator,
+    going_on: bool,
+    notify: Say,
+    log_with: Sequence[Tracker],
+) -> None:
+    """Train what has been checked from its beginning, or its newest checkpoint. folder: where prefix caches lie."""
+    main = accelerator.is_main_process
+    accelerator.wait_for_everyone()
+    if going_on and has_ended(run, notify):
+        return
+    model, prefix, sharded = make_ready(checked, folder, main, notify)
     state = State(model, adam(model, checked.recipe))
     now = surroundings(checked, model, prefix, accelerator.num_processes)
-    if streaming:
+    if checked.streaming:
         notify(NO_GREEDY_TEXT)
     if main and not going_on:
         RunDir.create(run.path, checked.recipe, now)
@@ -93,15 +113,14 @@ def train(
     with stop_requests() as stop, prefix or nullcontext(), run.locked() if main else nullcontext():
         accelerator.wait_for_everyone()
         if going_on and has_ended(run, notify):  # by another process, while this one was loading the model
-            return run
+            return
         if going_on:
             rewind(run, state, now, notify, main)
         accelerator.wait_for_everyone()
-        with tracking(accelerator, run, checked.recipe) as track, telling_of_lost(run.path, accelerator.num_processes):
+        with tracking(accelerator, run, checked.recipe) as track:
             Loop(checked, run, state, prefix, accelerator, stop, notify, track, sharded).run_epochs()
         if stop():  # asked while the result was being saved
             raise KeyboardInterrupt
-    return run
 
 
 def make_ready(

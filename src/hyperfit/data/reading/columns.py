@@ -42,6 +42,11 @@ class TextColumn:
             chosen, called = usual_chats[0], f"--data {source}: {usual_chats[0]}"
         elif not found and len(chats) == 1:
             chosen, called = chats[0], f"--data {source}: {chats[0]}"
+        elif not found and not chats and len(strings) == 1 and strings[0] in CHATS:
+            raise UserError(
+                f"--data {source}: {strings[0]} holds strings, and not lists of messages; write the chats as .jsonl or "
+                f".parquet, or give --text-column {strings[0]} if these strings are texts"
+            )
         elif not found and not chats and len(strings) == 1:
             chosen, called = strings[0], f"--data {source}: {strings[0]}"
         else:

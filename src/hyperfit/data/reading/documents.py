@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from hyperfit.data.reading.messages import ASSISTANT, Message
+from hyperfit.data.reading.messages import ASSISTANT, INSTRUCTING, Message
 
 ROWS = {".jsonl": "line", ".csv": "row", ".parquet": "row", ".npz": "row"}
 """What a row is called in a file with this ending."""
@@ -33,10 +33,21 @@ class Document:
         return cls("\n\n".join(message.content for message in messages), origin, messages, given)
 
     @property
+    def asked(self) -> int:
+        """Which message is the first that can be answered: neither the assistant's nor an instruction to it."""
+        roles = [message.role for message in self.messages]
+        return next((n for n, role in enumerate(roles) if role not in (ASSISTANT, *INSTRUCTING)), len(roles))
+
+    @property
     def replies(self) -> list[int]:
-        """Which messages are the assistant's, not of the prompt, and not the first, which answers nothing."""
-        least = max(self.given or 0, 1)
+        """Which messages are the assistant's, not of the prompt, and behind one that they answer."""
+        least = max(self.given or 0, self.asked)
         return [n for n, message in enumerate(self.messages) if message.role == ASSISTANT and n >= least]
+
+    @property
+    def unanswering(self) -> bool:
+        """Whether the assistant speaks before anything is asked."""
+        return any(message.role == ASSISTANT for message in self.messages[: self.asked])
 
     @property
     def learned(self) -> str:

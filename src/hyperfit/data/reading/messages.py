@@ -10,6 +10,8 @@ ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assi
 """What other data sets call the roles that chat templates know."""
 ASSISTANT = "assistant"
 """Who writes what a model is trained on."""
+INSTRUCTING = ("system", "developer")
+"""Who tells the assistant how to answer."""
 UNREAD = ("tool_calls", "function_call", "reasoning_content", "reasoning", "thinking")
 """Fields of a message that say more than its content does."""
 
@@ -52,6 +54,8 @@ def message_of(value: Any) -> Message:
         raise ValueError(f"the role {excerpt(role)} is not a string")
     if more := next((field for field in UNREAD if value.get(field)), None):
         raise ValueError(f"a message has {more}, of which nothing is read; write it into the content, or leave it out")
+    if value.get("weight") in (0, 0.0):  # also False
+        raise ValueError("a message has weight 0, which is not heeded; put it into the prompt, or leave the row out")
     if not isinstance(content, str):
         content = text_of(content)
     role = role.strip().lower()

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import torch.distributed as dist
@@ -14,11 +15,14 @@ from hyperfit.recipes.recipe import CacheMode, Recipe
 FSDP2 = "accelerate launch --use_fsdp --fsdp_version 2 (with torchrun: ACCELERATE_USE_FSDP=true FSDP_VERSION=2)"
 OTHERS = {"deepspeed": "DeepSpeed", "megatron_lm": "Megatron-LM"}
 """What else accelerate can be told to use, and hyperfit does not."""
+ACCUMULATION = "ACCELERATE_GRADIENT_ACCUMULATION_STEPS"
+PATIENCE = timedelta(hours=12)
+"""How long a process waits for the others, of which one may read weights, hash checkpoints or write texts alone."""
 UNUSED = {
     "FSDP_OFFLOAD_PARAMS": "fsdp_offload_params",
     "FSDP_ACTIVATION_CHECKPOINTING": "fsdp_activation_checkpointing",
 }
-"""What accelerate may say of FSDP in the environment, and nothing here heeds; its names in the configuration."""
+"""What of FSDP in the environment would change how much memory is held, and is not heeded; its names in files."""
 
 
 def asked(name: str) -> bool:
@@ -34,6 +38,11 @@ def check_launch() -> None:
         for key, name in OTHERS.items()
         if asked(f"ACCELERATE_USE_{key.upper()}")
     ]
+    if os.environ.get(ACCUMULATION, "1") != "1":
+        problems.append(
+            f"accelerate launch: --gradient_accumulation_steps {os.environ[ACCUMULATION]}: would divide gradients once "
+            "more; leave it out, and give --accumulate to hyperfit"
+        )
     if asked("ACCELERATE_USE_FSDP"):
         if (version := os.environ.get("FSDP_VERSION", "1")) != "2":
             problems.append(f"accelerate launch: its configuration asks for version {version} of FSDP; give {FSDP2}")
@@ -69,8 +78,15 @@ def undividable(recipe: Recipe, prefix_cache: CacheMode) -> list[str]:
 
 
 def device_of(recipe: Recipe, accelerator: Accelerator) -> str:
-    """The recipe's device; of several processes each has its own."""
-    return str(accelerator.device) if accelerator.num_processes > 1 else recipe.device
+    """The recipe's device; of several processes each has its own. Raises UserError for one of another kind."""
+    if accelerator.num_processes == 1:
+        return recipe.device
+    if recipe.device != "auto" and recipe.device.partition(":")[0] != accelerator.device.type:
+        raise UserError(
+            f"--device {recipe.device}: this launch has its processes on {accelerator.device.type}; leave it out, or "
+            "launch with --cpu for the CPU"
+        )
+    return str(accelerator.device)
 
 
 @contextmanager
