@@ -21,9 +21,12 @@ from hyperfit.image.completion.written import as_text, drawn, picture_of
 from hyperfit.image.settings import LINES
 from hyperfit.image.shapes.scenes import pictures
 from hyperfit.prefer.app.application import application
+from hyperfit.prefer.export.formats import exported
 from hyperfit.prefer.items.pairs import SHUFFLED, pairs_of, text_pairs_of
 from hyperfit.prefer.serve import site_of
 from hyperfit.prefer.settings import StudySettings
+from hyperfit.prefer.store.answers import Given, store_answer
+from hyperfit.prefer.store.claims import current
 from hyperfit.prefer.store.overview import LOOK, overview
 from hyperfit.prefer.store.study import OpenStudy, invite, make_study, open_study
 from study_server import serving
@@ -116,6 +119,42 @@ def test_the_instructions_and_the_owner_are_told_of_pictures(study: OpenStudy, c
     assert "text" not in re.sub(r"<[^>]*>", "", page.split("<main")[1])
     assert "img-src 'self' data:" in client.get(f"/a/{person.token}").headers["content-security-policy"]
     assert study.pictures
+
+
+def pixels_of(uri: str) -> Any:
+    """uint8[side, side, 3], each pixel of the square that stands for it in a drawn PNG of 256 points."""
+    head, _, data = uri.partition(",")
+    assert head == "data:image/png;base64"
+    sheet, step = np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))), 256 // SIDE
+    return sheet[step // 2 :: step, step // 2 :: step]
+
+
+def test_other_tools_get_pictures_and_no_colours_as_words(study: OpenStudy) -> None:
+    """The same pixels as in the run, the first two rows alone as the beginning; answers stand on that image."""
+    (person,) = invite(study, 1)
+    with study.database.writing() as session:
+        assignment = current(session, person, study.settings)
+        assert assignment is not None
+        answered = assignment.item_id
+        assert store_answer(session, person, assignment.id, Given("left", 0, seconds=2.5)) == "stored"
+    tasks, records = (json.loads(exported(study, name)) for name in ("label-studio", "argilla"))
+    real = pictures(range(4), SIDE)
+    made = [np.concatenate([one[:2], end[2:]]) for one, end in zip(real, pictures(range(50, 54), SIDE), strict=True)]
+    known = {one.tobytes(): (one, other) for one, other in zip(made, real, strict=True)}
+    assert len(tasks) == len(records) == 4
+    for shown in (*(task["data"] for task in tasks), *(record["fields"] for record in records)):
+        first, second = known.pop(pixels_of(shown["first_text"]).tobytes(), (None, None))
+        if first is None:
+            continue  # seen in the other file
+        assert np.array_equal(pixels_of(shown["second_text"]), second)
+        assert np.array_equal(pixels_of(shown["context"])[:2], first[:2])
+        assert not np.array_equal(pixels_of(shown["context"])[2:], first[2:])
+    assert known == {}
+    assert "#" not in json.dumps([tasks, records])
+    (marked,) = [task for task in tasks if task["annotations"]]
+    assert marked["data"]["item"] == answered
+    (answer,) = marked["annotations"][0]["result"]
+    assert (answer["from_name"], answer["to_name"]) == ("preference", "context")
 
 
 @pytest.mark.parametrize(("seconds", "fast"), [(LOOK / 2, 1.0), (LOOK * 2, 0.0)])

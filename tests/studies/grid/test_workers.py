@@ -6,10 +6,13 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
+
 SCRIPT = '''
-import sys, time
+import os, sys, time
 from pathlib import Path
-from hyperfit.studies.grid.workers import workers
+from types import SimpleNamespace
+from hyperfit.studies.grid.workers import do_one, workers
 from hyperfit.training.interrupts import stop_requests, terminable
 
 def work(file):
@@ -21,10 +24,24 @@ def work(file):
         Path(file + "-asked").touch()
         time.sleep(60)
 
+class Store:
+    def train(self, trial):
+        """A training that, asked to stop, does so."""
+        with stop_requests() as stop:
+            Path(trial.name).write_text(str(os.getpid()))
+            while not stop():
+                time.sleep(0.02)
+        raise KeyboardInterrupt
+
 if __name__ == "__main__":
+    kind, *files = sys.argv[1:]
     try:
         with terminable(), workers(2) as pool:
-            found = [pool.submit(work, file) for file in sys.argv[1:]]
+            if kind == "twice":
+                found = [pool.submit(work, file) for file in files]
+            else:
+                wanted = [SimpleNamespace(trial=SimpleNamespace(name=file)) for file in files]
+                found = [pool.submit(do_one, Store(), one) for one in wanted]
             [one.result() for one in found]
     except KeyboardInterrupt:
         print("interrupted")
@@ -39,7 +56,10 @@ def test_a_second_signal_stops_those_that_train_at_once(tmp_path: Path) -> None:
     files = [tmp_path / "a", tmp_path / "b"]
     asked = [tmp_path / "a-asked", tmp_path / "b-asked"]
     process = subprocess.Popen(
-        [sys.executable, str(script), *map(str, files)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, str(script), "twice", *map(str, files)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         for awaited in (files, asked):
@@ -55,3 +75,23 @@ def test_a_second_signal_stops_those_that_train_at_once(tmp_path: Path) -> None:
     assert process.returncode == 130, err
     assert out == "interrupted\n"
     assert "terminate called" not in err
+
+
+def test_those_that_train_end_where_the_process_that_asked_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    files = [tmp_path / "a", tmp_path / "b"]
+    process = subprocess.Popen([sys.executable, str(script), "once", *map(str, files)])
+    try:
+        limit = time.monotonic() + 120
+        while not all(file.exists() and file.read_text() for file in files):
+            assert process.poll() is None
+            assert time.monotonic() < limit
+            time.sleep(0.02)
+    finally:
+        process.kill()
+        process.wait()
+    limit = time.monotonic() + 20
+    while any(psutil.pid_exists(int(file.read_text())) for file in files):
+        assert time.monotonic() < limit, "they wait for work that nobody gives"
+        time.sleep(0.1)

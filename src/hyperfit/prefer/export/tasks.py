@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from hyperfit.prefer.app.shown import pictures_of
 from hyperfit.prefer.judgement import Judgement
 from hyperfit.prefer.store.judgements import judgements
 from hyperfit.prefer.store.study import OpenStudy
@@ -27,7 +28,7 @@ def argilla_record(item: Item, told: list[Judgement]) -> dict[str, Any]:
     count = Counter[str](one.choice for one in told)
     record: dict[str, Any] = {
         "id": item.id,
-        "fields": {"context": item.context, "first_text": item.first_text, "second_text": item.second_text},
+        "fields": shown_to_people(item),
         "metadata": {**about(item), **{f"chose_{choice}": count[choice] for choice in CHOICES}},
         "suggestions": {},
         "responses": {},
@@ -43,16 +44,14 @@ def argilla_record(item: Item, told: list[Judgement]) -> dict[str, Any]:
 def label_studio_tasks(study: OpenStudy) -> list[dict[str, Any]]:
     """Tasks as Label Studio imports them, each with an annotation of every annotator.
 
-    Their choices are those of a control ``preference`` on the text ``context``; further questions are controls of their
-    own names.
+    Their choices are those of a control ``preference`` on the text, or image, ``context``; further questions are
+    controls of their own names.
     """
     return [
         {
             "data": {
                 "item": item.id,
-                "context": item.context,
-                "first_text": item.first_text,
-                "second_text": item.second_text,
+                **shown_to_people(item),
                 "judges": [one.judge for one in told],
                 **about(item),
             },
@@ -86,6 +85,14 @@ def items_with_judgements(study: OpenStudy) -> list[tuple[Item, list[Judgement]]
         items = session.scalars(sa.select(Item).where(Item.purpose == "study").order_by(Item.number)).all()
         session.expunge_all()
     return [(item, told[item.id]) for item in items]
+
+
+def shown_to_people(item: Item) -> dict[str, str]:
+    """The beginning and both ends of a pair: texts, or of pictures the PNG files that the app draws, as data URIs."""
+    drawn = pictures_of(item.context, item.first_text, item.second_text)
+    if drawn is None:
+        return {"context": item.context, "first_text": item.first_text, "second_text": item.second_text}
+    return {"context": drawn.beginning, "first_text": drawn.left, "second_text": drawn.right}
 
 
 def about(item: Item) -> dict[str, Any]:

@@ -122,8 +122,14 @@ def do_one(
     trial, device = wanted.trial, os.environ.get(DEVICE)
     if device and trial.recipe.device in ("auto", "cuda"):
         trial = replace(trial, recipe=replace(trial.recipe, device=device))
-    with within(trial.name):
-        trained = store.train(trial)
-    if measure is not None:
-        measure(wanted, trained)
+    try:
+        with within(trial.name):
+            trained = store.train(trial)
+        if measure is not None:
+            measure(wanted, trained)
+    except KeyboardInterrupt:
+        parent = multiprocessing.parent_process()
+        if parent is not None and not parent.is_alive():
+            os._exit(130)  # who would be told, and end this process, is gone; it would wait for more work for ever
+        raise
     return trained
