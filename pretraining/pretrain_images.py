@@ -1,11 +1,13 @@
-"""Pre-train a small base model of pictures on pictures that hyperfit draws itself (``builtin:shapes``, other numbers).
+"""Pre-train a small base model of pictures: on a folder of them, or on those that hyperfit draws itself.
 
     python pretraining/pretrain_images.py -o RUN --pictures 40000 --passes 4
     python pretraining/pretrain_images.py -o RUN --pictures 40000 --passes 8 --resume
+    python pretraining/pretrain_images.py -o RUN --data photos --flips --colours 512 --width 256 --heads 4
 
-The pictures are drawn and the colours of the tokens chosen first (k-means over their pixels), then an ImageGPT is
-trained: matrices by Muon, embeddings and norms by AdamW, the learning rate constant and then linear to zero, dropout
-off. On a GPU if there is one, else on the CPU, under bf16 autocast over fp32 weights.
+The pictures (drawn ones are ``builtin:shapes``, other numbers) are read and the colours of the tokens chosen first
+(k-means over their pixels), then an ImageGPT is trained: matrices by Muon, embeddings and norms by AdamW, the learning
+rate constant and then linear to zero, dropout off. On a GPU if there is one, else on the CPU, under bf16 autocast over
+fp32 weights.
 
 RUN/model is the result in Hugging Face format (bf16 safetensors, and the image processor), RUN/log.jsonl the loss
 curve, RUN/training.json what was seen and the held-out loss. RUN/state.pt continues a stopped run; one made before the
@@ -15,7 +17,7 @@ learning rate fell (--passes larger than before) continues with more passes.
 import argparse
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,9 @@ from transformers import ImageGPTConfig, ImageGPTForCausalImageModeling
 from transformers.models.imagegpt.image_processing_pil_imagegpt import ImageGPTImageProcessorPil
 
 from hyperfit.image.palette import Palette
+from hyperfit.image.reading.decode import Frame
+from hyperfit.image.reading.sources import read_pictures
+from hyperfit.image.sequences import unique
 from hyperfit.image.shapes.scenes import pictures
 
 FIRST = 1_000_000
@@ -35,17 +40,31 @@ FIRST = 1_000_000
 SAMPLED = 60_000
 """Pixels of which the colours are the clusters."""
 
+SIZES = {
+    "side": "pixels along a side of a picture",
+    "colours": "that a pixel may have",
+    "blocks": "of the model",
+    "width": "of its hidden states",
+    "heads": "of its attention",
+    "batch": "pictures per update",
+}
+"""Settings of the model and its updates that are flags, too → what they mean."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What defines a run; a resumed run must agree on all but ``passes``."""
 
+    data: str | None = None
+    """A folder of pictures. None: they are drawn."""
     pictures: int
-    """Drawn to train on."""
+    """To train on."""
     passes: float
     """Over these pictures, in all; the learning rate falls over the last ``decay`` of them."""
     heldout: int = 512
     side: int = 16
+    flips: bool = False
+    """Show every other picture, at random, as in a mirror."""
     colours: int = 128
     blocks: int = 8
     width: int = 192
@@ -60,12 +79,27 @@ class Settings:
     seed: int = 1
 
 
-def drawn(run: Path, settings: Settings) -> np.ndarray:
-    """uint8[held out and training pictures, side, side, 3], drawn the first time and then kept."""
+def of_folder(folder: str, settings: Settings) -> np.ndarray:
+    """uint8[pictures, side, side, 3], each once, in random order."""
+    source = read_pictures(folder, Frame(settings.side, settings.side), skip=True)
+    for note in source.notes:
+        print(note, flush=True)
+    found = unique(source.train)
+    return found.pixels[np.random.default_rng(settings.seed).permutation(len(found))]
+
+
+def kept_pictures(run: Path, settings: Settings) -> np.ndarray:
+    """uint8[held out and training pictures, side, side, 3], read or drawn the first time and then kept."""
     file = run / "pictures.npy"
     if not file.exists():
         count = settings.heldout + settings.pictures
-        made = pictures(range(FIRST, FIRST + count), settings.side)
+        if settings.data is None:
+            made = pictures(range(FIRST, FIRST + count), settings.side)
+        else:
+            made = of_folder(settings.data, settings)
+            if len(made) < count:
+                raise SystemExit(f"--data {settings.data}: has {len(made)} pictures, but {count} are to be used")
+            made = made[:count]
         part = file.with_suffix(".part.npy")
         np.save(part, made)
         part.replace(file)
@@ -127,29 +161,40 @@ def heldout_loss(model: torch.nn.Module, rows: torch.Tensor, device: str) -> flo
 
 
 def batch_of(rows: torch.Tensor, update: int, settings: Settings) -> torch.Tensor:
-    """The pictures of an update: each pass has an order of its own."""
+    """The pictures of an update: each pass has an order, and mirrors, of its own."""
     each = len(rows) // settings.batch
-    order = np.random.default_rng([settings.seed, update // each]).permutation(len(rows))
+    draw = np.random.default_rng([settings.seed, update // each])
+    order = draw.permutation(len(rows))
     start = update % each * settings.batch
-    return rows[order[start : start + settings.batch]]
+    chosen = order[start : start + settings.batch]
+    some = rows[chosen]
+    if settings.flips:
+        mirrored = torch.from_numpy(draw.random(len(rows))[chosen] < 0.5)
+        some[mirrored, 1:] = some[mirrored, 1:].unflatten(1, (settings.side, settings.side)).flip(2).flatten(1)
+    return some
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--pictures", type=int, default=40_000, help="pictures to draw and train on (default 40,000)")
+    parser.add_argument("--data", help="folder of pictures to train on; without it they are drawn")
+    parser.add_argument("--pictures", type=int, default=40_000, help="pictures to train on (default 40,000)")
     parser.add_argument("--passes", type=float, default=4, help="over these pictures, in all (default 4)")
     parser.add_argument("--heldout", type=int, default=Settings.heldout, help="pictures that are never trained on")
+    parser.add_argument("--flips", action="store_true", help="show half of the pictures as in a mirror")
+    for name, what in SIZES.items():
+        parser.add_argument(f"--{name}", type=int, default=getattr(Settings, name), help=what)
     parser.add_argument("--checkpoint-minutes", type=float, default=EVERY_MINUTES)
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
-    settings = Settings(pictures=options.pictures, passes=options.passes, heldout=options.heldout)
+    given = {field.name: getattr(options, field.name) for field in fields(Settings) if hasattr(options, field.name)}
+    settings = Settings(**given)
     if settings.pictures < settings.batch:
         raise SystemExit(f"--pictures {settings.pictures}: give {settings.batch} or more, which one update takes")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     run: Path = options.output
     open_run(run, resume=options.resume)
-    seen = drawn(run, settings)
+    seen = kept_pictures(run, settings)
     palette = palette_of(seen, settings)
     rows = palette.tokens(seen)
     held, train = rows[: settings.heldout], rows[settings.heldout :]
@@ -202,7 +247,7 @@ def main() -> None:
         "updates": update,
         "seconds": round(seconds),
         "device": torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads",
-        "numbers": [FIRST, FIRST + len(rows)],
+        **({} if settings.data else {"numbers": [FIRST, FIRST + len(rows)]}),
         "heldout_nats_per_pixel": round(heldout_loss(module, held, device), 4),
     }
     model.save_pretrained(run / "model")

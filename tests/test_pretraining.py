@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import torch
+from PIL import Image
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from hyperfit.image.palette import load_palette
@@ -17,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "pretraining"))
 
 from clean_texts import paragraphs  # noqa: E402
+from pretrain_images import Settings, batch_of  # noqa: E402
 
 
 def script(name: str, *arguments: object) -> str:
@@ -92,3 +94,31 @@ def test_a_model_of_pictures_is_pretrained_and_goes_on(tmp_path: Path) -> None:
     model = load_model(str(run / "model"), device=torch.device("cpu"), dtype=torch.float32)
     with torch.no_grad():
         assert torch.isfinite(model(rows[:, :-1]).logits).all()
+
+
+def test_a_folder_of_pictures_is_learnt_in_other_sizes(tmp_path: Path) -> None:
+    for number, pixels in enumerate(pictures(range(20), 12)):
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    Image.fromarray(pictures(range(1), 12)[0]).save(tmp_path / "again.png")
+    sizes = ("--side", 8, "--colours", 16, "--blocks", 2, "--width", 24, "--heads", 3)
+    few = ("--data", tmp_path, "--heldout", 4, *sizes, "--flips", "--passes", 1)
+    told = script("pretrain_images.py", "-o", tmp_path / "run", "--pictures", 16, "--batch", 8, *few)
+    summary = json.loads((tmp_path / "run/training.json").read_text())
+    assert "21 made smaller" in told
+    assert (summary["updates"], summary["settings"]["data"]) == (2, str(tmp_path))
+    config = load_model(str(tmp_path / "run/model"), device=torch.device("cpu"), dtype=torch.float32).config
+    assert (config.vocab_size, config.n_positions, config.n_layer, config.n_embd, config.n_head) == (17, 64, 2, 24, 3)
+
+
+def test_each_pass_shows_every_picture_and_half_of_them_as_in_a_mirror() -> None:
+    settings = Settings(pictures=400, passes=2, side=3, batch=40, flips=True)
+    rows = torch.cat([torch.full((400, 1), 512), torch.arange(400 * 9).reshape(400, 9)], 1)
+    first, second = (torch.cat([batch_of(rows, one, settings) for one in range(at, at + 10)]) for at in (0, 10))
+    for shown in (first, second):
+        assert (shown[:, 0] == 512).all()
+        assert sorted((shown[:, 5] // 9).tolist()) == list(range(400))  # the pixel in the middle
+        mirrored = shown[:, 1] > shown[:, 2]
+        assert (shown[mirrored, 1:].reshape(-1, 3, 3).flip(2).flatten(1) == rows[shown[mirrored, 5] // 9, 1:]).all()
+        assert 160 < mirrored.sum() < 240
+    assert not torch.equal(first, second)
+    assert torch.equal(rows[:, 1:].flatten(), torch.arange(400 * 9)), "the pictures themselves stay"
