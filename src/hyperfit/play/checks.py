@@ -114,10 +114,10 @@ def offered(run: RunDir, settings: PlaySettings, tokenizer: PreTrainedTokenizerB
 
 
 def training_texts(run: RunDir, tokenizer: PreTrainedTokenizerBase) -> TrainingTexts | None:
-    """What the run was trained on; None, with a notice, where it has changed or is gone."""
+    """What the run has learned; None, with a notice, where the texts have changed or are gone."""
     try:
         corpus = corpus_of(run, tokenizer)
     except UserError as error:
         say(f"What is recited from the training data is not marked: {error.problems[0]}")
         return None
-    return TrainingTexts(corpus.sequences, corpus.names, partial(excerpt, tokenizer))
+    return TrainingTexts(corpus.learned_texts, corpus.learned_names, partial(excerpt, tokenizer))
