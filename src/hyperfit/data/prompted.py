@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from hyperfit.console import progress
 from hyperfit.data.chats import Passage, passage_of, text_passage
 from hyperfit.data.reading.documents import Document
 from hyperfit.data.reading.messages import ASSISTANT
@@ -21,6 +22,8 @@ BY_PREFIX = (
     "which are those that each reply adds to the chat before it (the chat template does not mark them), the end of the "
     "turn with them"
 )
+MANY = 1000
+"""Chats and prompts from which on it is shown how many are read; a chat of some turns takes milliseconds."""
 MOST_TOLD = 5
 """Chats that cannot be read of which the reason is said."""
 
@@ -98,9 +101,12 @@ def passages_of(documents: Sequence[Document], tokenizer: PreTrainedTokenizerBas
     """Of each document. Raises UserError with the chats that cannot be read, which the flag has given."""
     texts = iter(token_ids(tokenizer, [document.text.strip() for document in documents if not document.prompted]))
     problems, passages = list[str](), list[Passage]()
-    for document in documents:
-        with collecting(problems), naming(flag):
-            passages.append(passage_of(document, tokenizer) if document.prompted else text_passage(next(texts)))
+    count = sum(document.prompted for document in documents)
+    with progress("chats and prompts as the model reads them", count, quiet=count < MANY) as advance:
+        for document in documents:
+            with collecting(problems), naming(flag):
+                passages.append(passage_of(document, tokenizer) if document.prompted else text_passage(next(texts)))
+            advance(int(document.prompted))
     check_few(problems)
     return passages
 
