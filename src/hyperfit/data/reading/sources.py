@@ -38,7 +38,7 @@ def read_documents(
     are not read either. column: the text column of tables. notify: told of files and rows that are passed over.
     Raises UserError naming the flag and every file that cannot be read, and why.
     """
-    with naming(flag):
+    with given_by(flag):
         found = read_source(source, TextColumn(column))
     kept = [[document for document in part if document.text.strip()] for part in (found.train, found.heldout)]
     if blank := len(found.train) + len(found.heldout) - sum(map(len, kept)):
@@ -55,7 +55,7 @@ def read_prompts(file: Path, column: str | None = None) -> list[Document]:
     The column of tables is ``column``, else prompt, else text, else the only one of chats, or of strings. Raises
     UserError that names what cannot be read, and each row without text.
     """
-    with naming("--prompts"):
+    with given_by("--prompts"):
         found = read_source(str(file), TextColumn(column, usual=("prompt", "text")), whole=True)
     for note in found.notes:
         say(note)
@@ -76,7 +76,7 @@ def as_prompt(document: Document) -> Document:
 
 
 @contextmanager
-def naming(flag: str) -> Iterator[None]:
+def given_by(flag: str) -> Iterator[None]:
     """Let problems with a source name the flag that it was given by."""
     try:
         yield
