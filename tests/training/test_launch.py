@@ -1,14 +1,19 @@
 """What a launcher may ask for, and which trainings go with it."""
 
+import errno
+import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 import torch.distributed as dist
+from safetensors import SafetensorError
 
 from hyperfit.errors import UserError
+from hyperfit.runs.directory import RunDir
 from hyperfit.training.processes import launch
+from hyperfit.training.saving import Saving
 from hyperfit.training.train import train
 from small_runs import quiet, recipe_for
 
@@ -83,3 +88,23 @@ def test_a_device_of_another_kind_than_that_of_the_launch_is_refused(world: tupl
     assert launch.device_of(recipe_for(world, device="auto"), several) == "cpu:0"
     with pytest.raises(UserError, match="--device cuda: this launch has its processes on cpu; leave it out"):
         launch.device_of(recipe_for(world, device="cuda"), several)
+
+
+def test_a_full_disk_is_told_by_every_process(tmp_path: Path) -> None:
+    """Each writes its part of a checkpoint, and only the first one's is written inside of ``writing``."""
+
+    class Second:
+        is_main_process, process_index, num_processes = False, 1, 2
+
+        def wait_for_everyone(self) -> None:
+            """Nobody else is there."""
+
+    class Full:
+        def write(self, *asked: object) -> None:
+            raise SafetensorError(f"I/O error: {os.strerror(errno.ENOSPC)} (os error 28)")
+
+    nothing: Any = None
+    second, full, around = cast("Any", Second()), cast("Any", Full()), cast("Any", object())
+    saving = Saving(nothing, RunDir(tmp_path), full, second, around)
+    with pytest.raises(UserError, match=r"state: the disk is full \(\d+ MB free\); free some space and repeat"):
+        saving.write_state(tmp_path / "state")

@@ -11,8 +11,8 @@ from hyperfit.planning.machine import Machine
 from hyperfit.planning.rehearsal import Rehearsal, rehearse
 from hyperfit.recipes.defaults import default_late_blocks
 from hyperfit.recipes.recipe import MOST_SAMPLES, Method, Recipe
+from hyperfit.training.processes.launch import LAUNCH_FSDP2
 
-FSDP2 = "accelerate launch --use_fsdp --fsdp_version 2"
 CHECKPOINTS = 3
 """On the disk at once: the newest two, and the one that is being written."""
 
@@ -119,7 +119,7 @@ class Planner:
             command=self.command(recipe, streaming=streaming),
             instead="" if fits else self.instead(recipe, found, streaming=streaming),
             shares=shares,
-            divided=self.command(recipe, streaming=False, launch=FSDP2) if divided else "",
+            divided=self.command(recipe, streaming=False, launch=LAUNCH_FSDP2) if divided else "",
         )
 
     def shares(self, recipe: Recipe, found: Rehearsal) -> int | None:

@@ -12,7 +12,9 @@ from accelerate import Accelerator
 from hyperfit.errors import UserError
 from hyperfit.recipes.recipe import CacheMode, Recipe
 
-FSDP2 = "accelerate launch --use_fsdp --fsdp_version 2 (with torchrun: ACCELERATE_USE_FSDP=true FSDP_VERSION=2)"
+LAUNCH_FSDP2 = "accelerate launch --use_fsdp --fsdp_version 2"
+"""How a training is started whose model is divided among the processes."""
+FSDP2 = f"{LAUNCH_FSDP2} (with torchrun: ACCELERATE_USE_FSDP=true FSDP_VERSION=2)"
 OTHERS = {"deepspeed": "DeepSpeed", "megatron_lm": "Megatron-LM"}
 """What else accelerate can be told to use, and hyperfit does not."""
 ACCUMULATION = "ACCELERATE_GRADIENT_ACCUMULATION_STEPS"
