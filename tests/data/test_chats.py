@@ -151,6 +151,20 @@ def test_a_template_that_forgets_is_refused() -> None:
     assert "message 2" in str(caught.value)
 
 
+def test_a_template_that_shortens_earlier_replies_is_refused() -> None:
+    """What is left of one is not what the assistant says."""
+    shortens = chat_tokenizer(
+        PLAIN.replace(
+            "{{ '[a]' }}{{ message['content'] + '\n' }}",
+            "{{ '[a]' }}{{ message['content'] if loop.last else message['content'][:3] }}",
+            1,
+        )
+    )
+    assert learned_text(passage_of(document("A?", "Because"), shortens), shortens) == ["Because"]
+    with pytest.raises(UserError, match="before the end of message 2 in another way"):
+        passage_of(document("A?", "Because", "C?", "D"), shortens)
+
+
 def test_what_a_template_raises_is_told() -> None:
     refusing = chat_tokenizer("{{ raise_exception('Roles must alternate') }}")
     with pytest.raises(UserError, match=r"chats.jsonl:1: the model's chat template does not take .*Roles must alter"):
@@ -253,7 +267,7 @@ def test_texts_beside_chats_are_short_or_not(tmp_path: Path) -> None:
 
 def test_what_many_chats_are_asked_makes_no_copies_of_them(tmp_path: Path) -> None:
     """A long instruction is in all of them; near-copies are those whose long replies are."""
-    system = "You are a helpful assistant that answers in as few words as it can. " * 20
+    system = " ".join(f"Rule {n} is that rule {n + 1} comes after rule {n - 1}." for n in range(60))
     story = (
         "Once a boat came up the river with nobody in it but a goat and a large map of another river. "
         "They sold the map, and with the money the goat bought a bell."

@@ -17,7 +17,7 @@ from hyperfit.generation.settings import GenerationSettings
 from hyperfit.metrics.copying.memorisation import longest_overlaps
 from hyperfit.models.devices import autocast
 from hyperfit.models.loading import load_tokenizer
-from hyperfit.play.checks import offered
+from hyperfit.play.checks import offered, training_texts
 from hyperfit.play.settings import PlaySettings
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import load_any
@@ -172,6 +172,11 @@ def test_the_playground_offers_chats_as_the_model_reads_them(made: tuple[str, st
         chat = [{"role": "user", "content": question}]
         read = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
         assert token_ids(tokenizer, [offer.text]) == [read]
+    marked = training_texts(run, tokenizer)
+    assert marked is not None
+    replies = {f"{answer}\n" for _, answer in CHATS}
+    assert {tokenizer.decode(ids) for ids in marked.sequences} <= replies, "what was only read cannot be recited"
+    assert len(marked.names) == len(marked.sequences) > 1
 
 
 def test_a_file_of_chats_is_answered(made: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
