@@ -191,10 +191,7 @@ def test_another_server_that_answers_in_its_place_does_not_pass_for_it(browser: 
     with serving(made_run(tmp_path / "run", 1), "--study", study, "--port", 0) as server:
         (link,) = links(study, server.url, 1)
         page, odd = window(browser, 1280, 800)
-        page.goto(link)
-        page.get_by_role("button", name="Start").click()
-        go_on(page, 1)
-        page.route(
+        page.route(  # before the page: one that is open may send its first request past a route made later
             "**/answer",
             lambda route: (
                 route.fulfill(status=strange.pop(), body="<h1>Sign in first</h1>", content_type="text/html")
@@ -202,6 +199,9 @@ def test_another_server_that_answers_in_its_place_does_not_pass_for_it(browser: 
                 else route.continue_()
             ),
         )
+        page.goto(link)
+        page.get_by_role("button", name="Start").click()
+        go_on(page, 1)
         page.keyboard.press("1")
         page.wait_for_selector('#status:has-text("Not saved yet")')
         go_on(page, 2)
