@@ -23,8 +23,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return runs_to_evaluate(tmp_path_factory.mktemp("runs"))
 
 
-@pytest.fixture
-def served(runs: Path) -> Iterator["Client"]:
+@pytest.fixture(scope="module")
+def served(runs: Path) -> Iterator[Client]:
+    """One server for all who leave it as it was."""
     others = runs / "others.jsonl"
     with playing(runs / "late-lora", "--contexts", others, "--context", 16, "--longest", 40) as url:
         yield Client(url)
@@ -79,34 +80,18 @@ def test_what_is_asked_wrongly_is_told_at_once(served: Client) -> None:
         "/files/play.css%00.css",
     ],
 )  # fmt: skip
-def test_no_path_leads_to_a_file(runs: Path, path: str) -> None:
-    client = clients(runs)
-    assert client.get(path)[0] == 404
+def test_no_path_leads_to_a_file(served: Client, path: str) -> None:
+    assert served.get(path)[0] == 404
 
 
-CLIENTS: dict[Path, Client] = {}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def shared(runs: Path) -> Iterator[None]:
-    with playing(runs / "full", "--contexts", runs / "others.jsonl", "--context", 16) as url:
-        CLIENTS[runs] = Client(url)
-        yield
-
-
-def clients(runs: Path) -> Client:
-    return CLIENTS[runs]
-
-
-def test_headers_and_files(runs: Path) -> None:
-    client = clients(runs)
-    page = client.get("/")[1]
+def test_headers_and_files(served: Client) -> None:
+    page = served.get("/")[1]
     for address in re.findall(r'(?:href|src)="([^"]+)"', page):
         assert address.startswith("/files/")
-        assert client.get(address)[0] == 200
-    assert client.get("/")[1] == page
-    assert "default-src 'none'" in client.headers["content-security-policy"]
-    assert client.headers["cache-control"] == "no-store"
+        assert served.get(address)[0] == 200
+    assert served.get("/")[1] == page
+    assert "default-src 'none'" in served.headers["content-security-policy"]
+    assert served.headers["cache-control"] == "no-store"
     assert "style=" not in page
     assert "onclick" not in page
 
@@ -140,8 +125,10 @@ def test_a_server_that_is_stopped_ends_what_it_writes(runs: Path) -> None:
     assert "Traceback" not in said
 
 
-def test_a_full_bucket_is_told(served: Client) -> None:
-    answers = [served.refused(context=" ") for _ in range(40)]
+def test_a_full_bucket_is_told(runs: Path) -> None:
+    with playing(runs / "full") as url:
+        client = Client(url)
+        answers = [client.refused(context=" ") for _ in range(40)]
     assert {status for status, _ in answers} == {400, 429}
     assert "wait a minute" in answers[-1][1][0]
 
@@ -159,8 +146,8 @@ def test_bad_input_is_told_at_once(runs: Path, tmp_path: Path) -> None:
         PlaySettings(text_column="story")
 
 
-def test_a_port_in_use_and_a_run_that_is_none_are_two_messages(runs: Path, tmp_path: Path) -> None:
-    port = clients(runs).place.rpartition(":")[2]
+def test_a_port_in_use_and_a_run_that_is_none_are_two_messages(served: Client, tmp_path: Path) -> None:
+    port = served.place.rpartition(":")[2]
     done = subprocess.run(
         [sys.executable, "-m", "hyperfit", "play", str(tmp_path), "--port", port], capture_output=True, text=True
     )

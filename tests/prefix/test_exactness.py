@@ -131,12 +131,13 @@ CASES: list[tuple[str, torch.dtype, Precision]] = [
     ("late-full", torch.float32, "fp32"),
     ("late-full", torch.bfloat16, "bf16"),
 ]
+"""The first and the last at every depth, adapters in fp32 and whole blocks in bf16; all at the middle."""
 
 
 @every_family
 @pytest.mark.parametrize("depth", [1, 3, 5])
 def test_losses_gradients_and_weights_are_bit_for_bit_the_same(family: str, depth: int, tmp_path: Path) -> None:
-    for method, dtype, precision in CASES:
+    for method, dtype, precision in CASES if depth == 3 else (CASES[0], CASES[-1]):
         case = f"{method} {dtype} {precision}"
         expected = list(descent(late_model(family, method, depth, dtype), precision))
         model = late_model(family, method, depth, dtype)

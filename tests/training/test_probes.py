@@ -14,6 +14,12 @@ from hyperfit.training import probes
 from tiny_models import END, random_ids, tiny_model, tiny_tokenizer
 
 
+@pytest.fixture(autouse=True)
+def as_long_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not shortened, as in other tests."""
+    monkeypatch.setattr(probes, "TTR_WINDOW", 96)
+
+
 def held_out(rows: torch.Tensor, learned: torch.Tensor | None = None) -> Corpus:
     """A corpus of which only what is held out matters."""
     counts = dict.fromkeys(
