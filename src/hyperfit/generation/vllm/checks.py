@@ -39,20 +39,19 @@ def check_machine(device: torch.device, named: str) -> None:
 
 def check_model(run: RunDir, config: Any, device: torch.device, precision: Precision) -> None:
     """Raises UserError for a run of which vLLM would compute something else. config: the base model's."""
-    problems, recipe, remedy = list[str](), run.recipe, "leave --backend out"
+    problems, recipe = list[str](), run.recipe
     if is_quantized(config):
         problems.append(
-            f"the weights of {recipe.model} are quantized, and it does not compute with such weights as training did"
+            f"the weights of {recipe.model} are quantized, and it does not compute with such weights as training did;"
         )
     if recipe.adapters and recipe.rank > RANKS[-1]:
-        problems.append(f"takes adapters up to rank {RANKS[-1]}, and this run's have {recipe.rank}")
+        problems.append(f"takes adapters up to rank {RANKS[-1]}, and this run's have {recipe.rank};")
     if recipe.adapters and on_experts(run.path / "adapter"):
-        problems.append("reads adapters on experts that are held as one tensor, as this run's are, in another form")
+        problems.append("reads adapters on experts that are held as one tensor, as this run's are, in another form;")
     if recipe.adapters and device.type in DEVICES and precision not in ADAPTED_IN:
-        problems.append(f"computes adapters in 16 bits, and --precision is {precision} here")
-        remedy = f"give --precision bf16, or {remedy}"
+        problems.append(f"computes adapters in 16 bits, and --precision is {precision} here; give --precision bf16, or")
     if problems:
-        raise UserError(*(f"--backend vllm: {problem}; {remedy}" for problem in problems))
+        raise UserError(*(f"--backend vllm: {problem} leave --backend out" for problem in problems))
 
 
 def on_experts(adapter: Path) -> bool:
