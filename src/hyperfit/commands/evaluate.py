@@ -43,7 +43,7 @@ class Evaluate(EvaluationSettings):
 
     groups: ClassVar = {
         "contexts": ("contexts", "text_column", "most_contexts", "context", "total", "context_seed"),
-        "how both models write": ("decodings", "seed", "batch_size", "batch_invariant"),
+        "how both models write": ("decodings", "seed", "backend", "batch_size", "batch_invariant"),
         "blocked citations": ("blocked", "citation_tokens", "citation_generated_only", "citation_whole_words"),
         "measures by other models": ("mauve", "coherence"),
         "texts from elsewhere": ("texts", "tokenizer", "training"),

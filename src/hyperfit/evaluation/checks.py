@@ -12,6 +12,7 @@ from hyperfit.evaluation.by_model import check_featuriser, check_scorer
 from hyperfit.evaluation.contexts import Texts, human_texts
 from hyperfit.evaluation.settings import EvaluationSettings
 from hyperfit.generation.citations.of_run import MakeBlocker, blocker_of_run, corpus_of
+from hyperfit.generation.vllm.checks import check_machine, check_model
 from hyperfit.metrics.by_model.mauve import mauve_text
 from hyperfit.models.devices import pick_device, pick_precision
 from hyperfit.models.loading import load_config, load_tokenizer
@@ -57,9 +58,16 @@ def check_evaluation(run: RunDir, settings: EvaluationSettings, output: Path) ->
     with collecting(problems):
         device = pick_device(settings.device)
         settings = settings.on(device.type)
+        if settings.backend == "vllm":
+            check_machine(device, settings.device)
+    precision = pick_precision(settings.precision, device, evaluating=True)
     with collecting(problems):
         with naming(base):
-            limit = positions_of(load_config(run.recipe.model))
+            config = load_config(run.recipe.model)
+        if settings.backend == "vllm":
+            with collecting(problems):
+                check_model(run, config, device, precision)
+        limit = positions_of(config)
         if limit and settings.total > limit:
             problems.append(
                 f"--total {settings.total}: {run.recipe.model} knows {limit} positions; give at most {limit}"
@@ -91,5 +99,4 @@ def check_evaluation(run: RunDir, settings: EvaluationSettings, output: Path) ->
             check_scorer(settings.coherence, pairs, what="human text", remedy="a smaller --total")
     if problems or texts is None or tokenizer is None:
         raise UserError(*problems)
-    precision = pick_precision(settings.precision, device, evaluating=True)
     return CheckedEvaluation(settings, device, precision, tokenizer, texts, training, corpus.learned_names, blocker)

@@ -58,20 +58,23 @@ def save_samples(
     checked: CheckedEvaluation,
     strings: Mapping[str, Sequence[str]],
     conditions: Sequence[Condition],
+    written_by: Mapping[str, str],
 ) -> None:
     """FOLDER/samples/MODEL-DECODING.jsonl: one text a line, with what made it.
 
     Replaces the samples of earlier evaluations. strings: the continuations of each condition, by its name, and the
-    human ones.
+    human ones. written_by: the program that wrote each condition; told where it is not transformers alone.
     """
     contexts = checked.texts.context_strings(checked.tokenizer)
     files: list[tuple[str, str, str, dict[str, Any]]] = [
         (condition.file_name, condition.name, condition.model, condition.made_by(checked.settings))
         for condition in conditions
     ]
+    told = {} if checked.settings.backend == "transformers" else written_by
     with writing(folder / "samples") as aside:
         aside.mkdir()
         for file_name, name, model, made_by in [*files, (HUMAN, HUMAN, HUMAN, {})]:
+            made_by |= {"written_by": told[name]} if name in told else {}
             with (aside / f"{file_name}.jsonl").open("w", encoding="utf-8") as file:
                 for source, context, continuation in zip(checked.texts.sources, contexts, strings[name], strict=True):
                     row = {"context": context, "continuation": continuation, "model": model, "source": source}

@@ -70,7 +70,7 @@ def evaluate(run: RunDir, settings: EvaluationSettings, output: Path | None = No
             observed.texts, index, checked.training, partial(excerpt, checked.tokenizer), checked.names, all_contexts
         ),
     }
-    save_samples(folder, checked, strings, conditions)
+    save_samples(folder, checked, strings, conditions, observed.written_by)
     save_values(folder, context_keys(contexts, strings[HUMAN]), values, observed.by_text)
     write_json(folder / "evaluation.json", results)
     return results
@@ -142,6 +142,7 @@ def plain_settings(checked: CheckedEvaluation, observed: Observed, lexicon: Lexi
         "precision": checked.precision,
         "attention": observed.attention,
         "largest_batches": observed.largest,
+        "written_by": observed.written_by,
         "lexicon": lexicon and lexicon.language,
     }
 

@@ -8,6 +8,7 @@ import torch
 from peft import PeftModel
 
 from hyperfit.console import progress
+from hyperfit.evaluation.bulk import bulk_texts, writer_of
 from hyperfit.evaluation.by_model import defined
 from hyperfit.evaluation.checks import CheckedEvaluation
 from hyperfit.evaluation.conditions import HUMAN, Condition
@@ -44,16 +45,21 @@ class Observed:
     attention: str
     """How attention was computed."""
     largest: dict[str, int]
-    """Most texts written at once, by condition: rounding may depend on it."""
+    """Most texts written at once, by condition: rounding may depend on it. Not of what vLLM wrote."""
+    written_by: dict[str, str]
+    """The program that wrote each condition's texts, with its version."""
 
 
 def observe(run: RunDir, checked: CheckedEvaluation, conditions: Sequence[Condition]) -> Observed:
     """Let both models write, and read the human texts with both."""
+    bulk = bulk_texts(run, checked, conditions)  # first: it takes most of the GPU's memory
     texts, readers = checked.texts, load_both(run, checked)
     own: dict[str, Named] = {model: {} for model in readers}
     with autocast(checked.device, checked.precision):
         written = {
-            one.name: write(readers[one.model], checked, one, f"{place} of {len(conditions)}")
+            one.name: reread(readers[one.model], checked, one, bulk[one.name])
+            if one.name in bulk
+            else write(readers[one.model], checked, one, f"{place} of {len(conditions)}")
             for place, one in enumerate(conditions, start=1)
         }
         with progress("predictions of both models on human text", len(texts.rows)) as advance:
@@ -75,7 +81,8 @@ def observe(run: RunDir, checked: CheckedEvaluation, conditions: Sequence[Condit
         },
         to_json(alike.estimates()),
         readers["base"].model.config._attn_implementation,
-        {name: found.largest for name, found in written.items()},
+        {name: found.largest for name, found in written.items() if found.largest is not None},
+        {one.name: writer_of(one, checked.settings.backend) for one in conditions},
     )
 
 
@@ -96,8 +103,8 @@ class Written:
     """The continuations."""
     seen: Sharpness
     """How it predicted them."""
-    largest: int
-    """Most written at once."""
+    largest: int | None
+    """Most written at once; None where vLLM wrote them."""
     blocks: BlockCounts | None
     """How often a blocker acted."""
 
@@ -107,17 +114,17 @@ def write(reader: Reader, checked: CheckedEvaluation, condition: Condition, plac
     blocker = checked.blocker(None) if condition.blocked and checked.blocker else None
     settings = checked.settings
     contexts, new_tokens = checked.texts.contexts, checked.texts.new_tokens
-    reread = condition.decoding.name in SEARCHES
+    searches = condition.decoding.name in SEARCHES
     batches, states = list[int](), list[torch.Tensor]()
     with (
         reader.within(),
         progress(f"{condition.name} (condition {place}), texts", len(contexts)) as advance,
-        head_inputs(reader.model, keep=not reread) as steps,
+        head_inputs(reader.model, keep=not searches) as steps,
     ):
 
         def batch_done(done: int) -> None:
             batches.append(done)
-            if not reread:  # those before the last come from a batch that proved too large
+            if not searches:  # those before the last come from a batch that proved too large
                 states.append(torch.stack(steps[-new_tokens:], 1).cpu())
             steps.clear()
             advance(done)
@@ -134,13 +141,26 @@ def write(reader: Reader, checked: CheckedEvaluation, condition: Condition, plac
             batch_invariant=settings.batch_invariant,
             advance=batch_done,
         )
-    if reread:
-        whole = [[*context, *text] for context, text in zip(contexts, texts, strict=True)]
-        seen = predict(reader, whole, skip=checked.texts.cuts)
+    if searches:
+        seen = predict_again(reader, checked, condition, texts)
     else:
         (order,) = longest_first(contexts, len(contexts))
         seen = predict_written(reader, states, [texts[place] for place in order])
     return Written(texts, sharpness_of(seen), max(batches), blocker.counts() if blocker else None)
+
+
+def reread(reader: Reader, checked: CheckedEvaluation, condition: Condition, texts: list[list[int]]) -> Written:
+    """Continuations that vLLM wrote, and how the model predicts them."""
+    return Written(texts, sharpness_of(predict_again(reader, checked, condition, texts)), None, None)
+
+
+def predict_again(
+    reader: Reader, checked: CheckedEvaluation, condition: Condition, texts: Sequence[Sequence[int]]
+) -> Predictions:
+    """How a model predicts continuations that it is given to read behind their contexts."""
+    whole = [[*context, *text] for context, text in zip(checked.texts.contexts, texts, strict=True)]
+    with progress(f"{condition.name}, texts read again", len(whole)) as advance:
+        return predict(reader, whole, skip=checked.texts.cuts, advance=advance)
 
 
 def prediction_measures(seen: Predictions, base: Predictions, cuts: Sequence[int]) -> Named:

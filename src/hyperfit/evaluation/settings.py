@@ -1,11 +1,15 @@
 """How a run is evaluated."""
 
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 from hyperfit.errors import UserError
 from hyperfit.generation.decodings import Decoding, decoding_problems, parse_decoding
 from hyperfit.generation.settings import CITATION_TOKENS, too_small, useless_citation_flags
+from hyperfit.generation.vllm.parameters import BY_VLLM, vllm_parameters
 from hyperfit.recipes.recipe import Precision
+
+Backend = Literal["transformers", "vllm"]
 
 BLOCKED = Decoding("greedy")
 """What is also written with citations blocked, unless something else is asked for: the paper's case."""
@@ -52,6 +56,10 @@ class EvaluationSettings:
     coherence: str | None = None
     """Measure how well continuations follow from their contexts, with this model as scorer; that paper takes
     facebook/opt-2.7b; for texts of a smaller model, builtin:smollm2 needs no network. None: not measured."""
+    backend: Backend = "transformers"
+    """What writes the texts. vllm: on a CUDA GPU where the package vllm is installed, of greedy, nucleus, top-k, min-p
+    and repetition-penalty; its samples are others than those of transformers, which writes the other decodings, and
+    those with citations blocked."""
     batch_size: int | None = None
     """Contexts continued at once. None: as many as memory holds."""
     batch_invariant: bool = False
@@ -77,6 +85,10 @@ class EvaluationSettings:
             named = " ".join(map(str, self.decodings_parsed))
             wrong = [f"--blocked {name}: is not among --decodings {named}; name it there too" for name in strange]
         problems += wrong
+        if self.backend not in get_args(Backend):
+            problems.append(f"--backend {self.backend}: give one of {', '.join(get_args(Backend))}")
+        if self.backend == "vllm" and not problems:
+            problems += useless_for_vllm(self)
         if not problems and not self.decodings_blocked:
             problems += useless_citation_flags(self, "--blocked")
         if problems:
@@ -102,3 +114,17 @@ class EvaluationSettings:
         if self.blocked is None:
             return tuple(decoding for decoding in self.decodings_parsed if decoding == BLOCKED)
         return tuple(dict.fromkeys(parse_decoding(text, "--blocked") for text in self.blocked))
+
+
+def useless_for_vllm(settings: EvaluationSettings) -> list[str]:
+    """A problem for each setting with which vLLM has nothing to write, or writes otherwise."""
+    problems = []
+    if settings.batch_invariant:
+        problems.append("--batch-invariant: vLLM makes its batches itself; leave it out, or leave --backend out")
+    if not any(vllm_parameters(decoding) for decoding in settings.decodings_parsed):
+        named = " ".join(map(str, settings.decodings_parsed))
+        problems.append(
+            f"--backend vllm: writes none of --decodings {named} as transformers does; name one of "
+            f"{', '.join(BY_VLLM)} (temperature up to 2, top_p above 0), or leave --backend out"
+        )
+    return problems

@@ -78,10 +78,15 @@ def uniform_numbers(context: Sequence[int], count: int, *, seed: int, number: in
 
     Philox (Salmon et al., SC 2011) with a digest of seed, number and the context's token ids as its key.
     """
-    spelled = " ".join(map(str, (seed, number, *context)))
-    key = np.frombuffer(blake2b(spelled.encode(), digest_size=16).digest(), dtype="<u8")
+    key = np.frombuffer(text_key(context, seed=seed, number=number), dtype="<u8")
     bits = np.random.Philox(key=key.astype(np.uint64)).random_raw(count)
     return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def text_key(context: Sequence[int], *, seed: int, number: int) -> bytes:
+    """16 bytes that belong to one text's sampling: a digest of seed, number and the context's token ids."""
+    spelled = " ".join(map(str, (seed, number, *context)))
+    return blake2b(spelled.encode(), digest_size=16).digest()
 
 
 def sample_numbers(contexts: Sequence[Sequence[int]]) -> list[int]:

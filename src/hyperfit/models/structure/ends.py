@@ -1,8 +1,12 @@
 """The tokens that end a text: instruct models often declare more than the one their tokenizer has."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from hyperfit.models.files.folders import model_folder
+from hyperfit.models.loading import load_config
 
 ANSWER = "§"
 """An assistant's words in a chat of which only the end is looked at."""
@@ -13,11 +17,25 @@ def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> li
 
     Also what ends a turn in the chat template, which base models that come with one do not declare.
     """
-    configs = (model.config, model.generation_config)
-    declared = [tokenizer.eos_token_id, *(getattr(config, "eos_token_id", None) for config in configs)]
-    if (turn := turn_end(tokenizer)) is not None and turn < model.config.get_text_config(decoder=True).vocab_size:
-        declared.append(turn)
-    return sorted({end for ids in declared for end in (ids if isinstance(ids, Sequence) else [ids]) if end is not None})
+    return declared(model.config, model.generation_config, tokenizer)
+
+
+def end_tokens_of(name: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The same of a model's files, which is not loaded for it."""
+    config = load_config(name)
+    try:
+        generation = GenerationConfig.from_pretrained(model_folder(name))
+    except OSError:  # it has none
+        generation = None
+    return declared(config, generation, tokenizer)
+
+
+def declared(config: Any, generation: GenerationConfig | None, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The ids that one of the three declares, or the chat template has."""
+    found = [tokenizer.eos_token_id, *(getattr(one, "eos_token_id", None) for one in (config, generation))]
+    if (turn := turn_end(tokenizer)) is not None and turn < config.get_text_config(decoder=True).vocab_size:
+        found.append(turn)
+    return sorted({end for ids in found for end in (ids if isinstance(ids, Sequence) else [ids]) if end is not None})
 
 
 def turn_end(tokenizer: PreTrainedTokenizerBase) -> int | None:

@@ -1,0 +1,1 @@
+"""Texts in bulk by vLLM, where it is installed."""
