@@ -333,26 +333,6 @@ def test_train_evaluate_generate_report(
     assert {"context", "continuation", "decoding", "seed"} <= set(rows[0])
     assert (run / "report.html").read_text().startswith("<!DOCTYPE html>")
 
-    spelled = ["nucleus:top_p=0.50", "beam", "nucleus:top_p=.5"]
-    short = ["--total", "40", "--context", "16", "--json", "--batch-invariant"]
-    main(["evaluate", "run", *short, "--decodings", *spelled, "--blocked", "nucleus:top_p=.500"])
-    printed = capsys.readouterr()
-    assert "one context at a time" in printed.err
-    conditions = json.loads(printed.out)["conditions"]
-    assert [name for name in conditions if name != "human"] == [
-        *(f"{model}/{made}" for model in ("base", "hyperfitted") for made in ("nucleus:top_p=0.5", "beam")),
-        "hyperfitted/nucleus:top_p=0.5+blocked",
-    ]
-    assert {path.stem for path in (run / "samples").iterdir()} == {
-        *(f"{model}-{made}" for model in ("base", "hyperfitted") for made in ("nucleus_top_p=0.5", "beam")),
-        "hyperfitted-nucleus_top_p=0.5+blocked",
-        "human",
-    }
-    row = json.loads((run / "samples" / "base-nucleus_top_p=0.5.jsonl").read_text().splitlines()[0])
-    assert (row["decoding"], row["top_p"], row["temperature"]) == ("nucleus:top_p=0.5", 0.5, 0.7)
-    main(["evaluate", "run", "--total", "140", "--context", "16", "--json"])
-    capsys.readouterr()
-
     main(["generate", "run", "--prompt", "plain words", "--new-tokens", "12", "--json"])
     row = json.loads(capsys.readouterr().out)
     assert row["prompt"] == "plain words"
@@ -364,6 +344,30 @@ def test_train_evaluate_generate_report(
 
     main(["report", "run"])
     assert capsys.readouterr().out.strip() == "run/report.html"
+
+
+def test_decodings_are_named_as_they_are_spelled_shortest(
+    here: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["train", str(model), "--data", str(texts_file(here)), "-o", "run", *QUICK])
+    capsys.readouterr()
+    spelled = ["nucleus:top_p=0.50", "beam", "nucleus:top_p=.5"]
+    short = ["--total", "40", "--context", "16", "--json", "--batch-invariant"]
+    main(["evaluate", "run", *short, "--decodings", *spelled, "--blocked", "nucleus:top_p=.500"])
+    printed = capsys.readouterr()
+    assert "one context at a time" in printed.err
+    conditions = json.loads(printed.out)["conditions"]
+    assert [name for name in conditions if name != "human"] == [
+        *(f"{model}/{made}" for model in ("base", "hyperfitted") for made in ("nucleus:top_p=0.5", "beam")),
+        "hyperfitted/nucleus:top_p=0.5+blocked",
+    ]
+    assert {path.stem for path in (here / "run" / "samples").iterdir()} == {
+        *(f"{model}-{made}" for model in ("base", "hyperfitted") for made in ("nucleus_top_p=0.5", "beam")),
+        "hyperfitted-nucleus_top_p=0.5+blocked",
+        "human",
+    }
+    row = json.loads((here / "run" / "samples" / "base-nucleus_top_p=0.5.jsonl").read_text().splitlines()[0])
+    assert (row["decoding"], row["top_p"], row["temperature"]) == ("nucleus:top_p=0.5", 0.5, 0.7)
 
 
 def test_evaluating_twice_gives_the_same_bytes(here: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -517,7 +521,8 @@ def short_demo(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_demo_from_start_to_report(here: Path, short_demo: None, capsys: pytest.CaptureFixture[str]) -> None:
     main(["demo", "--model", "builtin:tiny"])
-    shown = capsys.readouterr().out
+    shown, said = capsys.readouterr()
+    assert "judged only" not in said, "copying was judged after every epoch"
     for part in (
         "base/",
         "hyperfitted/",
@@ -541,29 +546,21 @@ def test_without_the_package_the_demo_says_how_to_get_it_and_goes_on(
     def absent(name: str) -> None:
         raise PackageNotFoundError(name)
 
+    short = PRESETS["tiny"]
+    monkeypatch.setitem(PRESETS, "tiny", lambda model, data: dataclasses.replace(short(model, data), greedy_every=0))
     monkeypatch.setattr(smollm2, "distribution", absent)
     monkeypatch.setenv("HYPERFIT_CACHE", str(here / "cache"))
     main(["demo"])
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if smollm2.PACKAGE in line]
+    said = capsys.readouterr().err.splitlines()
+    (line,) = [line for line in said if smollm2.PACKAGE in line]
     assert smollm2.GET in line
     assert "going on with builtin:tiny" in line
-    assert (here / "runs" / "demo-tiny" / "report.html").is_file()
-    assert smollm2.GET in fails(capsys, "demo", "--model", "builtin:smollm2", "-o", "asked-for")
-    assert not (here / "asked-for").exists()
-
-
-def test_the_last_line_says_that_copying_was_judged_at_the_end(
-    here: Path, short_demo: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    main(["demo", "--model", "builtin:tiny"])
-    assert "judged only" not in capsys.readouterr().err
-    short = PRESETS["tiny"]
-    monkeypatch.setitem(PRESETS, "tiny", lambda model, data: dataclasses.replace(short(model, data), greedy_every=0))
-    main(["demo", "--model", "builtin:tiny", "-o", "fast"])
-    said = capsys.readouterr().err.splitlines()
     assert "copying was judged only at the end of training" in said[-1]
     (ended,) = [line for line in said if "goal (at most" in line]
     assert ended.endswith("copying was judged only here, at the end (--greedy-every 0)")
+    assert (here / "runs" / "demo-tiny" / "report.html").is_file()
+    assert smollm2.GET in fails(capsys, "demo", "--model", "builtin:smollm2", "-o", "asked-for")
+    assert not (here / "asked-for").exists()
 
 
 def test_the_demo_of_what_is_no_model(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
