@@ -91,14 +91,14 @@ def test_where_the_whole_does_not_fit_several_gpus_may_divide_it(
     (whole,) = planned(capsys, str(folder), "--method", "full", "--gpus", "4")["options"]
     assert whole["shares"] == pytest.approx(4 * whole["parameters"], rel=1e-4)
     assert whole["divided"] == ""
-    tight = (str(folder), "--gpus", "4", "--gpu-memory", "0.1")
-    by_way = {one["method"]: one for one in planned(capsys, *tight)["options"]}
-    assert not by_way["full"]["fits"]
-    assert by_way["full"]["divided"] == (
+    tight = (str(folder), "--gpus", "4", "--gpu-memory", "0.1", "--batch-size", "1")
+    (full,), (lora,) = (planned(capsys, *tight, "--method", method)["options"] for method in ("full", "lora"))
+    assert not full["fits"]
+    assert full["divided"] == (
         "accelerate launch --use_fsdp --fsdp_version 2 --num_processes 4 -m hyperfit train "
-        f"{folder} --data TEXTS --method full"
+        f"{folder} --data TEXTS --method full --batch-size 1"
     )
-    assert (by_way["lora"]["shares"], by_way["lora"]["divided"]) == (None, "")
+    assert (lora["shares"], lora["divided"]) == (None, "")
     (single,) = planned(capsys, str(folder), "--method", "full", "--gpus", "1")["options"]
     assert single["shares"] is None
     main(["plan", *tight, "--method", "full"])
@@ -119,7 +119,7 @@ def test_what_is_said_to_fit_instead_does_and_twice_of_it_does_not(
     folder: Path, method: str, streaming: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def option(*more: str) -> dict[str, Any]:
-        found = planned(capsys, str(folder), "--method", method, *more)["options"]
+        found = planned(capsys, str(folder), "--method", method, "--length", "64", *more)["options"]
         return next(one for one in found if one["streaming"] == streaming)
 
     known = option("--gpu-memory", "0.3")
@@ -133,8 +133,8 @@ def test_what_is_said_to_fit_instead_does_and_twice_of_it_does_not(
 
 
 def test_fewer_blocks_are_offered_where_no_batch_is_small_enough(folder: Path) -> None:
-    config, recipe = load_config(str(folder), weights=False), Recipe(model=str(folder), data="d", method="late-full")
-    recipe = filled_in(recipe, 4, 256)
+    config = load_config(str(folder), weights=False)
+    recipe = filled_in(Recipe(model=str(folder), data="d", method="late-full", batch_size=2, length=32), 4, 256)
     wide = Planner(config, Machine(gpus=1, memory=80 * GB, program=0, rate=None))
     single = next(wide.options(filled_in(Recipe(**{**vars(recipe), "late_blocks": 1, "batch_size": 1}), 4, 256)))
     tight = Planner(config, Machine(gpus=1, memory=round(single.peak / 0.9) + 1000, program=0, rate=None))

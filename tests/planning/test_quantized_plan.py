@@ -122,11 +122,13 @@ def test_the_same_layers_are_quantized(folder: str) -> None:
     assert quantized_layers(plain, load_config(str(Path(folder).parent / "whole"))) == []
 
 
-def test_only_what_can_be_trained_is_planned(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_what_can_be_trained_is_planned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = save_tiny(tmp_path / "whole", hidden_size=WIDTH, intermediate_size=MLP)
+    folder = str(save_quantized(whole, tmp_path / "quantized", **SCHEMES["NF4"]))
     main(["plan", folder, "--length", "32", "--samples", "10", "--json"])
     found = json.loads(capsys.readouterr().out)
     assert [(one["method"], one["streaming"]) for one in found["options"]] == [("late-lora", False), ("lora", False)]
-    main(["plan", str(Path(folder).parent / "whole"), "--length", "32", "--samples", "10", "--json"])
+    main(["plan", str(whole), "--length", "32", "--samples", "10", "--method", "late-lora", "--json"])
     plain = json.loads(capsys.readouterr().out)
     assert plain["left_out"] == ""
     assert found["options"][0]["weights"] < 0.6 * plain["options"][0]["weights"]

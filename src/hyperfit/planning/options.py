@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hyperfit.models.devices import positions_within
@@ -71,6 +71,8 @@ class Planner:
 
     config: Any
     machine: Machine
+    rehearsed: dict[Recipe, Rehearsal] = field(default_factory=dict)
+    """With and without ``--streaming`` the same ones are asked for."""
 
     def options(self, recipe: Recipe) -> Iterator[Option]:
         """A training as it is and, where it can be, with ``--streaming``: plain weights, one process."""
@@ -81,11 +83,14 @@ class Planner:
 
     def rehearse(self, recipe: Recipe) -> Rehearsal:
         """The training rehearsed, with as many logits at once as the machine's memory allows."""
+        if recipe in self.rehearsed:
+            return self.rehearsed[recipe]
         vocabulary = self.config.get_text_config(decoder=True).vocab_size
         positions = positions_within(
             self.machine.memory, vocabulary, accelerator=self.machine.gpus > 0, learns=recipe.method == "full"
         )
-        return rehearse(self.config, recipe, positions=positions)
+        self.rehearsed[recipe] = rehearse(self.config, recipe, positions=positions)
+        return self.rehearsed[recipe]
 
     def option(self, recipe: Recipe, found: Rehearsal, *, streaming: bool) -> Option:
         """What a training takes that was rehearsed."""
