@@ -57,21 +57,21 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_study_is_trained_once_and_told_again(world: tuple[str, str], tmp_path: Path) -> None:
     lines: list[str] = []
-    first = run_studies(["order"], settings_for(world), tmp_path, notify=lines.append)
-    assert lines[0] == "10 trainings, 0 of them done"
+    first = run_studies(["early-stop"], settings_for(world), tmp_path, notify=lines.append)
+    assert lines[0] == "2 trainings, 0 of them done"
     runs = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()}
-    assert len(runs) == 10
+    assert len(runs) == 2
     lines.clear()
-    again = run_studies(["order"], settings_for(world), tmp_path, notify=lines.append)
-    assert lines[0] == "10 trainings, 10 of them done"
+    again = run_studies(["early-stop"], settings_for(world), tmp_path, notify=lines.append)
+    assert lines[0] == "2 trainings, 2 of them done"
     assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()} == runs
-    assert again == first == {"order": json.loads((tmp_path / "order.json").read_text())}
-    assert first["order"]["answer"] in ("Yes", "No", "Partly", "Not shown")
-    assert {one["seed"] for one in first["order"]["trainings"]} == {0, 1}
+    assert again == first == {"early-stop": json.loads((tmp_path / "early-stop.json").read_text())}
+    assert first["early-stop"]["answer"] in ("Yes", "No", "Partly", "Not shown")
+    assert {one["seed"] for one in first["early-stop"]["trainings"]} == {0, 1}
 
 
 def test_another_study_takes_what_is_there(world: tuple[str, str], tmp_path: Path) -> None:
-    run_studies(["order"], settings_for(world, seeds=1), tmp_path, notify=lambda line: None)
+    run_studies(["sharpening"], settings_for(world, seeds=1), tmp_path, notify=lambda line: None)
     lines: list[str] = []
     run_studies(["main"], settings_for(world, seeds=1), tmp_path, dry_run=True, notify=lines.append)
     assert lines == ["1 trainings, 1 of them done"]
@@ -126,25 +126,25 @@ def test_a_dry_run_writes_nothing(world: tuple[str, str], tmp_path: Path) -> Non
 def test_a_study_goes_on_where_it_was_interrupted(
     world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = run_studies(["order"], settings_for(world, seeds=1), tmp_path / "whole", notify=lambda line: None)
+    whole = run_studies(["early-stop"], settings_for(world), tmp_path / "whole", notify=lambda line: None)
     train, done = Store.train, []
 
-    def stop_third(store: Store, trial: Any) -> Any:
-        if len(done) == 2:
+    def stop_second(store: Store, trial: Any) -> Any:
+        if len(done) == 1:
             raise KeyboardInterrupt
         done.append(trial)
         return train(store, trial)
 
-    monkeypatch.setattr(Store, "train", stop_third)
+    monkeypatch.setattr(Store, "train", stop_second)
     lines: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        run_studies(["order"], settings_for(world, seeds=1), tmp_path / "cut", notify=lines.append)
+        run_studies(["early-stop"], settings_for(world), tmp_path / "cut", notify=lines.append)
     assert lines[-1] == "interrupted; repeat the command to go on"
     monkeypatch.setattr(Store, "train", train)
     lines.clear()
-    resumed = run_studies(["order"], settings_for(world, seeds=1), tmp_path / "cut", notify=lines.append)
-    assert lines[0] == "5 trainings, 2 of them done"
-    assert resumed["order"]["tables"] == whole["order"]["tables"]
+    resumed = run_studies(["early-stop"], settings_for(world), tmp_path / "cut", notify=lines.append)
+    assert lines[0] == "2 trainings, 1 of them done"
+    assert resumed["early-stop"]["tables"] == whole["early-stop"]["tables"]
 
 
 def test_a_budget_does_what_fits_and_says_what_is_left(
