@@ -229,15 +229,23 @@ def test_strength_runs_where_lm_eval_is_missing(
     assert any(line.startswith("--tasks are left out: needs lm-eval, and lm_eval is missing") for line in lines)
 
 
-def test_several_processes_measure_what_they_trained(
+def test_several_processes_train_and_measure_the_same(
     world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Here only the base model is read and continued; both trainings were, each where it was trained."""
+    alone = run_studies(["early-stop"], settings_for(world), tmp_path / "one", notify=lambda line: None)
     measured: list[bool] = []
+    lines: list[str] = []
     for name in ("written", "predictions"):
         monkeypatch.setattr(Bench, name, noted(getattr(Bench, name), measured))
-    run_studies(["early-stop"], settings_for(world), tmp_path, workers=2, notify=lambda line: None)
+    together = run_studies(["early-stop"], settings_for(world), tmp_path / "two", workers=2, notify=lines.append)
     assert measured == [False, False], "its predictions and its greedy texts"
+    assert sorted(line.split(" of 2, ")[0] for line in lines if " of 2, " in line) == ["1", "2"]
+    assert together["early-stop"]["tables"] == alone["early-stop"]["tables"]
+    runs = [run.name for run in (tmp_path / "one" / "runs").iterdir()]
+    assert len(runs) == 2
+    for run in runs:
+        assert_same_result(tmp_path / "one" / "runs" / run, tmp_path / "two" / "runs" / run)
 
 
 def noted(method: Any, measured: list[bool]) -> Any:
@@ -289,19 +297,6 @@ def test_what_hinders_a_study_is_told(world: tuple[str, str], tmp_path: Path) ->
     assert f"images is left out: {other_kind}" in lines
     assert any(line.startswith("long-range is left out: ") for line in lines)
     assert not (tmp_path / "out").exists()
-
-
-def test_several_processes_train_the_same(world: tuple[str, str], tmp_path: Path) -> None:
-    settings = settings_for(world, seeds=1)
-    recipes = [replace(settings.recipe, seed=seed) for seed in range(3)]
-    planned = [Planned(Wanted(Trial(str(one.seed), one), ()), False, 1.0, 0, 0) for one in recipes]
-    alone = schedule.train_all(Store(tmp_path / "one"), planned, None, lambda line: None)
-    lines: list[str] = []
-    together = schedule.train_all(Store(tmp_path / "two"), planned, None, lines.append, 2)
-    assert alone.keys() == together.keys()
-    for key, one in alone.items():
-        assert_same_result(one.run.path, together[key].run.path)
-    assert sorted(line.split(" of 3, ")[0] for line in lines) == ["1", "2", "3"]
 
 
 def test_a_killed_process_is_told_and_nothing_is_lost(
