@@ -47,7 +47,8 @@ def runs(world: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Ru
     """All runs, of few launches, as each has to import torch.
 
     few: two sequences, fewer than processes. found: has a cache already. full-disk, required: what the second process
-    writes does not fit. bug, killed: it is lost while it fills; nothing runs after that.
+    writes does not fit. wrong: it reads other states than it would compute. bug, killed: it is lost while it fills;
+    nothing runs after that.
     """
     folder = tmp_path_factory.mktemp("runs")
     settings = {"epochs": 2, "batch_size": UPDATE}
@@ -82,6 +83,7 @@ def runs(world: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Ru
             several("lora", 2, "found", streaming=True),
             several("late", 2, streaming=True),
             several("lora", 2, "full-disk", fault="full"),
+            several("lora", 2, "wrong", fault="wrong"),
             several("lora", 2, "required", fault="full", streaming=True),
             several("lora", 2, "bug", fault="bug", streaming=True),
         ],
@@ -122,6 +124,7 @@ def losses(run: Path) -> list[Any]:
         ("streamed-3", "lora"),
         ("found", "lora"),
         ("full-disk", "lora"),
+        ("wrong", "lora"),
         ("few-3", "few"),
     ],
 )
@@ -134,7 +137,7 @@ def test_several_processes_train_like_one(run: str, one: str, runs: Runs) -> Non
     for name in expected:
         torch.testing.assert_close(found[name], expected[name], rtol=1e-3, atol=2e-4)
     cached = RunDir.open(runs.folder / run).environment["prefix_cache"] is not None
-    assert cached == (run not in ("full-2", "full-3", "full-disk"))
+    assert cached == (run not in ("full-2", "full-3", "full-disk", "wrong"))
 
 
 def test_whole_blocks_above_streamed_ones_train_like_in_one_process(runs: Runs) -> None:
@@ -174,7 +177,7 @@ def test_a_disk_that_is_full_for_one_is_told_by_all(runs: Runs) -> None:
     told = [(runs.folder / f"required-told-{process}").read_text() for process in range(2)]
     assert told[0] == told[1]
     assert "the disk is full" in told[0]
-    for run in ("required", "full-disk"):
+    for run in ("required", "full-disk", "wrong"):
         assert not [path for path in (runs.folder / f"{run}-caches").iterdir() if path.is_dir()]
     assert not (runs.folder / "required").exists()
 

@@ -1,4 +1,4 @@
-"""Training as a whole: what is refused, resume after any kind of end, several processes, what is left."""
+"""Training as a whole: what is refused, resume after any kind of end, what is left."""
 
 import dataclasses
 import json
@@ -118,7 +118,6 @@ from hyperfit.recipes.recipe import Precision, Recipe
 from hyperfit.training.train import train
 train(Recipe.from_dict(json.loads(sys.argv[1])), Path(sys.argv[2]), resume=True, notify=lambda line: None)
 """
-PLAIN = "import torch; torch.optim.AdamW = torch.optim.SGD\n"
 """Adam does not see the scale of gradients; with plain descent a wrong scale shows."""
 
 
