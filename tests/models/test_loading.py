@@ -206,6 +206,11 @@ def test_broken_tokenizer(content: str | None, tmp_path: Path) -> None:
         load_tokenizer(str(tmp_path))
 
 
+def test_a_cpu_has_no_number() -> None:
+    """Launchers give it one, and to torch a tensor on cpu:1 is elsewhere than on cpu."""
+    assert str(pick_device("cpu:1")) == "cpu"
+
+
 @pytest.mark.parametrize("name", ["cuda:99", "abacus", "cpu:cpu", ""])
 def test_device_that_is_not_there(name: str) -> None:
     with pytest.raises(UserError, match=f"--device {name}: not to be had here"):

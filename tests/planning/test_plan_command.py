@@ -82,6 +82,13 @@ def test_several_gpus_share_the_time_and_exchange_gradients(folder: Path, capsys
     (four,) = planned(capsys, str(folder), "--method", "lora", "--gpus", "4")["options"]
     assert four["epoch_seconds"] == pytest.approx(one["epoch_seconds"] / 4)
     assert four["peak"] == one["peak"] + one["learning"]
+    (_, alone), (_, shared) = (
+        planned(capsys, str(folder), "--method", "late-lora", "--gpus", gpus)["options"] for gpus in ("1", "4")
+    )
+    assert alone["streaming"]
+    assert shared["fill_seconds"] == pytest.approx(alone["fill_seconds"] / 4)
+    assert shared["command"].startswith("accelerate launch --num_processes 4 -m hyperfit train")
+    assert shared["command"].endswith("--streaming")
 
 
 def test_where_the_whole_does_not_fit_several_gpus_may_divide_it(

@@ -48,10 +48,11 @@ def test_what_cannot_be_divided_is_told_at_once(
 ) -> None:
     monkeypatch.setattr("hyperfit.training.train.divided", lambda: True)
     with pytest.raises(UserError) as caught:
-        train(recipe_for(world, compile=True), tmp_path / "run", prefix_cache="required", notify=quiet)
+        train(recipe_for(world, compile=True), tmp_path / "run", prefix_cache="required", streaming=True, notify=quiet)
     assert [problem.partition(":")[0] for problem in caught.value.problems] == [
         "--method late-lora",
         "--prefix-cache required",
+        "--streaming",
         "--compile",
     ]
     assert not (tmp_path / "run").exists()

@@ -1,4 +1,4 @@
-"""Training as a whole: what is refused, resume after any kind of end, several processes, what is left."""
+"""Training as a whole: what is refused, resume after any kind of end, what is left."""
 
 import dataclasses
 import json
@@ -118,7 +118,6 @@ from hyperfit.recipes.recipe import Precision, Recipe
 from hyperfit.training.train import train
 train(Recipe.from_dict(json.loads(sys.argv[1])), Path(sys.argv[2]), resume=True, notify=lambda line: None)
 """
-PLAIN = "import torch; torch.optim.AdamW = torch.optim.SGD\n"
 """Adam does not see the scale of gradients; with plain descent a wrong scale shows."""
 
 
@@ -202,39 +201,6 @@ def test_all_problems_come_at_once_and_leave_nothing_behind(world: tuple[str, st
     for flag in ("--late-blocks 99", "--length 10000", "--device cuda:7"):
         assert flag in said
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(("processes", "method"), [(2, "full"), (3, "full"), (2, "late-lora")])
-def test_several_processes_train_like_one(
-    processes: int, method: str, world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Under torchrun on a CPU, a part of the batch each, adapters above a cached prefix: the same, rounded."""
-    monkeypatch.setattr(torch.optim, "AdamW", torch.optim.SGD)
-    recipe = recipe_for(world, method=method, epochs=2, batch_size=6)
-    train(recipe, tmp_path / "one", notify=quiet)
-    divided = dataclasses.replace(recipe, batch_size=6 // processes)
-    script = tmp_path / "child.py"
-    script.write_text(PLAIN + CHILD)
-    environment = {**ONE_THREAD, "ACCELERATE_USE_CPU": "true"}
-    launcher = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--standalone"]
-    done = subprocess.run(
-        [*launcher, str(script), json.dumps(divided.to_dict()), str(tmp_path / "several")],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    one, several = weights(tmp_path / "one"), weights(tmp_path / "several")
-    for name in one:
-        torch.testing.assert_close(one[name], several[name], rtol=1e-3, atol=2e-4)
-    losses = [
-        [row["train_loss"] for row in events(tmp_path / name) if row["event"] == "epoch"][1:]
-        for name in ("one", "several")
-    ]
-    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
-    assert losses[0][0] > losses[0][1], "it learns"
-    cached = RunDir.open(tmp_path / "several").environment["prefix_cache"] is not None
-    assert cached == (method == "late-lora")
 
 
 def test_the_recipe_on_disk_leaves_nothing_open(world: tuple[str, str], tmp_path: Path) -> None:

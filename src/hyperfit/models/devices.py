@@ -63,7 +63,7 @@ def pick_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).strip().split("\n")[0]
         raise UserError(f"--device {name}: not to be had here ({reason}); give cpu or auto") from error
-    return device
+    return torch.device("cpu") if device.type == "cpu" else device  # cpu:1 is no other, and torch takes it for one
 
 
 def device_name(device: torch.device) -> str:

@@ -75,10 +75,10 @@ class Planner:
     """With and without ``--streaming`` the same ones are asked for."""
 
     def options(self, recipe: Recipe) -> Iterator[Option]:
-        """A training as it is and, where it can be, with ``--streaming``: plain weights, one process."""
+        """A training as it is and, where it can be, with ``--streaming``: plain weights."""
         found = self.rehearse(recipe)
         yield self.option(recipe, found, streaming=False)
-        if found.streamed and self.machine.gpus < 2 and not is_quantized(self.config):
+        if found.streamed and not is_quantized(self.config):
             yield self.option(recipe, found, streaming=True)
 
     def rehearse(self, recipe: Recipe) -> Rehearsal:

@@ -15,6 +15,7 @@ from hyperfit.prefix.cache import ATTACHED, PrefixCache, Say
 from hyperfit.prefix.disk.eviction import LIMIT
 from hyperfit.prefix.disk.states import States
 from hyperfit.prefix.plan import Plan
+from hyperfit.prefix.processes import ALONE, Processes
 from hyperfit.prefix.rows import Rows
 from hyperfit.recipes.recipe import Precision
 
@@ -28,13 +29,15 @@ def cache_prefix(
     precision: Precision = "fp32",
     limit: int = LIMIT,
     notify: Say = say,
+    processes: Processes = ALONE,
 ) -> PrefixCache:
     """Store what the frozen blocks make of int64[any, length] sequences, and attach it to the model.
 
     folder: where caches lie; one that is there for the same weights, sequences, depth, types and versions is used.
     batch_size: sequences of a forward pass; train with as many, for then rounding is the same. precision: bf16 where
     training computes under bfloat16 autocast. limit: bytes that all caches of the folder may take; before a new one is
-    filled the least recently used go that no process reads. Raises UserError if the model breaks a condition
+    filled the least recently used go that no process reads. processes: those that fill it together and all call this;
+    without them one of several fills it, and the others wait. Raises UserError if the model breaks a condition
     (``hyperfit.prefix.bypass.obstacle``) or the disk has no room.
     """
     frozen = frozen_blocks(model)
@@ -44,7 +47,9 @@ def cache_prefix(
     if inner in ATTACHED:
         ATTACHED[inner].detach()
     tensors = parameters_of(below_the_cut(inner, frozen)).items()
-    plan = Plan(inner, frozen, Rows.of(within_positions(inner, sequences)), batch_size, precision, inner.device)
+    plan = Plan(
+        inner, frozen, Rows.of(within_positions(inner, sequences)), batch_size, precision, inner.device, processes
+    )
 
     def fill(states: States, bypass: Bypass, advance: Advance) -> None:
         plan.push(states, bypass, 0, frozen, advance)

@@ -3,8 +3,9 @@
 import hashlib
 import json
 import math
+import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -26,6 +27,7 @@ from hyperfit.prefix.cache import PrefixCache, Say
 from hyperfit.prefix.disk.states import States, bytes_of, type_name
 from hyperfit.prefix.disk.store import Entry
 from hyperfit.prefix.fill import open_or_fill
+from hyperfit.prefix.processes import ALONE, Processes
 from hyperfit.prefix.rows import Rows
 from hyperfit.recipes.recipe import Precision
 
@@ -50,6 +52,16 @@ class Plan:
     precision: Precision
     """bf16: under autocast."""
     device: torch.device
+    processes: Processes = ALONE
+    """Those that fill it together, each some of the batches."""
+
+    @property
+    def share(self) -> Sequence[range]:
+        """The rows of each batch that this process computes: as one process would make the batches, so that bits agree.
+
+        None at all where there are fewer batches than processes.
+        """
+        return self.processes.share(self.rows.batches(self.batch_size))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -97,21 +109,22 @@ class Plan:
     ) -> PrefixCache:
         """The cache, found or filled, attached to the model.
 
-        tensors: name and values of all frozen weights; buffers are added to them. fill: writes the states. passes: how
-        often it pushes all sequences through the model, for the bar. limit: bytes of all caches in the folder. right:
-        whether a cache that was found holds what it should; one that does not is made anew.
+        tensors: name and values of all frozen weights; buffers are added to them. fill: writes the states of this
+        process's share. passes: how often it pushes that through the model, for the bar. limit: bytes of all caches in
+        the folder. right: whether a cache that was found holds what it should; one that does not is made anew. Of
+        several processes the first reads the tensors and asks ``right``, for all.
         """
-        key, bypass, batches = (
-            self.key(digest(chain(tensors, buffers_of(below_the_cut(self.model, self.frozen)).items()))),
-            Bypass(self.model, self.frozen),
-            self.rows.batches(self.batch_size),
-        )
+        buffers = buffers_of(below_the_cut(self.model, self.frozen)).items()
+        key = self.processes.first(lambda: self.key(digest(chain(tensors, buffers))))
+        bypass, share = Bypass(self.model, self.frozen), self.share
 
         def write(file: Path) -> dict[str, Any]:
             started = time.monotonic()
             with (
-                States.create(file, self.shape, self.model.dtype) as states,
-                progress(f"prefix cache: blocks 0–{self.frozen - 1}", passes * len(batches)) as advance,
+                States(file, self.shape, self.model.dtype, access=os.O_RDWR) as states,
+                progress(
+                    f"prefix cache: blocks 0–{self.frozen - 1}", passes * len(share), quiet=not self.processes.leads
+                ) as advance,
                 evaluating(self.model),
                 autocast(self.device, self.precision),
             ):
@@ -120,7 +133,7 @@ class Plan:
             return {
                 "model": self.model.name_or_path,
                 "states": {"dtype": type_name(self.model.dtype), "shape": list(self.shape)},
-                "fill": {"seconds": seconds, "batches": len(batches)},
+                "fill": {"seconds": seconds, "batches": len(share)},
             }
 
         try:
@@ -132,6 +145,7 @@ class Plan:
                 notify,
                 limit=limit,
                 right=lambda entry: self.agrees(entry, bypass, right),
+                processes=self.processes,
             ) as (entry, reused):
                 states = States(entry.states, self.shape, self.model.dtype)
                 cache = PrefixCache(entry, states, self.rows, bypass, reused=reused, notify=notify)
@@ -151,8 +165,8 @@ class Plan:
             return right(states, bypass)
 
     def push(self, states: States, bypass: Bypass, start: int, stop: int, advance: Advance) -> None:
-        """Take all sequences from block ``start`` (0: from their tokens) to before block ``stop``, in the file."""
-        for rows in self.rows.batches(self.batch_size):
+        """Take this process's share from block ``start`` (0: from tokens) to before block ``stop``, in the file."""
+        for rows in self.share:
             hidden = states.read(rows) if start else None
             states.write(rows.start, self.run(bypass, rows, hidden, start, stop))
             advance(1)

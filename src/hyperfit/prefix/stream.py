@@ -28,6 +28,7 @@ from hyperfit.prefix.disk.eviction import LIMIT
 from hyperfit.prefix.disk.shards import Shards
 from hyperfit.prefix.disk.states import States
 from hyperfit.prefix.plan import Plan
+from hyperfit.prefix.processes import ALONE, Processes
 from hyperfit.prefix.rows import Rows
 from hyperfit.recipes.recipe import Precision
 
@@ -44,12 +45,14 @@ def stream_prefix(
     late_fp32: bool = False,
     limit: int = LIMIT,
     notify: Say = say,
+    processes: Processes = ALONE,
 ) -> tuple[PreTrainedModel, PrefixCache]:
     """A causal LM of which only the last blocks, norm and head are in memory, with the cache that stands for the rest.
 
     Never more is held than one block, or the late blocks with norm and head, and the states of a batch. Everything is
-    frozen. late_fp32: the late blocks and the norm are held in fp32 whatever the precision, to learn themselves. Raises
-    UserError for what ``cache_prefix`` does, and for weights that cannot be read block by block.
+    frozen. late_fp32: the late blocks and the norm are held in fp32 whatever the precision, to learn themselves.
+    processes: those that fill it together, each of which reads the blocks for its share. Raises UserError for what
+    ``cache_prefix`` does, and for weights that cannot be read block by block.
     """
     model = empty_model(name, late_blocks, device, precision, late_fp32=late_fp32)
     if not compute_apart(model, batch_size * sequences.shape[1]):
@@ -58,9 +61,8 @@ def stream_prefix(
     frozen = len(blocks_of(model)) - late_blocks
     if reason := obstacle(model, frozen):
         raise UserError(f"--streaming: {reason}")
-    stream = Stream.of(
-        Plan(model, frozen, Rows.of(within_positions(model, sequences)), batch_size, precision, device), shards, folder
-    )
+    rows = Rows.of(within_positions(model, sequences))
+    stream = Stream.of(Plan(model, frozen, rows, batch_size, precision, device, processes), shards, folder)
     cache = stream.open(limit, notify)
     stream.load_upper()
     refuse_without(cache, model.get_submodule(layout_of(model).embedding))
@@ -90,8 +92,6 @@ class Stream:
     shards: Shards
     folder: Path
     """Where prefix caches lie."""
-    first: range
-    """The rows of the first batch."""
     below: list[str]
     """Names of all weights that the states depend on."""
     ground: list[str]
@@ -109,7 +109,6 @@ class Stream:
             plan,
             shards,
             folder,
-            first=plan.rows.batches(plan.batch_size)[0],
             below=below,
             ground=[weight for weight in below if layout.block_of(weight) is None],
             embedding=[] if tied else weights_under(model, layout.embedding),
@@ -134,17 +133,21 @@ class Stream:
         )
 
     def fill(self, states: States, bypass: Bypass, advance: Advance) -> None:
-        """Write the states. Raises UserError if they are not read back as they were written."""
-        hidden = self.walk(bypass, lambda index: self.plan.push(states, bypass, index, index + 1, advance))
-        if not torch.equal(states.read(self.first), hidden):
+        """Write the states of this process's share. Raises UserError if they are not read back as they were written."""
+        if not self.plan.share:
+            return
+        first = self.plan.share[0]
+        hidden = self.walk(bypass, first, lambda index: self.plan.push(states, bypass, index, index + 1, advance))
+        if not torch.equal(states.read(first), hidden):
             raise UserError(f"{self.folder}: what was written is not what is read back; is the disk in order?")
 
     def right(self, states: States, bypass: Bypass) -> bool:
-        """Whether the file holds what the blocks make of the first batch."""
-        return torch.equal(states.read(self.first), self.walk(bypass, lambda index: None))
+        """Whether the file holds what the blocks make of this process's first batch."""
+        first = self.plan.share[0]
+        return torch.equal(states.read(first), self.walk(bypass, first, lambda index: None))
 
-    def walk(self, bypass: Bypass, push: Callable[[int], None]) -> Tensor:
-        """Load one block after the other, ``push`` through it, and return the first batch's states above the last."""
+    def walk(self, bypass: Bypass, rows: range, push: Callable[[int], None]) -> Tensor:
+        """Load one block after the other, ``push`` through it, and return the states of a batch above the last."""
         hidden: Tensor | None = None
         self.load(self.ground)
         for index in range(self.plan.frozen):
@@ -152,7 +155,7 @@ class Stream:
             self.load(block)
             if index == 0:
                 check_first_block(self.model, self.plan.device)
-            hidden = self.plan.run(bypass, self.first, hidden, index, index + 1)  # never through the file
+            hidden = self.plan.run(bypass, rows, hidden, index, index + 1)  # never through the file
             push(index)
             unload(self.model, block if index else [*block, *self.embedding])
         assert hidden is not None

@@ -107,10 +107,8 @@ def check(
         )
     if streaming and recipe.stop == "auto":
         problems.append("--stop auto: reads greedy texts, and --streaming cannot write any; leave one of them out")
-    if streaming and processes > 1:
-        problems.append("--streaming: trains in one process only; leave out accelerate's launcher, or --streaming")
     if sharded:
-        problems += undividable(recipe, prefix_cache)
+        problems += undividable(recipe, prefix_cache, streaming=streaming)
     device, tokenizer, palette, corpus, limit = torch.device("cpu"), None, None, None, LIMIT
     pictures = False
     with collecting(problems):

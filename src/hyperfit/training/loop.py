@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from torch.nn.parallel import DistributedDataParallel
 
 from hyperfit.console import progress
 from hyperfit.errors import UserError
@@ -92,6 +93,9 @@ class Loop:
         loss = SequenceLoss(self.state.model, self.checked.autocast, self.checked.recipe.unlikelihood)
         if self.sharded is not None:
             return partial(self.sharded, loss), self.state.optimizer
+        # streaming has let go of these, and there is nothing of them that processes could send each other
+        unread = [name for name, parameter in loss.named_parameters() if parameter.is_meta]
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(loss, unread)
         model, optimizer = self.accelerator.prepare(loss, self.state.optimizer)
         return model, optimizer
 

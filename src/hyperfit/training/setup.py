@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from hyperfit.models.structure.layout import blocks_of, inner_model, layout_of
 from hyperfit.prefix.bypass import frozen_blocks, obstacle
 from hyperfit.prefix.cache import PrefixCache
 from hyperfit.prefix.cache_prefix import cache_prefix
+from hyperfit.prefix.processes import ALONE, Processes
 from hyperfit.prefix.stream import stream_prefix
 from hyperfit.runs.files import remove
 from hyperfit.training.checks import CheckedRecipe
@@ -30,10 +32,13 @@ from hyperfit.training.processes.sharding import Sharded, shard
 Say = Callable[[str], None]
 
 
-def set_up(checked: CheckedRecipe, folder: Path, notify: Say) -> tuple[PreTrainedModel | PeftModel, PrefixCache | None]:
+def set_up(
+    checked: CheckedRecipe, folder: Path, notify: Say, processes: Processes = ALONE
+) -> tuple[PreTrainedModel | PeftModel, PrefixCache | None]:
     """The adapted model in evaluation mode, and the cache that is attached to it, if one is.
 
-    folder: where prefix caches lie. Raises UserError where a cache is required and cannot be had.
+    folder: where prefix caches lie. processes: those that fill one together. Raises UserError where a cache is required
+    and cannot be had.
     """
     recipe, sequences = checked.recipe, torch.cat([checked.corpus.train, checked.corpus.validation])
     if checked.streaming:
@@ -48,6 +53,7 @@ def set_up(checked: CheckedRecipe, folder: Path, notify: Say) -> tuple[PreTraine
             late_fp32=not recipe.adapters,
             limit=checked.cache_limit,
             notify=notify,
+            processes=processes,
         )
         notify(cache.describe())
         return compiled(lean(adapt(model, recipe).eval(), checked), checked, notify), cache
@@ -62,7 +68,7 @@ def set_up(checked: CheckedRecipe, folder: Path, notify: Say) -> tuple[PreTraine
     if checked.prefix_cache == "off":
         return adapted, None
     try:
-        return adapted, cached(adapted, checked, sequences, folder, notify, apart=apart)
+        return adapted, cached(adapted, checked, sequences, folder, notify, processes, apart=apart)
     except UserError as error:
         if checked.prefix_cache == "required":
             raise UserError(*(f"--prefix-cache required: {problem}" for problem in error.problems)) from error
@@ -130,17 +136,20 @@ def cached(
     sequences: Tensor,
     folder: Path,
     notify: Say,
+    processes: Processes,
     *,
     apart: bool,
 ) -> PrefixCache:
     """The cache for a recipe's sequences, attached and tested. Raises UserError with the reason if there is none.
 
-    apart: whether no text's states depend on the others of its batch.
+    apart: whether no text's states depend on the others of its batch. Of several processes each tests it, and all have
+    it or none.
     """
     if reason := obstacle(model, frozen_blocks(model)):
         raise UserError(reason)
     if not apart:
         raise UserError("experts compute the texts of a batch together, so that states depend on it in their last bits")
+    first = checked.corpus.train[: checked.batch_size].to(checked.device)
     for _ in range(2):
         cache = cache_prefix(
             model,
@@ -150,13 +159,15 @@ def cached(
             precision=checked.precision,
             limit=checked.cache_limit,
             notify=notify,
+            processes=processes,
         )
-        if exact(model, cache, checked.corpus.train[: checked.batch_size].to(checked.device), checked):
+        if processes.all(partial(exact, model, cache, first, checked)):
             notify(cache.describe())
             return cache
         cache.detach()
-        with suppress(OSError):  # a folder that is not ours to write in
-            remove(cache.entry.path)
+        if processes.leads:
+            with suppress(OSError):  # a folder that is not ours to write in
+                remove(cache.entry.path)
         if not cache.reused:
             break
     raise UserError("with it, loss and gradients of the first batch are not bit for bit those of the whole model")

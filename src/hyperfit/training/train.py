@@ -25,6 +25,7 @@ from hyperfit.training.interrupts import stop_requests, terminable
 from hyperfit.training.looks import Say
 from hyperfit.training.loop import Loop
 from hyperfit.training.processes.launch import PATIENCE, check_launch, device_of, divided, telling_of_lost
+from hyperfit.training.processes.machine import on_this_machine
 from hyperfit.training.processes.sharding import Sharded
 from hyperfit.training.setup import set_up, set_up_sharded
 from hyperfit.training.state import State
@@ -58,7 +59,7 @@ def train(
     numbers of every epoch, too. Raises UserError for anything wrong
     with the input, all at once, before the folder is made; and for a loss that becomes NaN. KeyboardInterrupt after
     Ctrl-C or SIGTERM, with the run left resumable. Under ``accelerate launch`` the sequences of each update are shared
-    among the processes, and where it asks for FSDP2, what learns is, too.
+    among the processes, and so is filling the prefix cache; where it asks for FSDP2, what learns is, too.
     """
     run = RunDir(Path(output))
     check_launch()
@@ -139,7 +140,7 @@ def make_ready(
             sharded = set_up_sharded(checked, main, notify)
             model = sharded.model
         else:
-            model, prefix = set_up(checked, folder, notify)
+            model, prefix = set_up(checked, folder, notify, on_this_machine(checked.device))
     shares = "; divided among the processes by FSDP2" if sharded else ""
     notify(f"{learning(model).describe()}; {checked.precision} on {checked.device}{shares}")
     return model, prefix, sharded

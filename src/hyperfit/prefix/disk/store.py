@@ -21,8 +21,8 @@ class Entry:
 
     path: Path
     about: dict[str, Any]
-    """key: what the states depend on. states: dtype, shape, bytes, sha256. fill: seconds, batches. digest: of the
-    rest."""
+    """key: what the states depend on. states: dtype, shape, bytes, sha256. fill: seconds, batches of the
+    process that took so long. digest: of the rest."""
     used: float
     """When it was last used, seconds since 1970."""
 

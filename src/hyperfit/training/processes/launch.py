@@ -62,7 +62,7 @@ def divided() -> bool:
     return asked("ACCELERATE_USE_FSDP") and dist.is_initialized()
 
 
-def undividable(recipe: Recipe, prefix_cache: CacheMode) -> list[str]:
+def undividable(recipe: Recipe, prefix_cache: CacheMode, *, streaming: bool = False) -> list[str]:
     """What of a training does not go with a model that is divided among processes, a sentence each."""
     problems = []
     if recipe.adapters:
@@ -72,6 +72,10 @@ def undividable(recipe: Recipe, prefix_cache: CacheMode) -> list[str]:
         )
     if prefix_cache == "required":
         problems.append("--prefix-cache required: there is none of a model that FSDP divides; launch with --multi_gpu")
+    if streaming:
+        problems.append(
+            "--streaming: does not go with a model that FSDP divides; leave it out, or launch with --multi_gpu"
+        )
     if recipe.compile:
         problems.append(
             "--compile: does not go with a model that FSDP divides; leave it out, or launch with --multi_gpu"
