@@ -23,7 +23,7 @@ settings.load_profile("repeatable")
 
 @pytest.fixture(scope="session", autouse=True)
 def short_probes() -> Iterator[None]:
-    """The greedy texts between epochs have 24 tokens here and not 96: they were a third of the time of all trainings."""
+    """Greedy texts between epochs have 24 tokens here, not 96: they were a third of the time of all trainings."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hyperfit.training.probes.TTR_WINDOW", 24)
         yield
