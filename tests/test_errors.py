@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError
 import pytest
 
 import hyperfit.errors as errors
-from hyperfit.errors import pip_install
+from hyperfit.errors import first_line, pip_install
 
 
 def test_packages_to_install_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,3 +21,15 @@ def test_packages_to_install_where_hyperfit_is_only_on_the_path(monkeypatch: pyt
 
     monkeypatch.setattr(errors, "requires", unknown)
     assert pip_install("lm-eval") == "pip install lm-eval"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("\n  two lines:\nthe second"), "two lines:"),
+        (AssertionError(), "AssertionError"),
+        (KeyError("width"), "'width'"),
+    ],
+)
+def test_the_first_line_of_an_error(error: Exception, said: str) -> None:
+    assert first_line(error) == said

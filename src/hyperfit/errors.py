@@ -50,6 +50,11 @@ def naming(flag: str) -> Iterator[None]:
         raise UserError(*(f"{flag} {problem}" for problem in error.problems)) from error
 
 
+def first_line(error: BaseException) -> str:
+    """What an error of a library says first, or its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def pip_install(*packages: str) -> str:
     """The command that installs packages which hyperfit can do without, in the versions that it takes.
 

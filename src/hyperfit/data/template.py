@@ -71,6 +71,7 @@ def render(
             return_assistant_tokens_mask=marks,
             **tokenizer.special_tokens_map,
         )
+        texts[0].encode()  # half a surrogate pair may stand in a template, but is not text
     except Exception as error:  # a template raises what it will
         raise UserError(
             f"{document.origin}: the model's chat template does not take this chat ({error}); mend or remove it"

@@ -5,7 +5,7 @@ import platform
 import psutil
 import torch
 
-from hyperfit.errors import UserError
+from hyperfit.errors import UserError, first_line
 from hyperfit.recipes.recipe import Precision
 
 CACHED_LOGITS = 2**22
@@ -61,7 +61,7 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.ones(1, device=device).item()  # a device that holds no numbers, such as meta, fails here
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).strip().split("\n")[0]
+        reason = first_line(error)
         raise UserError(f"--device {name}: not to be had here ({reason}); give cpu or auto") from error
     return torch.device("cpu") if device.type == "cpu" else device  # cpu:1 is no other, and torch takes it for one
 

@@ -25,8 +25,11 @@ from hyperfit.models.files.pictures import PIXELS, of_pictures
 from hyperfit.models.files.quantized import is_quantized, let_gradients_through, outlier_threshold
 from hyperfit.models.structure.causal import check_model
 
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, StrictDataclassError)
-"""What transformers raises for files that are absent, damaged or do not belong together."""
+UNREADABLE = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, RuntimeError),
+    *(SafetensorError, StrictDataclassError),
+)
+"""What transformers and torch raise for files that are absent, damaged or do not belong together."""
 SENTENCEPIECE = b"\n"
 """How its files begin: with the tag of the first piece. Those of tiktoken, which may have the same name, are text."""
 
@@ -68,7 +71,7 @@ def check_quantization(name: str, config: Any) -> None:
     reason = "transformers does not know how"
     try:
         quantizer, *_ = get_hf_quantizer(deepcopy(config), None, None, True, {})
-    except (*UNREADABLE, ImportError, AttributeError) as error:
+    except (*UNREADABLE, ImportError) as error:
         quantizer, reason = None, _reason(error)
     if quantizer is None:
         raise UserError(

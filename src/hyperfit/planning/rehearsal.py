@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hyperfit.errors import UserError
+from hyperfit.errors import UserError, first_line
 from hyperfit.generation.batches.size import bytes_of_text
 from hyperfit.metrics.text.diversity import TTR_WINDOW
 from hyperfit.models.adapt import learning
@@ -74,10 +74,9 @@ def rehearse(config: Any, recipe: Recipe, *, positions: int | None = None) -> Re
         with stage.fake:
             return rehearsed(stage, recipe, positions)
     except UNREADABLE as error:  # sizes that do not go together, values that decide, kernels that want some
-        reason = (str(error).splitlines() or [""])[0]
         raise UserError(
-            f"MODEL {recipe.model}: cannot be built and rehearsed without values ({type(error).__name__}: {reason}); "
-            "mend its config, or train it for one epoch and see what the log tells of memory and time"
+            f"MODEL {recipe.model}: cannot be built and rehearsed without values ({type(error).__name__}: "
+            f"{first_line(error)}); mend its config, or train it for an epoch and see in the log what it takes"
         ) from error
 
 

@@ -7,11 +7,10 @@ from typing import Any, Protocol
 
 import torch
 from peft import PeftConfig, PeftModel
-from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from hyperfit.errors import UserError
+from hyperfit.errors import UserError, first_line
 from hyperfit.models.adapt import adapt, round_frozen
 from hyperfit.models.devices import pick_device
 from hyperfit.models.files.weights import weights_fingerprint
@@ -179,7 +178,5 @@ def with_adapter(model: PreTrainedModel, adapter: Path, base: str) -> PeftModel:
         with quiet():
             adapted = PeftModel.from_pretrained(model, str(adapter), autocast_adapter_dtype=True)
             return adapted.eval().requires_grad_(False)
-    except (*UNREADABLE, SafetensorError) as error:
-        raise UserError(
-            f"{adapter}: the adapter cannot be loaded onto {base} ({str(error).splitlines()[0]})"
-        ) from error
+    except UNREADABLE as error:
+        raise UserError(f"{adapter}: the adapter cannot be loaded onto {base} ({first_line(error)})") from error

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch._dynamo.exc import BackendCompilerFailed
 from transformers import PreTrainedModel
 
-from hyperfit.errors import UserError
+from hyperfit.errors import UserError, first_line
 from hyperfit.models.adapt import adapt, round_frozen
 from hyperfit.models.loading import load_config, load_model
 from hyperfit.models.skeleton import give_places, skeleton
@@ -125,7 +125,7 @@ def compiled(model: PreTrainedModel | PeftModel, checked: CheckedRecipe, notify:
         loss = loss_of(checked.corpus.train[: checked.batch_size].to(checked.device))[1]
         torch.autograd.grad(loss, [p for p in model.parameters() if p.requires_grad], allow_unused=True)
     except BackendCompilerFailed as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise UserError(f"--compile: the blocks cannot be compiled on this machine ({reason}); leave it out") from error
     return model
 

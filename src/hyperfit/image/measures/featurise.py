@@ -10,7 +10,7 @@ from PIL import Image
 from transformers import AutoConfig, AutoImageProcessor, AutoModel
 
 from hyperfit.data.reading.hub import check_hub
-from hyperfit.errors import UserError
+from hyperfit.errors import UserError, first_line
 from hyperfit.image.measures.kernel import Floats
 from hyperfit.image.palette import load_palette
 from hyperfit.image.reading.decode import Pixels
@@ -42,7 +42,7 @@ def check_featuriser(name: str) -> None:
         AutoConfig.from_pretrained(where, trust_remote_code=False)
         AutoImageProcessor.from_pretrained(where, trust_remote_code=False)
     except (*UNREADABLE, ImportError) as error:
-        reason = (str(error).splitlines() or [""])[0]
+        reason = first_line(error)
         raise UserError(f"{name}: gives no features of pictures ({reason}); {REMEDY}") from error
 
 
@@ -87,7 +87,7 @@ def of_encoder(name: str, device: torch.device) -> Callable[[Pixels], torch.Tens
                 where, use_safetensors=True, trust_remote_code=False, output_loading_info=True
             )
     except (*UNREADABLE, ImportError) as error:
-        raise UserError(f"{name}: its weights cannot be loaded ({str(error).splitlines()[0]}); {REMEDY}") from error
+        raise UserError(f"{name}: its weights cannot be loaded ({first_line(error)}); {REMEDY}") from error
     invented = sorted(report["missing_keys"])
     if lacking := [key for key in invented if "pool" not in key]:
         raise UserError(f"{name}: {len(lacking)} of its weights are missing, such as {lacking[0]}; {REMEDY}")

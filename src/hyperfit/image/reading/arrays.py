@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hyperfit.data.reading.parts import part_of
-from hyperfit.errors import UserError
+from hyperfit.errors import UserError, first_line
 from hyperfit.image.reading.decode import DEEP, Unusable, as_rgb, fit
 from hyperfit.image.reading.found import Found
 
@@ -50,7 +50,7 @@ def unpacked(path: Path) -> dict[str, NDArray[Any]]:
     except UserError:
         raise
     except Exception as error:  # damaged files make the readers of archives and arrays raise whatever they may
-        why = (str(error).splitlines() or [type(error).__name__])[0]
+        why = first_line(error)
         raise UserError(f"--data {path}: cannot be read as .npz ({why}); mend or remove it") from error
 
 

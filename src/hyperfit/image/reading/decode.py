@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from hyperfit.errors import first_line
+
 Pixels = NDArray[np.uint8]
 """Red, green and blue, 0 to 255: uint8[height, width, 3], or of several pictures uint8[pictures, height, width, 3]."""
 
@@ -57,7 +59,7 @@ def decode(data: bytes, frame: Frame) -> tuple[Pixels, set[str]]:
     except Image.DecompressionBombError as error:
         raise Unusable(f"has more than {MOST_PIXELS // 1_000_000} million pixels") from error
     except Exception as error:  # damaged files make its readers raise whatever they may
-        raise Unusable(f"is damaged ({reason(error)})") from error
+        raise Unusable(f"is damaged ({first_line(error)})") from error
     with image:
         if image.width * image.height > MOST_PIXELS:
             raise Unusable(f"has {image.width} by {image.height} pixels, more than {MOST_PIXELS // 1_000_000} million")
@@ -70,14 +72,9 @@ def decode(data: bytes, frame: Frame) -> tuple[Pixels, set[str]]:
                 image.load()
                 upright, changed = as_rgb(image)
         except Exception as error:
-            raise Unusable(f"is cut off or damaged ({reason(error)})") from error
+            raise Unusable(f"is cut off or damaged ({first_line(error)})") from error
     fitted, more = fit(upright, frame)
     return fitted, changed | deep | more
-
-
-def reason(error: Exception) -> str:
-    """The first line of an error, or its kind."""
-    return (str(error).splitlines() or [""])[0] or type(error).__name__
 
 
 def as_rgb(image: Image.Image) -> tuple[Image.Image, set[str]]:

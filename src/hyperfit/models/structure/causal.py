@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from hyperfit.errors import UserError
+from hyperfit.errors import UserError, first_line
 from hyperfit.models.structure.forward import hidden_at, last_hidden, logits_of
 from hyperfit.models.structure.layout import layout_of
 
@@ -26,7 +26,7 @@ def check_model(model: PreTrainedModel) -> None:
     try:
         layout = layout_of(model)
     except (TypeError, ValueError) as error:  # a forward pass that wants images or sound
-        raise UserError(f"{kind}: does not read text alone ({str(error).splitlines()[0]})") from error
+        raise UserError(f"{kind}: does not read text alone ({first_line(error)})") from error
     ids, other = two_texts(model.device)
     with torch.no_grad():
         logits, changed = (model(input_ids=tokens, use_cache=False).logits[0].float() for tokens in (ids, other))

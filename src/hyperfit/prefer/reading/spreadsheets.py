@@ -112,6 +112,8 @@ def workbook_rows(path: Path) -> Iterator[list[str]]:
     except Exception as error:  # whatever zipfile and the XML parser find
         raise UserError(f"{path}: is no workbook that can be read ({error}); save it as CSV") from error
     try:
+        if not book.worksheets:
+            raise UserError(f"{path}: is a workbook without a sheet; save it as CSV")
         for row in book.worksheets[0].iter_rows(values_only=True):
             yield [written(cell) for cell in row]
     finally:

@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from hyperfit.console import progress
-from hyperfit.errors import UserError, pip_install
+from hyperfit.errors import UserError, first_line, pip_install
 from hyperfit.metrics.predictions.predict import Model
 from hyperfit.models.devices import memory_of
 from hyperfit.models.loading import evaluating
@@ -117,7 +117,7 @@ class Harness:
                 )
             except ValueError as error:  # of tasks that show pictures, or run what a model writes
                 if "unsafe" in str(error) or "multimodal" in str(error):
-                    raise UserError(f"--tasks {task.name}: {str(error).splitlines()[0]}") from error
+                    raise UserError(f"--tasks {task.name}: {first_line(error)}") from error
                 raise
             except AssertionError as error:  # so it says that a question, or room for an answer, is too long
                 positions = positions_of(inner_model(model).config)

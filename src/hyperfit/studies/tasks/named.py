@@ -7,7 +7,7 @@ from typing import Any
 
 from hyperfit.data.builtin import PREFIX
 from hyperfit.data.reading.hub import check_hub
-from hyperfit.errors import UserError, collecting
+from hyperfit.errors import UserError, collecting, first_line
 from hyperfit.studies.tasks import continuation
 from hyperfit.studies.tasks.harness import Harness, NamedTask, silent, task_manager
 
@@ -146,8 +146,3 @@ def hub_name(config: dict[str, Any]) -> str | None:
     source = config.get("dataset_path")
     own = isinstance(source, str) and "/" in source and not Path(source).exists()
     return source if own and isinstance(source, str) and source.count("/") == 1 else None
-
-
-def first_line(error: BaseException) -> str:
-    """Of what it says."""
-    return str(error).strip().split("\n")[0]
