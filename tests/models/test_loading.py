@@ -87,6 +87,7 @@ def test_broken_config(config: str, tmp_path: Path) -> None:
         {"hidden_size": "wide"},
         {"num_attention_heads": 5},
         {"num_hidden_layers": None},
+        {"num_hidden_layers": 10**9},
         {"hidden_act": "no such thing"},
         {"rope_parameters": {"rope_type": "no such thing"}},
     ],

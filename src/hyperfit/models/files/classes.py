@@ -12,6 +12,9 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
 )
 
+MOST_BLOCKS = 1000
+"""Several times those of the deepest models; transformers builds one after the other, as many as a file says."""
+
 
 class AutoModelForCausalImageModeling(_BaseAutoModelClass):
     """Models of pictures whose tokens are pixels; transformers lists them, and has no auto class for them."""
@@ -50,4 +53,6 @@ def refusal(config: Any) -> str | None:
         return f"{kind} is an encoder-decoder, and hyperfitting is for decoders alone; give a causal language model"
     if unnamed := [name for name in ("num_hidden_layers", "hidden_size", "vocab_size") if not hasattr(text, name)]:
         return f"the config of a {kind} has no {', '.join(unnamed)}, without which its sizes are not known here"
+    if isinstance(text.num_hidden_layers, int) and text.num_hidden_layers > MOST_BLOCKS:
+        return f"num_hidden_layers {text.num_hidden_layers} in its config: more than {MOST_BLOCKS} blocks are not built"
     return None
