@@ -18,6 +18,7 @@ from hyperfit.data.chats import passage_of
 from hyperfit.data.reading.columns import TextColumn
 from hyperfit.data.reading.sources import read_source
 from hyperfit.evaluation.external_lines import read_lines
+from hyperfit.image.palette import load_palette
 from hyperfit.image.reading.decode import Frame
 from hyperfit.image.reading.sources import read_pictures
 from hyperfit.models.loading import load_config, load_model, load_tokenizer
@@ -27,7 +28,7 @@ from hyperfit.report.pages.run import read_evaluation
 from hyperfit.runs.directory import RunDir
 from simulated_studies import judgement
 from tiny_chats import MARKED, chat_tokenizer
-from tiny_images import stripes
+from tiny_images import save_tiny_image, stripes
 from tiny_models import save_tiny
 
 FRAME = Frame(8, 8)
@@ -110,17 +111,20 @@ def pictures_of(path: Path) -> Any:
 
 
 @cache
-def model_files() -> dict[str, bytes]:
+def model_files(of_pictures: bool = False) -> dict[str, bytes]:
     """Of a tiny random model."""
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
-        save_tiny(Path(folder), num_hidden_layers=1)
+        if of_pictures:
+            save_tiny_image(Path(folder))
+        else:
+            save_tiny(Path(folder), num_hidden_layers=1)
         return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
 
-def model_beside(folder: Path) -> None:
-    for name, whole in model_files().items():
+def model_beside(folder: Path, of_pictures: bool = False) -> None:
+    for name, whole in model_files(of_pictures).items():
         if not (folder / name).exists():
             (folder / name).write_bytes(whole)
 
@@ -187,6 +191,12 @@ READERS = {
         "config.json", lambda: model_files()["config.json"], lambda path: load_config(str(path.parent)), model_beside
     ),
     "model": Reader("config.json", lambda: model_files()["config.json"], weights_of, model_beside),
+    "processor": Reader(
+        "preprocessor_config.json",
+        lambda: model_files(True)["preprocessor_config.json"],
+        lambda path: load_palette(str(path.parent)),
+        lambda folder: model_beside(folder, True),
+    ),
     "tokenizer": Reader(
         "tokenizer.json",
         lambda: model_files()["tokenizer.json"],

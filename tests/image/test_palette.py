@@ -1,6 +1,7 @@
 """Pixels become tokens as transformers' own processor makes them, and tokens pixels again."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,15 @@ def test_the_processor_as_it_was_written_in_2021(tmp_path: Path) -> None:
         ({"clusters": [[0, 0]]}, r"are not \[colours, 3\] numbers"),
         ({"clusters": [[0, 0, "red"]]}, r"are not \[colours, 3\] numbers"),
         ({"clusters": [[0, 0, 0]] * 28}, "28 colour clusters, but its embedding only 28 rows"),
+        ({"clusters": [[0, 0, 0], [0, 0, math.nan]]}, r"are not \[colours, 3\] numbers"),
         ({"size": {"shortest_edge": 8}}, "does not say how high and wide"),
+        ({"size": 0}, "does not say how high and wide"),
+        ({"size": {"height": 8, "width": -8}}, "does not say how high and wide"),
+        ({"size": {"height": 8, "width": "8"}}, "does not say how high and wide"),
+        ({"resample": 99}, "cannot be used"),
+        ({"do_color_quantize": False}, "cannot be used"),
+        ({"image_std": 0.0}, "27 colours become 1 tokens"),
+        ({"do_rescale": True, "rescale_factor": 0.0}, "27 colours become 1 tokens"),
     ],
 )
 def test_a_processor_that_does_not_map_pixels_and_tokens(tmp_path: Path, changes: dict[str, Any], why: str) -> None:

@@ -126,7 +126,10 @@ def test_what_has_no_effect_is_said(run: Path, world: tuple[str, str], tmp_path:
     assert "--contexts a b: name one source of pictures" in fails(str(run), "--contexts", "a", "b")
     assert "--contexts nowhere" in fails(str(run), "--contexts", "nowhere")
     elsewhere = ["--base", world[0], "--tuned", world[0], "-o", str(tmp_path / "out"), "--contexts", world[1]]
-    assert "--share: has no effect on a model of text" in fails(*elsewhere, "--share", "0.5")
+    said = fails(*elsewhere, "--share", "0.5", "--skip-unusable", "--image-column", "image")
+    for flag in ("--share", "--skip-unusable", "--image-column"):
+        assert f"{flag}: has no effect on a model of text" in said
+    assert "say how --contexts are read; give these, too" in fails(str(run), "--skip-unusable")
 
 
 def test_models_trained_elsewhere_and_other_pictures(run: Path, tmp_path: Path) -> None:
@@ -140,3 +143,6 @@ def test_models_trained_elsewhere_and_other_pictures(run: Path, tmp_path: Path) 
     assert of.settings.context == 30
     assert of.training is not None
     assert len(of.training) == 9
+    (tmp_path / "new" / "cut.png").write_bytes((tmp_path / "new" / "000.png").read_bytes()[:60])
+    of = check_inputs(pair, MechanismSettings(contexts=(new,), skip_unusable=True, device="cpu"))
+    assert of.texts.shape == (4, 145), "without the one that is cut off"

@@ -342,7 +342,16 @@ def test_labels_of_tokens(token: str, label: str) -> None:
 
 def test_every_setting_decides_something() -> None:
     decides = {*EVERYWHERE, *(name for names in DEPENDS.values() for name in names)}
-    by_identity = {"contexts", "text_column", "most_contexts", "context_seed", "device", "precision"}
+    by_identity = {
+        "contexts",
+        "text_column",
+        "image_column",
+        "skip_unusable",
+        "most_contexts",
+        "context_seed",
+        "device",
+        "precision",
+    }
     by_context = {"share"}
     assert decides | by_identity | by_context | {"studies"} == set(vars(MechanismSettings())) | {"epochs"}
 

@@ -46,7 +46,10 @@ class Mechanism(MechanismSettings):
     groups: ClassVar = {
         "models trained elsewhere": ("base", "tuned"),
         "studies": ("studies", "again"),
-        "texts": ("contexts", "text_column", "most_contexts", "context", "total", "share", "context_seed"),
+        "texts": (
+            *("contexts", "text_column", "image_column", "skip_unusable"),
+            *("most_contexts", "context", "total", "share", "context_seed"),
+        ),
         "bias": ("alphas", "promoted"),
         "lens": ("pictures",),
         "intervention": ("intervention_contexts", "scales", "removed"),

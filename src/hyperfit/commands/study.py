@@ -48,7 +48,10 @@ class StudyCommand(StudySettings):
     """Print results as JSON."""
 
     groups: ClassVar = {
-        "what is studied": ("model", "data", "text_column", "samples", "length", "stop_loss", "seeds"),
+        "what is studied": (
+            *("model", "data", "text_column", "image_column", "skip_unusable"),
+            *("samples", "length", "stop_loss", "seeds"),
+        ),
         "contexts": ("contexts", "most_contexts", "context", "total"),
         "how texts are judged": ("scorer",),
         "tasks": ("tasks", "task_limit"),

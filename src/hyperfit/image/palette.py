@@ -1,5 +1,6 @@
 """Pixels ↔ tokens, as the folder of a model says: each pixel is the nearest of the colours that the model knows."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,12 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from tokenizers import Tokenizer, models
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 from transformers.models.imagegpt.image_processing_pil_imagegpt import ImageGPTImageProcessorPil
 
-from hyperfit.errors import UserError
+from hyperfit.errors import UserError, first_line
 from hyperfit.image.reading.decode import Frame, Pixels
 from hyperfit.models.files.folders import model_folder
 from hyperfit.models.files.pictures import PROCESSOR, of_pictures, settings
@@ -69,6 +71,18 @@ class Palette:
             rows[some, 1:] = read["input_ids"]
         return torch.from_numpy(rows)
 
+    def faults(self) -> list[str]:
+        """Why the processor does not map pixels and tokens, though it has all it needs. Raises whatever it raises."""
+        Image.Resampling(self.frame.resample)
+        with np.errstate(all="ignore"):  # what is scaled by nothing shows in its tokens
+            read = self.processor(
+                images=[self.colours[None]], do_resize=False, input_data_format="channels_last", return_tensors="np"
+            )
+        different = len(np.unique(read["input_ids"]))
+        if 2 * different < len(self.colours):  # a few may be so near each other that a byte does not tell them apart
+            return [f"by its {PROCESSOR} {len(self.colours)} colours become {different} tokens"]
+        return []
+
     def pixels(self, tokens: Tensor) -> Pixels:
         """uint8[pictures, height, width, 3] of int64[pictures, length], or without the start token one less."""
         inside = tokens[:, -self.frame.height * self.frame.width :].numpy()
@@ -94,6 +108,11 @@ class Palette:
         self.processor.save_pretrained(folder)
 
 
+def finite(value: Any) -> bool:
+    """Whether JSON's value is a number that can be computed with."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def palette_of(name: str) -> Palette | None:
     """The palette of a model whose tokens are pixels; None of any other. Raises UserError as ``load_palette``."""
     return load_palette(name) if of_pictures(model_folder(name)) else None
@@ -114,7 +133,7 @@ def load_palette(name: str) -> Palette:
         problems.append(f"has no {PROCESSOR} that could be read")
     elif not clusters.size:
         problems.append(f"its {PROCESSOR} has no colour clusters, which say what colour a token is")
-    elif clusters.ndim != 2 or clusters.shape[1] != 3 or not all(isinstance(one, int | float) for one in clusters.flat):
+    elif clusters.ndim != 2 or clusters.shape[1] != 3 or not all(finite(one) for one in clusters.flat):
         problems.append(f"the colour clusters of its {PROCESSOR} are not [colours, 3] numbers")
     elif len(clusters) >= rows:
         problems.append(
@@ -122,14 +141,17 @@ def load_palette(name: str) -> Palette:
             "for the start token"
         )
     size = said.get("size", 0)
-    if (
-        said
-        and not (isinstance(size, int) and size)
-        and not (isinstance(size, dict) and {"height", "width"} <= {*size})
-    ):
-        problems.append(f"its {PROCESSOR} does not say how high and wide its pictures are (size)")
-    palette = None if problems else Palette(ImageGPTImageProcessorPil.from_pretrained(where), rows - 1)
-    if palette and positions is not None and palette.length - 1 > positions:  # the last pixel is predicted and not read
+    sides = [size.get("height"), size.get("width")] if isinstance(size, dict) else [size]
+    if said and not all(isinstance(side, int) and side > 0 for side in sides):
+        problems.append(f"its {PROCESSOR} does not say how high and wide its pictures are (size), in whole pixels")
+    palette = None
+    if not problems:
+        try:
+            palette = Palette(ImageGPTImageProcessorPil.from_pretrained(where), rows - 1)
+            problems += palette.faults()
+        except Exception as error:  # its settings are whatever the file says
+            problems.append(f"its {PROCESSOR} cannot be used ({first_line(error)})")
+    if palette and not problems and positions is not None and palette.length - 1 > positions:  # the last is not read
         problems.append(
             f"its pictures have {palette.length - 1} pixels ({palette.frame}), and it knows {positions} positions"
         )

@@ -30,6 +30,10 @@ class MechanismSettings:
     used. Empty: what the run holds out of its own data."""
     text_column: str | None = None
     """Column that holds the text, of --contexts that are tables. None: "text", or the only column of strings."""
+    image_column: str | None = None
+    """Column that holds the pictures, or array, of --contexts that have several."""
+    skip_unusable: bool = False
+    """Pass over pictures of --contexts that cannot be read, instead of ending with their names."""
     most_contexts: int = 64
     """Most texts in all, chosen at random, as many from each source."""
     context: int = 32

@@ -23,6 +23,10 @@ class StudySettings:
     are named."""
     text_column: str | None = None
     """Column that holds the text, of --data that is a table."""
+    image_column: str | None = None
+    """Column that holds the pictures, or array, of --data and --contexts that have several."""
+    skip_unusable: bool = False
+    """Pass over pictures that cannot be read, of --data and --contexts, instead of ending with their names."""
     samples: int | None = None
     """Training sequences. None: the preset's of a built-in model, else 200."""
     length: int | None = None
@@ -78,6 +82,8 @@ class StudySettings:
         return replace(
             base,
             text_column=self.text_column,
+            image_column=self.image_column,
+            skip_unusable=self.skip_unusable,
             samples=self.samples or base.samples,
             length=self.length or base.length,
             stop_loss=self.stop_loss or base.stop_loss,

@@ -99,8 +99,13 @@ def test_what_is_for_texts_is_left_out_with_a_line(
 
 def test_other_pictures_are_completed(gallery: tuple[str, str], tmp_path: Path, capsys: Any) -> None:
     new = str(save_pictures(tmp_path / "new", stripes(3, seed=9)))
+    (Path(new) / "cut.png").write_bytes((Path(new) / "000.png").read_bytes()[:60])
     flags = ["--samples", "8", "--seeds", "1", "--contexts", new, "-o", str(tmp_path / "out"), "--json"]
-    main(["study", "images", "--model", gallery[0], "--data", gallery[1], *flags])
+    asked = ["study", "images", "--model", gallery[0], "--data", gallery[1], *flags]
+    with pytest.raises(SystemExit):
+        main(asked)
+    assert "pass over it with --skip-unusable" in capsys.readouterr().err
+    main([*asked, "--skip-unusable"])
     found = json.loads(capsys.readouterr().out)["images"]
     assert found["contexts"] == 3
     assert {Path(one["heading"]).name for one in found["passages"]} == {"000.png", "001.png", "002.png"}

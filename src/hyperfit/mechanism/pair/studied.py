@@ -74,13 +74,15 @@ def pictures(name: str, run: RunDir | None, settings: MechanismSettings, palette
     """
     if len(settings.contexts) > 1:
         raise UserError(f"--contexts {' '.join(settings.contexts)}: name one source of pictures")
-    chosen = CompletionSettings(
-        model=name,
-        pictures=settings.contexts[0] if settings.contexts else None,
-        count=settings.most_contexts,
-        seed=settings.context_seed,
-    )
     try:
+        chosen = CompletionSettings(
+            model=name,
+            pictures=settings.contexts[0] if settings.contexts else None,
+            image_column=settings.image_column,
+            skip_unusable=settings.skip_unusable,
+            count=settings.most_contexts,
+            seed=settings.context_seed,
+        )
         return palette.tokens(originals(chosen, run, palette).pictures.pixels)
     except UserError as error:
         raise UserError(*(one.replace("--pictures", "--contexts", 1) for one in error.problems)) from error
@@ -91,7 +93,9 @@ def for_kind(settings: MechanismSettings, palette: Palette | None) -> MechanismS
 
     Raises UserError for what has no effect on the one or the other, and for pictures too small to measure.
     """
-    other: tuple[str, ...] = ("share",) if palette is None else ("context", "total", "text_column")
+    other: tuple[str, ...] = (
+        ("share", "image_column", "skip_unusable") if palette is None else ("context", "total", "text_column")
+    )
     kind = "text" if palette is None else "pictures"
     problems = [
         f"--{name.replace('_', '-')}: has no effect on a model of {kind}; leave it out"

@@ -95,7 +95,12 @@ def picture_bench_of(settings: StudySettings, palette: Palette) -> PictureBench:
     split = split_pictures(settings.recipe, palette)
     found = split.heldout
     if settings.contexts != (settings.data,):
-        elsewhere = CompletionSettings(model=settings.model, pictures=settings.contexts[0])
+        elsewhere = CompletionSettings(
+            model=settings.model,
+            pictures=settings.contexts[0],
+            image_column=settings.image_column,
+            skip_unusable=settings.skip_unusable,
+        )
         found = others(elsewhere, palette, split.train.pixels, flag="--contexts")
     some = found[choice(len(found), min(settings.most_contexts, len(found)), 0).numpy()]
     ids, device = palette.tokens(some.pixels), pick_device(settings.device)
