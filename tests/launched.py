@@ -20,9 +20,11 @@ from hyperfit.errors import UserError
 from hyperfit.prefix.cache import PrefixCache
 from hyperfit.prefix.plan import Plan
 from hyperfit.recipes.recipe import Recipe
+from hyperfit.training import probes
 from hyperfit.training.loop import Loop
 from hyperfit.training.train import train
 
+probes.TTR_WINDOW = 24  # as in the process of the tests
 rank = int(os.environ["RANK"])
 update, adam, run, find, pwrite = Loop.update, torch.optim.AdamW, Plan.run, PrefixCache.find, os.pwrite
 

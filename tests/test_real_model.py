@@ -21,7 +21,7 @@ def test_train_evaluate_generate_mechanism(
     assert losses[1] < losses[0] < 6, "nats per token: a model that knows English, and learns"
 
     contexts = ["--contexts", "builtin:news", "builtin:wiki", "--most-contexts", "2"]
-    main(["evaluate", "run", *contexts, "--total", "80", "--decodings", "greedy", "--blocked", "--json"])
+    main(["evaluate", "run", *contexts, "--total", "128", "--decodings", "greedy", "--blocked", "--json"])
     found = json.loads(capsys.readouterr().out)["conditions"]
     assert found["human"]["ttr"]["value"] > 0.6
     assert found["base/greedy"]["ttr"]["n"] == 2
@@ -31,7 +31,7 @@ def test_train_evaluate_generate_mechanism(
     main(["generate", "run", "--prompt", "The ferry was late again, and", "--new-tokens", "12", "--json"])
     assert len(json.loads(capsys.readouterr().out)["continuation"].split()) > 4
 
-    main(["mechanism", "run", "--studies", "ranks", "geometry", "--most-contexts", "2", "--total", "80", "--json"])
+    main(["mechanism", "run", "--studies", "ranks", "geometry", "--most-contexts", "2", "--json"])
     studies = json.loads(capsys.readouterr().out)["studies"]
     assert studies["ranks"]["sentence"]
     assert studies["geometry"]["sentence"]

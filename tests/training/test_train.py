@@ -115,7 +115,9 @@ CHILD = """
 import json, sys
 from pathlib import Path
 from hyperfit.recipes.recipe import Precision, Recipe
+from hyperfit.training import probes
 from hyperfit.training.train import train
+probes.TTR_WINDOW = 24  # as in the process of the tests
 train(Recipe.from_dict(json.loads(sys.argv[1])), Path(sys.argv[2]), resume=True, notify=lambda line: None)
 """
 """Adam does not see the scale of gradients; with plain descent a wrong scale shows."""
