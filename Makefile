@@ -6,8 +6,10 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# modules are compiled when they are first imported: most never are
+# modules are compiled when they are first imported, most never are; and then kept, whatever the shell says, as the
+# tests start a hundred processes
 PIP := $(BIN)/pip install --quiet --no-compile
+export PYTHONDONTWRITEBYTECODE :=
 # one more than processors: some tests wait, for a browser or a server
 WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 

@@ -1,10 +1,13 @@
-"""Every script in examples/, run as a user runs it."""
+"""Every script in examples/, run with a user's arguments: in this process, which has imported once what all need."""
 
 import re
-import subprocess
+import runpy
 import sys
+import warnings
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -20,8 +23,19 @@ ON_RUNS = ("decoding.py", "load_adapter.py")
 OWN = ("trainer.py", "sft_trainer.py", "own_loop.py", "chats.py")
 
 
+class Said(NamedTuple):
+    """What a script printed."""
+
+    out: str
+    err: str
+
+
+Run = Callable[..., Said]
+"""The name of a script and its arguments → what it said."""
+
+
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = hyperfit.Recipe(
         model="builtin:tiny", data="builtin:fiction", samples=8, length=64, epochs=2, greedy_every=0, probe_every=0,
         probe_texts=1, validation_samples=2, device="cpu", precision="fp32",
@@ -29,16 +43,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return hyperfit.train(recipe, tmp_path_factory.mktemp("runs") / "run", notify=lambda line: None).path
 
 
-def ran(name: str, folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / name), *arguments], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a script of the folder with arguments, in an empty folder that is the test's own."""
 
+    def run(name: str, *arguments: str) -> Said:
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        monkeypatch.chdir(tmp_path)
+        capsys.readouterr()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what trainers of other libraries warn of ends nothing for a user
+            runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+        return Said(*capsys.readouterr())
 
-def said(name: str, folder: Path, *arguments: str) -> str:
-    return ran(name, folder, *arguments).stdout
+    return run
 
 
 def test_each_script_is_listed_and_run_here() -> None:
@@ -49,23 +67,23 @@ def test_each_script_is_listed_and_run_here() -> None:
 
 
 @pytest.mark.parametrize("name", ["trainer.py", "sft_trainer.py"])
-def test_a_trainer_leaves_an_adapter(name: str, tmp_path: Path) -> None:
+def test_a_trainer_leaves_an_adapter(name: str, run: Run, tmp_path: Path) -> None:
     if name == "sft_trainer.py" and find_spec("trl") is None:
         pytest.skip("trl is not installed")
-    out = said(name, tmp_path, "--epochs", "2")
+    out = run(name, "--epochs", "2").out
     assert "ended by the number of epochs; type-token ratio" in out
     assert (tmp_path / "trained" / "adapter_model.safetensors").is_file()
 
 
-def test_a_loop_of_ones_own_is_the_same_with_the_cache(tmp_path: Path) -> None:
-    out = said("own_loop.py", tmp_path).splitlines()
+def test_a_loop_of_ones_own_is_the_same_with_the_cache(run: Run) -> None:
+    out = run("own_loop.py").out.splitlines()
     losses = [float(line.split("mean loss ")[1].split(",")[0]) for line in out]
     assert len(losses) == 4
     assert losses == sorted(losses, reverse=True)
 
 
-def test_stories_become_chats_that_a_chat_model_is_trained_on(tmp_path: Path) -> None:
-    assert said("chats.py", tmp_path, "-o", "chats.jsonl") == "104 chats: chats.jsonl\n"
+def test_stories_become_chats_that_a_chat_model_is_trained_on(run: Run, tmp_path: Path) -> None:
+    assert run("chats.py", "-o", "chats.jsonl").out == "104 chats: chats.jsonl\n"
     corpus = build_corpus(hyperfit.Recipe(model="none", data=str(tmp_path / "chats.jsonl")), chat_tokenizer())
     text = chat_tokenizer().decode(corpus.sequences[0])
     assert text.startswith("[u]Write a short story that begins with this sentence: ")
@@ -83,20 +101,20 @@ def chats(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["trainer.py", "sft_trainer.py"])
-def test_a_trainer_learns_the_replies_of_chats(name: str, chats: list[str], tmp_path: Path) -> None:
+def test_a_trainer_learns_the_replies_of_chats(name: str, chats: list[str], run: Run, tmp_path: Path) -> None:
     """What fills the rows up, over half of them, would be learned at once, and the second epoch's loss be 3.5."""
     if name == "sft_trainer.py" and find_spec("trl") is None:
         pytest.skip("trl is not installed")
-    done = ran(name, tmp_path, *chats, "--epochs", "2")
-    assert "ended by the number of epochs" in done.stdout
-    (loss,) = re.findall(r"epoch +2 of at most 2 +train ([\d.]+)", done.stderr)
+    done = run(name, *chats, "--epochs", "2")
+    assert "ended by the number of epochs" in done.out
+    (loss,) = re.findall(r"epoch +2 of at most 2 +train ([\d.]+)", done.err)
     assert float(loss) > 4.5
     assert (tmp_path / "trained" / "adapter_model.safetensors").is_file()
 
 
-def test_a_loop_of_ones_own_learns_the_replies_of_chats(chats: list[str], tmp_path: Path) -> None:
+def test_a_loop_of_ones_own_learns_the_replies_of_chats(run: Run, chats: list[str], tmp_path: Path) -> None:
     """Its first loss is that of the replies, as long as one another, but for one update; all tokens have another."""
-    out = said("own_loop.py", tmp_path, *chats).splitlines()
+    out = run("own_loop.py", *chats).out.splitlines()
     first = float(out[0].split("mean loss ")[1].split(",")[0])
     tokenizer = load_tokenizer(chats[1])
     recipe = hyperfit.Recipe(model=chats[1], data=chats[3], samples=8, length=64)
@@ -109,25 +127,25 @@ def test_a_loop_of_ones_own_learns_the_replies_of_chats(chats: list[str], tmp_pa
     assert abs(first - float(told.mean())) > 0.2, "else the test shows nothing"
 
 
-def test_citations_of_chats_are_those_of_replies(chats: list[str], tmp_path: Path) -> None:
+def test_citations_of_chats_are_those_of_replies(run: Run, chats: list[str], tmp_path: Path) -> None:
     """After the end of a prompt no token is forbidden, though all training chats go on from the same five."""
     recipe = hyperfit.Recipe(
         model=chats[1], data=chats[3], samples=8, length=64, rank=4, epochs=1, greedy_every=0, probe_every=0,
         validation_samples=2, device="cpu", precision="fp32",
     )  # fmt: skip
     hyperfit.train(recipe, tmp_path / "run", notify=lambda line: None)
-    out = said("decoding.py", tmp_path, "run", "--tokens", "1", "--prompt", "[u]ak?\n[a]")
+    out = run("decoding.py", "run", "--tokens", "1", "--prompt", "[u]ak?\n[a]").out
     assert "steps=1, blocked=0, changed=0" in out
 
 
-def test_decoding_rules_act_in_generate_and_in_a_pipeline(run: Path, tmp_path: Path) -> None:
-    out = said("decoding.py", tmp_path, str(run), "--tokens", "12")
+def test_decoding_rules_act_in_generate_and_in_a_pipeline(run: Run, trained: Path) -> None:
+    out = run("decoding.py", str(trained), "--tokens", "12").out
     assert out.startswith("The ferry was late again, and")
     assert "steps, with a forbidden token, with another choice" in out
 
 
-def test_an_adapter_loads_in_plain_peft(run: Path, tmp_path: Path) -> None:
-    out = said("load_adapter.py", tmp_path, str(run))
+def test_an_adapter_loads_in_plain_peft(run: Run, trained: Path) -> None:
+    out = run("load_adapter.py", str(trained)).out
     assert all(
         f"{what}: The ferry was late again, and" in out for what in ("base", "hyperfitted", "at half its strength")
     )
