@@ -1,13 +1,8 @@
-"""Every script in examples/, run with a user's arguments: in this process, which has imported once what all need."""
+"""Every script in examples/, run with a user's arguments, each test in a folder of its own."""
 
 import re
-import runpy
-import sys
-import warnings
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import torch
@@ -15,6 +10,7 @@ import torch
 import hyperfit
 from hyperfit.data.corpus import build_corpus
 from hyperfit.models.loading import load_model, load_tokenizer
+from scripts import Said, run_script
 from tiny_chats import chat_tokenizer, save_chat_model, write_chats
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -23,15 +19,9 @@ ON_RUNS = ("decoding.py", "load_adapter.py")
 OWN = ("trainer.py", "sft_trainer.py", "own_loop.py", "chats.py")
 
 
-class Said(NamedTuple):
-    """What a script printed."""
-
-    out: str
-    err: str
-
-
-Run = Callable[..., Said]
-"""The name of a script and its arguments → what it said."""
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -43,20 +33,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return hyperfit.train(recipe, tmp_path_factory.mktemp("runs") / "run", notify=lambda line: None).path
 
 
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a script of the folder with arguments, in an empty folder that is the test's own."""
-
-    def run(name: str, *arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", [name, *arguments])
-        monkeypatch.chdir(tmp_path)
-        capsys.readouterr()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what trainers of other libraries warn of ends nothing for a user
-            runpy.run_path(str(EXAMPLES / name), run_name="__main__")
-        return Said(*capsys.readouterr())
-
-    return run
+def run(name: str, *arguments: str) -> Said:
+    return run_script(EXAMPLES / name, *arguments)
 
 
 def test_each_script_is_listed_and_run_here() -> None:
@@ -67,7 +45,7 @@ def test_each_script_is_listed_and_run_here() -> None:
 
 
 @pytest.mark.parametrize("name", ["trainer.py", "sft_trainer.py"])
-def test_a_trainer_leaves_an_adapter(name: str, run: Run, tmp_path: Path) -> None:
+def test_a_trainer_leaves_an_adapter(name: str, tmp_path: Path) -> None:
     if name == "sft_trainer.py" and find_spec("trl") is None:
         pytest.skip("trl is not installed")
     out = run(name, "--epochs", "2").out
@@ -75,14 +53,14 @@ def test_a_trainer_leaves_an_adapter(name: str, run: Run, tmp_path: Path) -> Non
     assert (tmp_path / "trained" / "adapter_model.safetensors").is_file()
 
 
-def test_a_loop_of_ones_own_is_the_same_with_the_cache(run: Run) -> None:
+def test_a_loop_of_ones_own_is_the_same_with_the_cache() -> None:
     out = run("own_loop.py").out.splitlines()
     losses = [float(line.split("mean loss ")[1].split(",")[0]) for line in out]
     assert len(losses) == 4
     assert losses == sorted(losses, reverse=True)
 
 
-def test_stories_become_chats_that_a_chat_model_is_trained_on(run: Run, tmp_path: Path) -> None:
+def test_stories_become_chats_that_a_chat_model_is_trained_on(tmp_path: Path) -> None:
     assert run("chats.py", "-o", "chats.jsonl").out == "104 chats: chats.jsonl\n"
     corpus = build_corpus(hyperfit.Recipe(model="none", data=str(tmp_path / "chats.jsonl")), chat_tokenizer())
     text = chat_tokenizer().decode(corpus.sequences[0])
@@ -101,7 +79,7 @@ def chats(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["trainer.py", "sft_trainer.py"])
-def test_a_trainer_learns_the_replies_of_chats(name: str, chats: list[str], run: Run, tmp_path: Path) -> None:
+def test_a_trainer_learns_the_replies_of_chats(name: str, chats: list[str], tmp_path: Path) -> None:
     """What fills the rows up, over half of them, would be learned at once, and the second epoch's loss be 3.5."""
     if name == "sft_trainer.py" and find_spec("trl") is None:
         pytest.skip("trl is not installed")
@@ -112,7 +90,7 @@ def test_a_trainer_learns_the_replies_of_chats(name: str, chats: list[str], run:
     assert (tmp_path / "trained" / "adapter_model.safetensors").is_file()
 
 
-def test_a_loop_of_ones_own_learns_the_replies_of_chats(run: Run, chats: list[str], tmp_path: Path) -> None:
+def test_a_loop_of_ones_own_learns_the_replies_of_chats(chats: list[str], tmp_path: Path) -> None:
     """Its first loss is that of the replies, as long as one another, but for one update; all tokens have another."""
     out = run("own_loop.py", *chats).out.splitlines()
     first = float(out[0].split("mean loss ")[1].split(",")[0])
@@ -127,7 +105,7 @@ def test_a_loop_of_ones_own_learns_the_replies_of_chats(run: Run, chats: list[st
     assert abs(first - float(told.mean())) > 0.2, "else the test shows nothing"
 
 
-def test_citations_of_chats_are_those_of_replies(run: Run, chats: list[str], tmp_path: Path) -> None:
+def test_citations_of_chats_are_those_of_replies(chats: list[str], tmp_path: Path) -> None:
     """After the end of a prompt no token is forbidden, though all training chats go on from the same five."""
     recipe = hyperfit.Recipe(
         model=chats[1], data=chats[3], samples=8, length=64, rank=4, epochs=1, greedy_every=0, probe_every=0,
@@ -138,13 +116,13 @@ def test_citations_of_chats_are_those_of_replies(run: Run, chats: list[str], tmp
     assert "steps=1, blocked=0, changed=0" in out
 
 
-def test_decoding_rules_act_in_generate_and_in_a_pipeline(run: Run, trained: Path) -> None:
+def test_decoding_rules_act_in_generate_and_in_a_pipeline(trained: Path) -> None:
     out = run("decoding.py", str(trained), "--tokens", "12").out
     assert out.startswith("The ferry was late again, and")
     assert "steps, with a forbidden token, with another choice" in out
 
 
-def test_an_adapter_loads_in_plain_peft(run: Run, trained: Path) -> None:
+def test_an_adapter_loads_in_plain_peft(trained: Path) -> None:
     out = run("load_adapter.py", str(trained)).out
     assert all(
         f"{what}: The ferry was late again, and" in out for what in ("base", "hyperfitted", "at half its strength")
