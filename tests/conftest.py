@@ -4,9 +4,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-# before anything imports huggingface_hub or datasets, which read these once
+# before anything imports huggingface_hub, datasets or bitsandbytes, which read these once
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+# the compiler is loaded by the tests of it alone, not by each of a hundred processes
+os.environ["TORCHDYNAMO_DISABLE"] = "1"
 
 
 import pytest

@@ -126,9 +126,17 @@ def test_a_cache_that_is_wrong_is_found_out_on_the_first_batch(
         train(recipe_for(world), tmp_path / "required", prefix_cache="required", notify=said.append)
 
 
+@pytest.fixture
+def compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which the other tests do without (conftest.py)."""
+    monkeypatch.delenv("TORCHDYNAMO_DISABLE")
+
+
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # inside the compiler
-def test_compiled_blocks_train_the_same_with_and_without(world: tuple[str, str], tmp_path: Path) -> None:
+def test_compiled_blocks_train_the_same_with_and_without(
+    world: tuple[str, str], tmp_path: Path, compiler: None
+) -> None:
     said: list[str] = []
     plain = train(recipe_for(world, epochs=1), tmp_path / "plain", notify=said.append)
     with_it = train(
@@ -145,7 +153,7 @@ def test_compiled_blocks_train_the_same_with_and_without(world: tuple[str, str],
 
 
 def test_a_machine_that_cannot_compile_is_told_so(
-    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiler: None
 ) -> None:
     def broken(graph: object, inputs: object) -> Callable[..., object]:
         raise RuntimeError("no compiler here")
