@@ -16,6 +16,7 @@ from rich.console import Console, RenderableType
 
 from hyperfit.errors import UserError
 from hyperfit.report.pages.run import write_report
+from hyperfit.report.pages.verdicts import probes_verdict
 from hyperfit.report.plots.training import loss_panel, overlap_panel, ttr_panel
 from hyperfit.report.tables.evaluations.papers import more_tables, paper_tables
 from hyperfit.report.tables.evaluations.strip import strips
@@ -567,6 +568,21 @@ def test_a_run_that_is_not_evaluated_shows_its_curves_and_says_what_to_do(make: 
     seen = words_of(html)
     assert f"hyperfit evaluate {run.path}" in seen
     assert "the type–token ratio of greedy text went from .160 to .600" in seen
+
+
+def test_the_first_sentences_of_a_run_that_is_not_evaluated_say_what_it_recites_and_the_remedy() -> None:
+    first = {"ttr": 0.2, "word_share": 1.0, "longest_overlap": 4.0, "long_overlap_share": 0.0}
+    last = {"ttr": 0.6, "word_share": 0.98, "longest_overlap": 21.3, "long_overlap_share": 0.75}
+    assert probes_verdict([first, {"ttr": None}, last], 12) == [
+        "In the probes, the type–token ratio of greedy text went from .200 to .600.",
+        "Of its words 98 % are words.",
+        "Longest run of training data in a greedy text: 21.3 tokens on average, more than 10 in 9 of 12 texts: more "
+        "samples, a smaller --lr or --block-citations when generating would lower that.",
+    ]
+    assert probes_verdict([{"ttr": 0.1}, {"ttr": 0.3}], 12, "completions") == [
+        "In the probes, the type–token ratio of greedy completions went from .100 to .300."
+    ]
+    assert probes_verdict([first], 12) == []
 
 
 def test_a_run_that_has_just_begun(make: Make) -> None:

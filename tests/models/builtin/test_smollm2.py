@@ -2,6 +2,9 @@
 
 import re
 import shutil
+import signal
+import subprocess
+import sys
 import threading
 from collections import namedtuple
 from importlib.metadata import PackageNotFoundError, distribution
@@ -195,6 +198,51 @@ def test_several_at_once(quick: list[Path], cache: Path) -> None:
     assert len(quick) == 1
 
 
+PROCESS = """
+import os, sys, time
+import hyperfit.models.builtin.smollm2 as module
+import hyperfit.models.files.dequantise as dequantise
+
+def save(file, folder):
+    print("unpacking", flush=True)
+    folder.mkdir()
+    for name in dequantise.FILES:
+        (folder / name).write_text("{}")
+        time.sleep(0.1)  # the others come meanwhile
+        if name in sys.argv:
+            os.kill(os.getpid(), 9)
+
+dequantise.save_dequantised, dequantise.unpacked_size, module.check = save, lambda file: 0, lambda file: None
+print(module.smollm2_folder())
+"""
+"""Unpacks small files, and is killed behind the file that its argument names."""
+
+
+def unpacking(*arguments: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen([sys.executable, "-c", PROCESS, *arguments], stdout=subprocess.PIPE, text=True)
+
+
+def test_of_several_processes_one_unpacks_and_the_others_wait(cache: Path) -> None:
+    processes = [unpacking() for _ in range(3)]
+    said = [process.communicate(timeout=60)[0].splitlines() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    (folder,) = {lines[-1] for lines in said}
+    assert sorted(len(lines) for lines in said) == [1, 1, 2], "one of them unpacked"
+    assert Path(folder, "config.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize("name", dequantise.FILES)
+def test_a_killed_process_leaves_none_and_the_next_is_whole(cache: Path, name: str) -> None:
+    killed = unpacking(name)
+    killed.communicate(timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert not module.target().exists()
+    said, folder = unpacking().communicate(timeout=60)[0].splitlines()
+    assert (said, folder) == ("unpacking", str(module.target()))
+    assert {path.name for path in Path(folder).iterdir()} == {*dequantise.FILES, dequantise.SUMS}
+    assert {path.name for path in cache.iterdir()} == {Path(folder).name, LOCK}
+
+
 @pytest.mark.parametrize(
     "failure",
     [
@@ -219,16 +267,6 @@ def test_a_failure_in_the_middle(
     assert [path.name for path in cache.iterdir()] == [LOCK]
     monkeypatch.setattr(dequantise, "save_dequantised", whole)
     assert (Path(model_folder(module.NAME)) / "config.json").is_file()
-
-
-def test_what_a_killed_process_left_is_cleared(quick: list[Path], cache: Path) -> None:
-    left = cache / f".smollm2-{module.SHA256[:12]}.part"
-    left.mkdir(parents=True)
-    (left / "model.safetensors").write_bytes(b"half")
-    folder = Path(model_folder(module.NAME))
-    assert {path.name for path in folder.iterdir()} == {*dequantise.FILES, dequantise.SUMS}
-    assert all((folder / name).read_bytes() == b"{}" for name in dequantise.FILES)
-    assert not left.exists()
 
 
 def test_a_folder_that_somebody_took_from(quick: list[Path], cache: Path) -> None:

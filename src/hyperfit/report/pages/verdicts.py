@@ -12,6 +12,7 @@ from hyperfit.numbers import COUNT, PERCENT, RATIO, style_of
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.report.pages.templates import isolated
 from hyperfit.report.tables.evaluations.summary import compared, decoding_of, found
+from hyperfit.training.lines import copying_line
 
 
 def model_name(recipe: Recipe) -> str:
@@ -92,15 +93,23 @@ def training_verdict(recipe: Recipe, end: dict[str, Any] | None, epochs: list[di
     return f"Training {state}: the training loss is {loss} after {done}."
 
 
-def probes_verdict(epochs: list[dict[str, Any]], what: str = "text") -> list[str]:
-    """How what is written greedily changed by the probes of training, in a sentence; none of fewer than two."""
-    probes = [event["ttr"] for event in epochs if event.get("ttr") is not None]
+def probes_verdict(epochs: list[dict[str, Any]], texts: int, what: str = "text") -> list[str]:
+    """What the probes of training, of so many texts, say of what is written greedily, in sentences: how it changed,
+    and whether it is English and new. None of fewer than two probes.
+    """
+    probes = [event for event in epochs if event.get("ttr") is not None]
     if len(probes) < 2:
         return []
-    return [
-        f"In the probes, the type–token ratio of greedy {what} went from {RATIO.told(probes[0])} to "
-        f"{RATIO.told(probes[-1])}."
+    first, last = probes[0], probes[-1]
+    told = [
+        f"In the probes, the type–token ratio of greedy {what} went from {RATIO.told(first['ttr'])} to "
+        f"{RATIO.told(last['ttr'])}."
     ]
+    if last.get("word_share") is not None:
+        told.append(f"Of its words {PERCENT.told(last['word_share'])} are words.")
+    if copied := copying_line(last, texts):
+        told.append(f"{copied[0].upper()}{copied[1:]}.")
+    return told
 
 
 def writing_verdict(evaluation: dict[str, Any]) -> str:
