@@ -416,6 +416,18 @@ def test_file_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "name another" in message
 
 
+def test_a_link_that_leads_nowhere_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("goat")
+    for ending in ("txt", "jsonl", "parquet"):
+        (tmp_path / f"gone.{ending}").symlink_to("nowhere")
+    with pytest.raises(UserError) as caught:
+        read_documents(str(tmp_path))
+    assert list(caught.value.problems) == [
+        f"--data {tmp_path}/gone.{ending}: cannot be read (No such file or directory); change that or name another"
+        for ending in ("jsonl", "parquet", "txt")
+    ]
+
+
 def test_no_text_column_lists_the_columns(tables: Tables) -> None:
     for path in tables({"title": ["T"], "story": ["goat"], "n": [1]}):
         message = problem(path)

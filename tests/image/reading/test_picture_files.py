@@ -80,17 +80,30 @@ def test_printing_colours() -> None:
     assert np.abs(pixels.astype(int) - (255, 0, 0)).max() < 8, "all magenta and yellow is red"
 
 
-def test_a_colour_png_of_16_bits() -> None:
-    rows = b"".join(b"\0" + struct.pack(">3H", 257 * 200, 257 * 100, 257 * 50) * 4 for _ in range(4))
+@pytest.mark.parametrize(
+    ("kind", "values", "colour", "changed"),
+    [
+        (2, (200, 100, 50), (200, 100, 50), {DEEP}),
+        (4, (200, 255), (200, 200, 200), {DEEP}),  # grey and opaque
+        (4, (0, 51), (204, 204, 204), {DEEP, CLEAR}),  # a fifth of black on white
+        (6, (200, 100, 50, 255), (200, 100, 50), {DEEP}),
+        (6, (0, 0, 0, 51), (204, 204, 204), {DEEP, CLEAR}),
+    ],
+)
+def test_a_colour_png_of_16_bits(
+    kind: int, values: tuple[int, ...], colour: tuple[int, int, int], changed: set[str]
+) -> None:
+    row = struct.pack(f">{len(values)}H", *(257 * value for value in values)) * 4
+    rows = (b"\0" + row) * 4
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 16, kind, 0, 0, 0))
     file = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    pixels, changed = decode(file, FRAME)
-    assert np.array_equal(pixels[0, 0], (200, 100, 50))
-    assert changed == {DEEP}
+    pixels, found = decode(file, FRAME)
+    assert np.array_equal(pixels, np.full((4, 4, 3), colour))
+    assert found == changed
 
 
 def test_a_picture_is_turned_as_its_exif_data_say() -> None:

@@ -1,6 +1,7 @@
 """Pictures of files, folders, arrays and tables, and one clear message for everything that cannot be read."""
 
 import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,31 @@ def test_what_cannot_be_used_is_named_and_passed_over_only_if_asked(tmp_path: Pa
     assert "009.png is empty, and 4 more; mend" in problems(tmp_path)[0]
 
 
+def test_files_that_cannot_be_opened_are_named_with_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_folder(tmp_path / "a", pixels_of(2))
+    (folder / "gone.png").symlink_to("nowhere.png")
+    (folder / "locked.png").write_bytes(png(pixels_of(1)[0]))
+    (folder / "none.png").write_bytes(b"")
+    read_bytes = Path.read_bytes
+
+    def locked(path: Path) -> bytes:  # a real lock would not hold where tests run as root
+        if path.name == "locked.png":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", locked)
+    reasons = (
+        f"{folder}/gone.png cannot be read (No such file or directory)",
+        f"{folder}/locked.png cannot be read (Permission denied)",
+        f"{folder}/none.png is empty",
+    )
+    (problem,) = problems(folder)
+    assert problem.startswith(f"--data {folder}: 3 pictures cannot be used: {'; '.join(reasons)}; mend or remove")
+    found = read(folder, skip=True)
+    assert np.array_equal(found.train.pixels, pixels_of(2))
+    assert found.notes == tuple(f"{folder}: passed over: {reason}" for reason in reasons)
+
+
 def test_changes_are_told_of_once(tmp_path: Path) -> None:
     write_folder(tmp_path, pixels_of(2))
     Image.new("L", (12, 12), 7).save(tmp_path / "grey.png")
@@ -134,6 +160,14 @@ def test_arrays_named_as_parts(tmp_path: Path) -> None:
     assert np.array_equal(found.train.pixels, pixels_of(3))
     assert np.array_equal(found.heldout.pixels, pixels_of(2, 1))
     assert np.array_equal(read(file, column="x_test").train.pixels, pixels_of(4, 2))
+
+
+def test_an_archive_that_claims_too_much_is_not_unpacked(tmp_path: Path) -> None:
+    file = tmp_path / "bomb.npz"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("images.npy", b"small")
+        archive.filelist[0].file_size = 20 * 2**30
+    assert problems(file) == (f"--data {file}: unpacks to 20 GiB, more than 16; give fewer pictures",)
 
 
 def test_arrays_that_cannot_be_read(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Text of any kind → documents: files, folders of files, hub data sets, the embedded texts."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -10,6 +9,7 @@ from hyperfit.console import say
 from hyperfit.data.builtin import PREFIX, text_source
 from hyperfit.data.reading.columns import TextColumn
 from hyperfit.data.reading.documents import Document
+from hyperfit.data.reading.folders import files_of
 from hyperfit.data.reading.parts import parts_of_folder
 from hyperfit.data.reading.tables import READERS, read_hub
 from hyperfit.errors import UserError, collecting
@@ -100,14 +100,8 @@ def read_source(source: str, column: TextColumn, whole: bool = False) -> Found:
 
 def read_folder(folder: Path, column: TextColumn, whole: bool) -> Found:
     """The files of a folder and of those in it, in the order of their names, by parts where it has some."""
-    seen = sorted(path for path in folder.rglob("*") if path.is_file() and not is_hidden(path.relative_to(folder)))
-    files = [path for path in seen if path.suffix.lower() in READERS]
-    if not files:
-        raise UserError(f"--data {folder}: no {ENDINGS} file in this folder or below it; name another")
-    found = Found()
-    if skipped := Counter(path.suffix or "no ending" for path in seen if path not in set(files)):
-        named = ", ".join(f"{count} {ending}" for ending, count in sorted(skipped.items()))
-        found.notes.append(f"{folder}: files skipped: {named}; what can be read is {ENDINGS}")
+    files, notes = files_of(folder, READERS)
+    found = Found(notes=notes)
     parts = {} if whole else parts_of_folder(folder, files)
     if parts:
         alone = {"test": len(parts.get("test", ())), "other": len(files) - sum(map(len, parts.values()))}
@@ -124,18 +118,17 @@ def read_folder(folder: Path, column: TextColumn, whole: bool) -> Found:
     return found
 
 
-def is_hidden(path: Path) -> bool:
-    """Whether the name of a file inside a folder, or of a folder it is in, begins with a full stop."""
-    return any(part.startswith(".") for part in path.parts)
-
-
 def read_file(path: Path, column: TextColumn, notes: list[str]) -> list[Document]:
     """The documents of a file."""
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         ending = path.suffix or "a file with no ending"
         raise UserError(f"--data {path}: cannot read {ending}; give {ENDINGS}")
-    if path.stat().st_size == 0:
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise UserError(f"--data {path}: cannot be read ({error.strerror}); change that or name another") from error
+    if size == 0:
         raise UserError(f"--data {path}: the file is empty; remove it or name another")
     return with_text(str(path), reader(path, column, notes))
 

@@ -1,13 +1,12 @@
 """Pictures of any kind → pictures of one size: files, folders of files, hub data sets, those drawn here."""
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from hyperfit.data.builtin import PREFIX
+from hyperfit.data.reading.folders import files_of
 from hyperfit.data.reading.parts import parts_of_folder
-from hyperfit.data.reading.sources import is_hidden
 from hyperfit.errors import UserError, collecting
 from hyperfit.image.reading.arrays import read_npz
 from hyperfit.image.reading.decode import Frame
@@ -28,8 +27,9 @@ def read_image(path: Path, column: str | None, parts: Parts) -> None:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UserError(f"--data {path}: cannot be read ({error.strerror}); change that or name another") from error
-    parts["train"].add(data, str(path))
+        parts["train"].unusable.append(f"{path} cannot be read ({error.strerror})")
+    else:
+        parts["train"].add(data, str(path))
 
 
 READERS: dict[str, Callable[[Path, str | None, Parts], None]] = {
@@ -89,13 +89,8 @@ def draw(source: str, parts: Parts) -> None:
 
 def read_folder(folder: Path, column: str | None, parts: Parts, notes: list[str]) -> None:
     """The files of a folder and of those in it, in the order of their names, by parts where it has some."""
-    seen = sorted(path for path in folder.rglob("*") if path.is_file() and not is_hidden(path.relative_to(folder)))
-    files = [path for path in seen if path.suffix.lower() in READERS]
-    if not files:
-        raise UserError(f"--data {folder}: no {ENDINGS} file in this folder or below it; name another")
-    if skipped := Counter(path.suffix or "no ending" for path in seen if path.suffix.lower() not in READERS):
-        named = ", ".join(f"{count} {ending}" for ending, count in sorted(skipped.items()))
-        notes.append(f"{folder}: files skipped: {named}; what can be read is {ENDINGS}")
+    files, skipped = files_of(folder, READERS)
+    notes += skipped
     by_part = parts_of_folder(folder, files)
     if by_part:
         left = len(files) - sum(len(by_part.get(part, ())) for part in parts)
