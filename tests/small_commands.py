@@ -58,6 +58,7 @@ NOT_RUN = {
     ("hyperfit", "complete"): "is for models of pictures; tests/image",
     ("hyperfit", "train", "runs/cifar-base/model"): "is of a model of pictures; tests/image",
     ("python", "pretraining/pretrain_images.py"): "takes an hour; tests/test_pretraining.py",
+    ("python", "pretraining/split_cifar10.py"): "needs CIFAR-10; tests/test_pretraining.py",
     ("python", "docs/pictures/completions.py"): "draws what the commands above it make",
     ("hyperfit", "report", "runs/birds"): "is of a model of pictures; tests/image",
     ("hyperfit", "mechanism", "runs/birds"): "is of a model of pictures; tests/image",

@@ -105,6 +105,29 @@ def test_a_folder_of_pictures_is_learnt_in_other_sizes(tmp_path: Path) -> None:
     assert (config.vocab_size, config.n_positions, config.n_layer, config.n_embd, config.n_head) == (17, 64, 2, 24, 3)
 
 
+def test_cifar_is_split_by_class(tmp_path: Path) -> None:
+    for part, count in (("train", 5), ("test", 2)):
+        for kind in ("cat", "dog"):
+            folder = tmp_path / "pictures" / part / kind
+            folder.mkdir(parents=True)
+            for number in range(count):
+                (folder / f"{number}.jpg").write_text(f"{part} {kind} {number}")
+    script("split_cifar10.py", tmp_path / "pictures", "-o", tmp_path / "split", "--heldout", 2)
+    found = {
+        str(file.relative_to(tmp_path / "split")): file.read_text() for file in (tmp_path / "split").rglob("*.jpg")
+    }
+    assert found == {
+        f"{folder}/{kind}/{number}.jpg": f"{part} {kind} {number}"
+        for kind in ("cat", "dog")
+        for folder, part, numbers in (
+            ("fresh/heldout", "train", (0, 1)),
+            ("seen", "train", (2, 3, 4)),
+            ("fresh/train", "test", (0, 1)),
+        )
+        for number in numbers
+    }
+
+
 def test_each_pass_shows_every_picture_and_half_of_them_as_in_a_mirror() -> None:
     settings = Settings(pictures=400, passes=2, side=3, batch=40, flips=True)
     rows = torch.cat([torch.full((400, 1), 512), torch.arange(400 * 9).reshape(400, 9)], 1)
