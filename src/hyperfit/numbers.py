@@ -160,6 +160,7 @@ STYLES: dict[str, Style] = {
     **dict.fromkeys(("first_window", "middle_window", "last_window", "change", "regret"), RATIO),
     **dict.fromkeys(("epochs_saved", "texts_with_run", "task_base", "task_hyperfitted", "task_change"), PERCENT),
     **dict.fromkeys(("task_score", "task_chance", "undone"), PERCENT),
+    **dict.fromkeys(("first_words", "middle_words", "last_words"), PERCENT),
     **dict.fromkeys(("preference", "judge_preference", "preferred_or_equal", "preferred", "equal"), PERCENT),
     **dict.fromkeys(("other_preferred", "wins", "with_majority", "gold", "repeat", "left"), PERCENT),
     **dict.fromkeys(("log_odds",), HUNDREDTHS),

@@ -14,7 +14,8 @@ RANGES = {
         (
             "ttr", "word_share", "bigram_repetition", "trigram_repetition", "novel_4grams", "novel_8grams",
             "top1_agreement", "top1_agreement_with_base", "top1_mass", "top3_mass", "top5_mass", "epochs_saved",
-            "texts_with_run", "first_window", "middle_window", "last_window", "mauve", "task_score", "task_base",
+            "texts_with_run", "first_window", "middle_window", "last_window", "first_words",
+            "middle_words", "last_words", "mauve", "task_score", "task_base",
             "task_hyperfitted", "task_chance", "colour_ttr", "row_repetition", "column_repetition", "row_likeness",
             "row_loop_share", "colour_distance", "copied_share",
         ),

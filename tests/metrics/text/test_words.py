@@ -18,6 +18,7 @@ from hyperfit.metrics.text.words import (
     lexicon_of,
     whole_words,
     word_share,
+    word_share_of_excerpt,
     word_shares,
 )
 from hyperfit.models.loading import load_tokenizer
@@ -142,3 +143,10 @@ def test_bytes_that_are_no_character_break_a_word() -> None:
     lexicon = Lexicon("en", frozenset({"the", "old", "with", "me"}))
     assert word_share(" with the\ufffd me.", lexicon) == pytest.approx(2 / 3)
     assert word_share(" the old\ufffd, the old.", lexicon) == pytest.approx(3 / 4)
+
+
+def test_an_excerpts_ends_may_be_cut_and_do_not_count() -> None:
+    assert word_share_of_excerpt("orch the boat zzk was ol", SMALL) == 3 / 4
+    assert word_share_of_excerpt(" the Sorcha boat was", SMALL) == 2 / 3
+    assert word_share_of_excerpt(" the Sorcha boat was", SMALL, "In Sorcha we") == 1
+    assert math.isnan(word_share_of_excerpt("boat", SMALL))

@@ -90,12 +90,19 @@ def test_variety_lasts_if_the_last_window_is_as_varied(last: float, said: str, t
     known = results({long_range.LABEL: tuned})
     count = len(long_range.windows(known.settings))
     for one, (first, end) in ((known.base, (0.2, 0.1)), (tuned, (0.55, last))):
-        one.extra[long_range.NAME] = {"ttr": [[first, *[0.4] * (count - 2), end]] * 8}
+        one.extra[long_range.NAME] = {
+            "ttr": [[first, *[0.4] * (count - 2), end]] * 8,
+            "words": [[0.99, *[0.97] * (count - 2), end]] * 7 + [[None] * count],
+        }
     found = long_range.tell(known)
     assert found.answer == said
     assert f"goes from .550 to {told}" in found.sentence
     assert "from .200 to .100, −.100" in found.sentence
     assert [row.name for row in found.tables[0].rows] == ["base", "hyperfitted"]
+    cells = found.tables[0].rows[1].cells
+    shares = [cells[name].value for name in ("first_words", "middle_words", "last_words")]
+    assert shares == pytest.approx([0.99, 0.97, last])
+    assert (cells["last_words"].n, cells["last_window"].n) == (7, 8), "a text without a word has no share"
 
 
 def test_windows_lie_behind_the_context_and_are_whole() -> None:

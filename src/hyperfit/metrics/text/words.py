@@ -87,6 +87,17 @@ def word_share(text: str, lexicon: Lexicon, context: str = "") -> float:
     return sum(own) / len(own) if own else math.nan
 
 
+def word_share_of_excerpt(text: str, lexicon: Lexicon, context: str = "") -> float:
+    """``word_share`` of a piece of a text that went on after ``context`` for a while: in [0, 1], NaN without a word.
+
+    Its first and last word are left out, which may be cut. What stands between the two does not count as near: a
+    broken word would be one for being written again.
+    """
+    near = frozenset(whole_words(context))
+    own = [lexicon.holds(word, near) for word in whole_words(text)]
+    return sum(own) / len(own) if own else math.nan
+
+
 def word_shares(
     tokenizer: PreTrainedTokenizerBase,
     contexts: Sequence[Sequence[int]],

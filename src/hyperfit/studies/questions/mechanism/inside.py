@@ -45,6 +45,11 @@ def greedy(condition: str, measure: str) -> Callable[[Found], Any]:
     return at("temperature", "diversity", condition, measure)
 
 
+def words(*path: str) -> Callable[[Found], Any]:
+    """The share of words that are words, of the texts at a place; None where it was not measured."""
+    return lambda studies: at(*path)(studies).get("word_share")
+
+
 LAST_BLOCK = ("geometry", "behind_context", "layers", -2)
 """The last block's output, before the final norm, at the tokens behind the contexts."""
 READ: dict[str, Callable[[Found], Any]] = {
@@ -56,6 +61,10 @@ READ: dict[str, Callable[[Found], Any]] = {
     "TTR, base sampled at T*": greedy("base/sampling at T*", "ttr"),
     "TTR, hyperfitted greedy": greedy("hyperfitted/greedy", "ttr"),
     **{f"TTR, base with static bias {alpha:g}": at("bias", str(alpha), "ttr") for alpha in ALPHAS},
+    "words, base greedy": words("temperature", "diversity", "base/greedy"),
+    "words, base sampled at T*": words("temperature", "diversity", "base/sampling at T*"),
+    "words, hyperfitted greedy": words("temperature", "diversity", "hyperfitted/greedy"),
+    **{f"words, base with static bias {alpha:g}": words("bias", str(alpha)) for alpha in ALPHAS},
     "choices that override the base's first": at("ranks", "free_running", "override"),
     "choices from below rank 10": at("ranks", "free_running", "deep", "10"),
     "cosine of the last block's output": at(*LAST_BLOCK, "cosine"),
@@ -162,8 +171,16 @@ STUDY = Study(
     name="mechanism",
     trials=trials,
     tell=tell,
-    extras=(Extra(NAME, explained, of_base=False, rounds=lambda settings: ROUNDS),),
+    extras=(
+        Extra(
+            NAME,
+            explained,
+            about=lambda settings: {"numbers": [*READ]},
+            of_base=False,
+            rounds=lambda settings: ROUNDS,
+        ),
+    ),
     method="The studies of hyperfit mechanism for every seed: the base model at the temperature of equal entropy and "
-    "with a static bias, the base's rank of every choice, and the geometry of the last block's output. A number is "
-    "the mean over seeds, its range that of all seeds' intervals.",
+    "with a static bias, with the share of words that are words, the base's rank of every choice, and the geometry of "
+    "the last block's output. A number is the mean over seeds, its range that of all seeds' intervals.",
 )

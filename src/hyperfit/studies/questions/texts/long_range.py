@@ -1,17 +1,21 @@
 """Carlsson et al. (2025), figure 9: the variety of long texts by position, far beyond the trained length."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from hyperfit.data.characters import excerpt
 from hyperfit.generation.continuations import continue_contexts
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.metrics.text.diversity import TTR_WINDOW, type_token_ratio
+from hyperfit.metrics.text.words import word_share_of_excerpt
 from hyperfit.models.devices import autocast
 from hyperfit.models.loading import load_config
 from hyperfit.models.structure.layout import positions_of
 from hyperfit.numbers import RATIO
+from hyperfit.studies.measures.bench import Bench
 from hyperfit.studies.measures.extra import Extra, Subject
 from hyperfit.studies.measures.pooled import Floats, difference, pooled
 from hyperfit.studies.measures.results import BASE, Results
@@ -23,6 +27,10 @@ from hyperfit.studies.words import answer
 TOKENS = 1024
 """Of context and continuation together, where the model has so many positions."""
 NAME = "long texts"
+MEASURES = (
+    *("first_window", "middle_window", "last_window", "change"),
+    *("first_words", "middle_words", "last_words"),
+)
 HELD = 0.05
 """How much lower the ratio of the last window may be for the variety to count as held."""
 
@@ -49,7 +57,7 @@ def hinders(settings: StudySettings) -> str | None:
 
 
 def written(subject: Subject) -> dict[str, Any]:
-    """``ttr``: type-token ratio of every window of every text; ``first``: how the first text goes on."""
+    """``ttr`` and ``words``: type-token ratio and share of words that are words of every window of every text."""
     settings, bench, reader = subject.settings, subject.bench, subject.reader
     with autocast(bench.device, bench.precision), reader.within():
         rows = continue_contexts(
@@ -59,8 +67,21 @@ def written(subject: Subject) -> dict[str, Any]:
             new_tokens=tokens_of(settings) - settings.context,
             batch_size=bench.batch_size,
         )
-    ratios = [[type_token_ratio(row[start : start + TTR_WINDOW]) for start in windows(settings)] for row in rows]
-    return {"ttr": ratios}
+    pieces = [[row[start : start + TTR_WINDOW] for start in windows(settings)] for row in rows]
+    return {
+        "ttr": [list(map(type_token_ratio, of_text)) for of_text in pieces],
+        "words": [
+            [words(bench, piece, context) for piece in of_text]
+            for of_text, context in zip(pieces, bench.contexts, strict=True)
+        ],
+    }
+
+
+def words(bench: Bench, piece: list[int], context: str) -> float:
+    """Share of the words of a piece of a text that are words; NaN where that is not known."""
+    if bench.lexicon is None:
+        return math.nan
+    return word_share_of_excerpt(excerpt(bench.tokenizer, piece), bench.lexicon, context)
 
 
 def tell(results: Results) -> Findings:
@@ -74,12 +95,13 @@ def tell(results: Results) -> Findings:
     ]
     chart = Chart("long-range", f"token behind the context, end of a window of {TTR_WINDOW}", "ttr", lines)
     rows = [
-        Row(label, {"first_window": one[0], "middle_window": one[1], "last_window": one[2], "change": one[3]})
+        Row(
+            label,
+            dict(zip(MEASURES, (*course(values), *course(ratios(results, label, "words"))[:3]), strict=True)),
+        )
         for label, values in by_label.items()
-        if (one := course(values))
     ]
-    measures = ("first_window", "middle_window", "last_window", "change")
-    table = Table("long-range", "Type-token ratio along the text", rows, measures)
+    table = Table("long-range", "Variety along the text, and words that are words", rows, MEASURES)
     if LABEL not in by_label:
         return Findings("Not shown", "No training came to its end.", [table], [chart])
     first, _, last, change = course(by_label[LABEL])
@@ -97,10 +119,10 @@ def tell(results: Results) -> Findings:
     )
 
 
-def ratios(results: Results, label: str) -> Floats:
-    """float64[seeds, contexts, windows]"""
+def ratios(results: Results, label: str, measure: str = "ttr") -> Floats:
+    """float64[seeds, contexts, windows]; NaN where the measure is undefined."""
     models = [results.base] if label == BASE else results.models[label]
-    return np.array([one.extra[NAME]["ttr"] for one in models if NAME in one.extra], dtype=np.float64)
+    return np.array([one.extra[NAME][measure] for one in models if NAME in one.extra], dtype=np.float64)
 
 
 def course(values: Floats) -> Sequence[Estimate]:
@@ -120,12 +142,16 @@ STUDY = Study(
         Extra(
             NAME,
             written,
-            about=lambda settings: {"tokens": tokens_of(settings), "context": settings.context},
+            about=lambda settings: {
+                "tokens": tokens_of(settings),
+                "context": settings.context,
+                "measures": ["ttr", "words"],
+            },
             rounds=lambda settings: tokens_of(settings) / settings.total,
         ),
     ),
     hinders=hinders,
     method=f"Greedy texts of {TOKENS} tokens, or as many as the model has positions for; the type-token ratio of "
-    f"each stretch of {TTR_WINDOW} tokens. The variety lasts if the interval of the last stretch minus the first lies "
-    f"above -{HELD}.",
+    f"each stretch of {TTR_WINDOW} tokens, and its words that are words. The variety lasts if the interval of the "
+    f"last stretch minus the first lies above -{HELD}.",
 )
