@@ -547,7 +547,11 @@ def test_without_the_package_the_demo_says_how_to_get_it_and_goes_on(
         raise PackageNotFoundError(name)
 
     short = PRESETS["tiny"]
-    monkeypatch.setitem(PRESETS, "tiny", lambda model, data: dataclasses.replace(short(model, data), greedy_every=0))
+    monkeypatch.setitem(
+        PRESETS,
+        "tiny",
+        lambda model, data: dataclasses.replace(short(model, data), samples=4, epochs=2, greedy_every=0),
+    )
     monkeypatch.setattr(smollm2, "distribution", absent)
     monkeypatch.setenv("HYPERFIT_CACHE", str(here / "cache"))
     main(["demo"])

@@ -106,9 +106,13 @@ def test_one_continuation_at_a_time_and_a_stopped_one_makes_room(runs: Path) -> 
                 assert (status, problem.partition(",")[0]) == (409, "Another continuation is being written")
 
 
+INTERRUPTIBLE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+"""Also where the tests run in the background of a shell, which has them ignore it."""
+
+
 def test_a_server_that_is_stopped_ends_what_it_writes(runs: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-c", ENDLESS + START, "play", str(runs / "full"), "--port", "0"],
+        [sys.executable, "-c", INTERRUPTIBLE + ENDLESS + START, "play", str(runs / "full"), "--port", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
