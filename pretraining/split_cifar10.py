@@ -3,11 +3,11 @@
 python pretraining/split_cifar10.py cifar10 -o cifar10-split
 
 ``cifar10`` holds train/CLASS/ and test/CLASS/, as most copies of it do. ``seen`` is the training part without the first
-pictures of each class, which become ``fresh/heldout``; ``fresh/train`` is the test part. Files are linked, not copied.
+pictures of each class, which become ``fresh/heldout``; ``fresh/train`` is the test part. Files are copied.
 """
 
 import argparse
-import os
+import shutil
 from pathlib import Path
 
 
@@ -24,7 +24,7 @@ def main() -> None:
                 fresh = "fresh/train" if part == "test" else "fresh/heldout" if place < asked.heldout else "seen"
                 target = asked.output / fresh / kind.name / file.name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                os.link(file, target)
+                shutil.copyfile(file, target)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def test_train_evaluate_generate_mechanism(
     assert losses[1] < losses[0] < 6, "nats per token: a model that knows English, and learns"
 
     contexts = ["--contexts", "builtin:news", "builtin:wiki", "--most-contexts", "2"]
-    main(["evaluate", "run", *contexts, "--total", "128", "--decodings", "greedy", "--json"])
+    main(["evaluate", "run", *contexts, "--total", "128", "--decodings", "greedy", "--blocked", "--json"])
     found = json.loads(capsys.readouterr().out)["conditions"]
     assert found["human"]["ttr"]["value"] > 0.6
     assert found["base/greedy"]["ttr"]["n"] == 2

@@ -573,16 +573,16 @@ def test_a_run_that_is_not_evaluated_shows_its_curves_and_says_what_to_do(make: 
 def test_the_first_sentences_of_a_run_that_is_not_evaluated_say_what_it_recites_and_the_remedy() -> None:
     first = {"ttr": 0.2, "word_share": 1.0, "longest_overlap": 4.0, "long_overlap_share": 0.0}
     last = {"ttr": 0.6, "word_share": 0.98, "longest_overlap": 21.3, "long_overlap_share": 0.75}
-    assert probes_verdict([first, {"ttr": None}, last], 12) == [
+    assert probes_verdict([first, {"ttr": None}, last]) == [
         "In the probes, the type–token ratio of greedy text went from .200 to .600.",
         "Of its words 98 % are words.",
-        "Longest run of training data in a greedy text: 21.3 tokens on average, more than 10 in 9 of 12 texts: more "
-        "samples, a smaller --lr or --block-citations when generating would lower that.",
+        "Longest run of training data in a greedy text: 21.3 tokens on average, more than 10 in 75 % of the texts: "
+        "more samples, a smaller --lr or --block-citations when generating would lower that.",
     ]
-    assert probes_verdict([{"ttr": 0.1}, {"ttr": 0.3}], 12, "completions") == [
+    assert probes_verdict([{"ttr": 0.1}, {"ttr": 0.3}], "completions") == [
         "In the probes, the type–token ratio of greedy completions went from .100 to .300."
     ]
-    assert probes_verdict([first], 12) == []
+    assert probes_verdict([first]) == []
 
 
 def test_a_run_that_has_just_begun(make: Make) -> None:

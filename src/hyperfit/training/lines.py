@@ -3,7 +3,7 @@
 from typing import Any
 
 from hyperfit.metrics.copying.memorisation import LONG_OVERLAP, REMEDY, copies_much
-from hyperfit.numbers import TENTHS, style_of
+from hyperfit.numbers import PERCENT, TENTHS, style_of
 from hyperfit.recipes.recipe import Recipe
 
 
@@ -25,15 +25,18 @@ def epoch_line(event: dict[str, Any], epochs: int, seconds: float | None = None)
     return "  ".join([f"epoch {event['epoch']:3} of at most {epochs}", *numbers, *took])
 
 
-def copying_line(event: dict[str, Any], texts: int) -> str:
-    """What of the training data stands in the last probe, of so many texts, and what lowers it if it is much; or ""."""
+def copying_line(event: dict[str, Any], texts: int | None = None) -> str:
+    """What of the training data stands in the last probe, and what lowers it if it is much; or "".
+
+    texts: of the probe; None: not known.
+    """
     overlap, share = event.get("longest_overlap"), event.get("long_overlap_share")
     if overlap is None or share is None:
         return ""
     found = (
         f"longest run of training data in a greedy text: {TENTHS.told(overlap)} tokens on average, more than "
         f"{LONG_OVERLAP} in "
-        f"{round(share * texts)} of {texts} texts"
+        + (f"{PERCENT.told(share)} of the texts" if texts is None else f"{round(share * texts)} of {texts} texts")
     )
     return f"{found}: {REMEDY} would lower that" if copies_much(overlap, share) else found
 

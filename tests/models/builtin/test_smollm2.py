@@ -269,6 +269,16 @@ def test_a_failure_in_the_middle(
     assert (Path(model_folder(module.NAME)) / "config.json").is_file()
 
 
+def test_what_a_killed_process_left_is_cleared(quick: list[Path], cache: Path) -> None:
+    left = cache / f".smollm2-{module.SHA256[:12]}.part"
+    left.mkdir(parents=True)
+    (left / "model.safetensors").write_bytes(b"half")
+    folder = Path(model_folder(module.NAME))
+    assert {path.name for path in folder.iterdir()} == {*dequantise.FILES, dequantise.SUMS}
+    assert all((folder / name).read_bytes() == b"{}" for name in dequantise.FILES)
+    assert not left.exists()
+
+
 def test_a_folder_that_somebody_took_from(quick: list[Path], cache: Path) -> None:
     folder = Path(model_folder(module.NAME))
     (folder / "model.safetensors").unlink()

@@ -142,6 +142,13 @@ def test_more_than_temperature_and_bias(seeds: list[dict[str, Any]], said: str) 
     assert cells["TTR, hyperfitted greedy"]["paper"].value == 0.684
 
 
+def test_words_are_those_of_the_same_texts() -> None:
+    texts = {"hyperfitted/greedy": {"ttr": 0.6, "word_share": 0.98}, "base/greedy": {"ttr": 0.2}}
+    studies = {"temperature": {"diversity": texts}}
+    assert mechanism.READ["words, hyperfitted greedy"](studies) == 0.98
+    assert mechanism.READ["words, base greedy"](studies) is None, "it was not measured"
+
+
 def test_over_seeds_the_range_covers_all() -> None:
     found = mechanism.over_seeds(
         [{"value": 1.0, "low": 0.5, "high": 1.5, "n": 8}, {"value": 2.0, "low": 1.9, "high": 2.1}]

@@ -70,8 +70,7 @@ def page(run: RunDir, texts: int, folder: Path) -> str:
         model=model_name(recipe),
         line=in_a_line(recipe, run.environment),
         facts=facts(recipe, run.environment),
-        finding=summary(evaluation)
-        or probes_verdict(epochs, recipe.probe_texts, "completions" if pictures else "text"),
+        finding=summary(evaluation) or probes_verdict(epochs, "completions" if pictures else "text"),
         strips=strips(evaluation),
         opening=opening(written, decoding_of(evaluation) or "greedy"),
         training=training_verdict(recipe, run.end, epochs),

@@ -93,8 +93,8 @@ def training_verdict(recipe: Recipe, end: dict[str, Any] | None, epochs: list[di
     return f"Training {state}: the training loss is {loss} after {done}."
 
 
-def probes_verdict(epochs: list[dict[str, Any]], texts: int, what: str = "text") -> list[str]:
-    """What the probes of training, of so many texts, say of what is written greedily, in sentences: how it changed,
+def probes_verdict(epochs: list[dict[str, Any]], what: str = "text") -> list[str]:
+    """What the probes of training say of what is written greedily, in sentences: how it changed,
     and whether it is English and new. None of fewer than two probes.
     """
     probes = [event for event in epochs if event.get("ttr") is not None]
@@ -107,7 +107,7 @@ def probes_verdict(epochs: list[dict[str, Any]], texts: int, what: str = "text")
     ]
     if last.get("word_share") is not None:
         told.append(f"Of its words {PERCENT.told(last['word_share'])} are words.")
-    if copied := copying_line(last, texts):
+    if copied := copying_line(last):
         told.append(f"{copied[0].upper()}{copied[1:]}.")
     return told
 
