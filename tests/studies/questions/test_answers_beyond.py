@@ -1,6 +1,7 @@
 """What the studies of long texts, copying, sharpness, the mechanism, dynamics and stopping say of made-up numbers."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from test_answers_of_studies import Logged, model, results
 
+from hyperfit.metrics.text.words import Lexicon
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.studies.grid.training import Trained
 from hyperfit.studies.measures.results import Model
@@ -103,6 +105,14 @@ def test_variety_lasts_if_the_last_window_is_as_varied(last: float, said: str, t
     shares = [cells[name].value for name in ("first_words", "middle_words", "last_words")]
     assert shares == pytest.approx([0.99, 0.97, last])
     assert (cells["last_words"].n, cells["last_window"].n) == (7, 8), "a text without a word has no share"
+
+
+def test_words_of_a_window_are_looked_up_with_those_of_the_context() -> None:
+    tokenizer = SimpleNamespace(decode=lambda ids, **_: " the Sorcha boat zzk was"[: len(ids)])
+    bench: Any = SimpleNamespace(lexicon=Lexicon("en", frozenset({"the", "boat"})), tokenizer=tokenizer)
+    assert long_range.words(bench, [0] * 24, "In Sorcha we") == 3 / 4
+    assert long_range.words(bench, [0] * 24, "In here we") == 2 / 4
+    assert np.isnan(long_range.words(SimpleNamespace(lexicon=None), [0], ""))  # type: ignore[arg-type]
 
 
 def test_windows_lie_behind_the_context_and_are_whole() -> None:
