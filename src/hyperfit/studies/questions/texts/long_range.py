@@ -153,5 +153,5 @@ STUDY = Study(
     hinders=hinders,
     method=f"Greedy texts of {TOKENS} tokens, or as many as the model has positions for; the type-token ratio of "
     f"each stretch of {TTR_WINDOW} tokens, and its words that are words. The variety lasts if the interval of the "
-    f"last stretch minus the first lies above -{HELD}.",
+    f"last stretch minus the first lies above −{HELD}.",
 )
