@@ -4,15 +4,16 @@ import http.client
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from forked import START, python
+
 FIELDS = {"context": "0 the horse went", "decoding": "greedy", "new_tokens": "6"}
-START = "from hyperfit.cli import main; main()"
 FORCED = """
 import hyperfit.play.playground as playground
 from hyperfit.play.tokens.choosing import told
@@ -42,22 +43,18 @@ playground.chooser = chooser
 @contextmanager
 def playing(run: object, *arguments: object, before: str = "") -> Iterator[str]:
     """The address of hyperfit play, for the length of a block. before: code that is run first."""
-    code = before + START
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, "play", str(run), "--port", "0", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert process.stdout is not None
-    try:
-        address = re.search(r"http://[^ ]+", process.stdout.readline())
-        assert address is not None
-        yield address[0]
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+    with TemporaryDirectory() as folder:
+        said = Path(folder) / "said"
+        os.mkfifo(said)
+        process = python(before + START, "play", run, "--port", "0", *arguments, stdout=said)
+        try:
+            with said.open() as lines:
+                address = re.search(r"http://[^ ]+", lines.readline())
+                assert address is not None
+                yield address[0]
+        finally:
+            process.kill()
+            process.join()
 
 
 class Client:

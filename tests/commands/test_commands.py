@@ -7,9 +7,12 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from functools import partial
 from importlib.metadata import PackageNotFoundError
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -82,10 +85,11 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 
 def help_of(*command: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "hyperfit", *command, "--help"], capture_output=True, text=True, check=True
-    )
-    return done.stdout
+    said = StringIO()
+    with patch.dict(os.environ, COLUMNS="80"), redirect_stdout(said), pytest.raises(SystemExit) as ended:
+        main([*command, "--help"])
+    assert ended.value.code == 0
+    return said.getvalue()
 
 
 @pytest.mark.parametrize("width", [60, 80, 100])

@@ -7,14 +7,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from forked import START
+from hyperfit.cli import main
 from hyperfit.errors import UserError, pip_install
 from hyperfit.play.checks import check_play
 from hyperfit.play.settings import PlaySettings
-from play_server import ENDLESS, START, Client, playing
+from play_server import ENDLESS, Client, playing
 from small_evaluations import runs_to_evaluate
 
 
@@ -150,31 +153,27 @@ def test_bad_input_is_told_at_once(runs: Path, tmp_path: Path) -> None:
         PlaySettings(text_column="story")
 
 
-def test_a_port_in_use_and_a_run_that_is_none_are_two_messages(served: Client, tmp_path: Path) -> None:
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main(["play", *map(str, arguments)])
+    assert ended.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_a_port_in_use_and_a_run_that_is_none_are_two_messages(
+    served: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     port = served.place.rpartition(":")[2]
-    done = subprocess.run(
-        [sys.executable, "-m", "hyperfit", "play", str(tmp_path), "--port", port], capture_output=True, text=True
-    )
-    assert done.returncode == 2
-    first, second = done.stderr.splitlines()
+    first, second = refused(capsys, tmp_path, "--port", port).splitlines()
     assert first.startswith(f"hyperfit: --host 127.0.0.1 --port {port}: cannot be bound (Address already in use)")
     assert "no run here" in second
 
 
-def test_missing_packages_are_named(runs: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", HIDE + START, "play", str(runs / "full")], capture_output=True, text=True
-    )
-    assert (done.returncode, done.stderr) == (
-        2,
-        f"hyperfit: hyperfit play: needs uvicorn; {pip_install('uvicorn')}\n",
-    )
-
-
-HIDE = (
-    "import importlib.util; find = importlib.util.find_spec; "
-    "importlib.util.find_spec = lambda name, *more: None if name == 'uvicorn' else find(name, *more)\n"
-)
+def test_missing_packages_are_named(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hyperfit.web.installed.find_spec", lambda name: None if name == "uvicorn" else find_spec(name))
+    assert refused(capsys, runs / "full") == f"hyperfit: hyperfit play: needs uvicorn; {pip_install('uvicorn')}\n"
 
 
 def test_texts_that_are_gone_leave_the_page_poorer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,6 @@
 """The prefix cache on disk: found or rebuilt, never wrong."""
 
 import json
-import multiprocessing
 import shutil
 from collections import namedtuple
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from forked import FORKS
 from hyperfit.cli import main
 from hyperfit.errors import UserError
 from hyperfit.models.adapt import adapt, round_frozen
@@ -141,9 +141,8 @@ def fill_in_a_process(folder: Path, out: Any) -> None:
 
 
 def test_processes_that_want_the_same_cache_fill_it_once(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    out = context.Queue()
-    processes = [context.Process(target=fill_in_a_process, args=(tmp_path, out)) for _ in range(2)]
+    out = FORKS.Queue()
+    processes = [FORKS.Process(target=fill_in_a_process, args=(tmp_path, out)) for _ in range(2)]
     for process in processes:
         process.start()
     assert sorted(out.get(timeout=120) for _ in processes) == [False, True]

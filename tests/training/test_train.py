@@ -5,14 +5,13 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
 
+from forked import python
 from hyperfit.errors import UserError
 from hyperfit.models.loading import load_model
 from hyperfit.recipes.defaults import default_late_blocks
@@ -108,9 +107,6 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
     assert not (tmp_path / "broken" / "checkpoints").exists()
 
 
-ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
-"""As in this process (families.py): the order of a sum, and so its rounding, depends on the threads."""
-
 CHILD = """
 import json, sys
 from pathlib import Path
@@ -128,18 +124,21 @@ def test_a_killed_run_goes_on_bit_for_bit(world: tuple[str, str], tmp_path: Path
     recipe = recipe_for(world, epochs=30)
     train(recipe, tmp_path / "whole", notify=quiet)
     run = tmp_path / "killed"
-    command = [sys.executable, "-c", CHILD, json.dumps(recipe.to_dict()), str(run)]
+    command = (CHILD, json.dumps(recipe.to_dict()), run)
     kills, moments = 0, random.Random(0)
     for wanted in (1, 300, 1200):  # bytes of the log that must be there, and then a random while
-        child = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=ONE_THREAD)
+        child = python(*command)
         log = run / "events.jsonl"
-        while child.poll() is None and not (log.exists() and log.stat().st_size >= wanted):
+        while child.is_alive() and not (log.exists() and log.stat().st_size >= wanted):
             time.sleep(0.001)
         time.sleep(moments.uniform(0, 0.2))
         child.kill()
-        kills += child.wait() == -signal.SIGKILL
+        child.join()
+        kills += child.exitcode == -signal.SIGKILL
     assert kills >= 2, "the process was too quick to be killed"
-    subprocess.run(command, check=True, stderr=subprocess.DEVNULL, env=ONE_THREAD)
+    last = python(*command)
+    last.join()
+    assert last.exitcode == 0
     assert_same(tmp_path / "whole", run)
     assert events(tmp_path / "whole") == events(run)
 

@@ -1,5 +1,6 @@
 """The model out of a package: its weights are the file's, and it is unpacked whole or not at all."""
 
+import hashlib
 import re
 import shutil
 import signal
@@ -184,6 +185,23 @@ def test_what_was_changed_afterwards_is_noticed(quick: list[Path], cache: Path) 
     assert said == f"{folder}: is no longer what was unpacked; remove this folder, and {module.NAME} is unpacked anew"
     shutil.rmtree(folder)
     assert model_folder(module.NAME) == str(folder)
+
+
+def test_what_is_there_is_read_once_in_a_process_unless_it_is_changed(
+    quick: list[Path], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hundreds of megabytes, which every step of a command names."""
+    read: list[str] = []
+    digest = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda file, kind: read.append(file.name) or digest(file, kind))
+    folder = Path(model_folder(module.NAME))
+    for _ in range(3):
+        model_folder(module.NAME)
+    assert read == [
+        str(place / name) for place in (folder.with_name(f".{folder.name}.part"), folder) for name in dequantise.FILES
+    ]
+    (folder / "config.json").write_text("{ }")
+    assert "is no longer what was unpacked" in refused()
 
 
 def test_several_at_once(quick: list[Path], cache: Path) -> None:

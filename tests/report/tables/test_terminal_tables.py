@@ -4,17 +4,17 @@ import json
 import os
 import pty
 import re
-import subprocess
-import sys
 import termios
 from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from forked import START, python
 from hyperfit.cli import main
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.report.tables.measures import DIVERSITY, MEMORISATION
@@ -110,26 +110,20 @@ def in_terminal(width: int, *arguments: str) -> str:
     """What a command shows on a terminal of so many columns, without what colours it."""
     leader, follower = pty.openpty()
     termios.tcsetwinsize(follower, (40, width))
-    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
-    running = subprocess.Popen(
-        [sys.executable, "-m", "hyperfit", *arguments],
-        stdin=follower,
-        stdout=follower,
-        stderr=subprocess.DEVNULL,
-        env=environment | {"TERM": "xterm-256color"},
-    )
+    with patch.dict(os.environ, TERM="xterm-256color"):
+        for name in ("COLUMNS", "LINES", "NO_COLOR"):
+            os.environ.pop(name, None)
+        running = python(START, *arguments, stdout=Path(os.ttyname(follower)))
+    shown = os.read(leader, 4096)
     os.close(follower)
-    shown = b""
     while True:
         try:
-            piece = os.read(leader, 4096)
+            shown += os.read(leader, 4096)
         except OSError:  # the other side is closed
             break
-        if not piece:
-            break
-        shown += piece
     os.close(leader)
-    assert running.wait() == 0
+    running.join()
+    assert running.exitcode == 0
     return re.sub(r"\x1b\[[0-9;]*m", "", shown.decode()).replace("\r\n", "\n")
 
 

@@ -55,19 +55,19 @@ def gguf_folder(file: Path) -> Path:
 
 
 def digest_of(file: Path) -> str:
-    """Twelve hexadecimal digits of SHA-256 over the file; the content is read once in a process."""
-    about = file.stat()
-    return _digest(str(file.resolve()), about.st_size, about.st_mtime_ns)
-
-
-@lru_cache
-def _digest(path: str, size: int, changed: int) -> str:
-    return sha256_of(Path(path))[:12]
+    """Twelve hexadecimal digits of SHA-256 over the file."""
+    return sha256_of(file)[:12]
 
 
 def sha256_of(file: Path) -> str:
-    """SHA-256 of a file's content, hexadecimal."""
-    with file.open("rb") as opened:
+    """SHA-256 of a file's content, hexadecimal; read once in a process, unless the file has been changed."""
+    about = file.stat()
+    return _sha256(str(file.resolve()), about.st_size, about.st_mtime_ns)
+
+
+@lru_cache
+def _sha256(path: str, size: int, changed: int) -> str:
+    with Path(path).open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
@@ -205,16 +205,21 @@ def read_gguf(file: Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
 
 @contextmanager
 def read_once() -> Iterator[None]:
-    """Inside the block a GGUF file is parsed once: transformers does it for config, weights and tokenizer anew."""
+    """Inside the block a GGUF file is parsed once, and the names of an architecture's tensors are put together once.
+
+    transformers parses for config, weights and tokenizer anew, and collects the names for each module of the model.
+    """
     import gguf
 
     package: Any = gguf
-    reader = package.GGUFReader
-    package.GGUFReader = lru_cache(maxsize=1)(reader)
+    kept = {name: getattr(package, name) for name in ("GGUFReader", "get_tensor_name_map")}
+    for name, one in kept.items():
+        setattr(package, name, lru_cache(maxsize=1)(one))
     try:
         yield
     finally:
-        package.GGUFReader = reader
+        for name, one in kept.items():
+            setattr(package, name, one)
 
 
 def rounded(file: Path) -> bool:
