@@ -6,8 +6,6 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -43,18 +41,17 @@ playground.chooser = chooser
 @contextmanager
 def playing(run: object, *arguments: object, before: str = "") -> Iterator[str]:
     """The address of hyperfit play, for the length of a block. before: code that is run first."""
-    with TemporaryDirectory() as folder:
-        said = Path(folder) / "said"
-        os.mkfifo(said)
-        process = python(before + START, "play", run, "--port", "0", *arguments, stdout=said)
-        try:
-            with said.open() as lines:
-                address = re.search(r"http://[^ ]+", lines.readline())
-                assert address is not None
-                yield address[0]
-        finally:
-            process.kill()
-            process.join()
+    reader, writer = os.pipe()
+    process = python(before + START, "play", run, "--port", "0", *arguments, stdout=writer)
+    os.close(writer)
+    try:
+        with open(reader) as lines:
+            address = re.search(r"http://[^ ]+", lines.readline())
+            assert address is not None
+            yield address[0]
+    finally:
+        process.kill()
+        process.join()
 
 
 class Client:

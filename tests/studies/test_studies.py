@@ -332,7 +332,8 @@ try:
 except KeyboardInterrupt:
     print("interrupted")
 """
-    python(code, stdout=tmp_path / "said").join()
+    with (tmp_path / "said").open("w") as said:
+        python(code, stdout=said.fileno()).join()
     assert (tmp_path / "said").read_text() == "interrupted\n"
 
 

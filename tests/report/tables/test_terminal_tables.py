@@ -113,9 +113,9 @@ def in_terminal(width: int, *arguments: str) -> str:
     with patch.dict(os.environ, TERM="xterm-256color"):
         for name in ("COLUMNS", "LINES", "NO_COLOR"):
             os.environ.pop(name, None)
-        running = python(START, *arguments, stdout=Path(os.ttyname(follower)))
-    shown = os.read(leader, 4096)
+        running = python(START, *arguments, stdout=follower)
     os.close(follower)
+    shown = b""
     while True:
         try:
             shown += os.read(leader, 4096)

@@ -62,11 +62,11 @@ def digest_of(file: Path) -> str:
 def sha256_of(file: Path) -> str:
     """SHA-256 of a file's content, hexadecimal; read once in a process, unless the file has been changed."""
     about = file.stat()
-    return _sha256(str(file.resolve()), about.st_size, about.st_mtime_ns)
+    return _sha256(str(file.resolve()), (about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns))
 
 
 @lru_cache
-def _sha256(path: str, size: int, changed: int) -> str:
+def _sha256(path: str, state: tuple[int, ...]) -> str:
     with Path(path).open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 

@@ -72,5 +72,5 @@ STUDY = Study(
     trials=trials,
     tell=tell,
     method="One recipe with adapters in the last blocks, in the first and middle ones, and in all; and with all "
-    "parameters of the last blocks, or of the model. As varied: the interval of the difference lies above -.05.",
+    "parameters of the last blocks, or of the model. As varied: the interval of the difference lies above −.05.",
 )
