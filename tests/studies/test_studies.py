@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +14,6 @@ from typing import Any
 import pytest
 from peft import PeftModel
 
-from forked import python
 from hyperfit.cli import main
 from hyperfit.errors import UserError
 from hyperfit.metrics.predictions.predict import Reader
@@ -321,20 +321,14 @@ def test_a_process_ends_with_the_one_that_started_it() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def test_a_process_can_be_interrupted_though_a_shell_let_that_be_ignored(tmp_path: Path) -> None:
-    code = """
-import os, signal, queue
-from hyperfit.studies.grid import workers
-signal.signal(signal.SIGINT, signal.SIG_IGN)
-workers.begin(queue.Queue(), 1)
-try:
-    os.kill(os.getpid(), signal.SIGINT)
-except KeyboardInterrupt:
-    print("interrupted")
-"""
-    with (tmp_path / "said").open("w") as said:
-        python(code, stdout=said.fileno()).join()
-    assert (tmp_path / "said").read_text() == "interrupted\n"
+def test_a_process_can_be_interrupted_though_a_shell_let_that_be_ignored() -> None:
+    code = (
+        "import os, signal, queue; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "from hyperfit.studies.grid import workers; workers.begin(queue.Queue(), 1)\n"
+        "os.kill(os.getpid(), signal.SIGINT)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr.endswith("KeyboardInterrupt\n")
 
 
 def killed(store: Store, wanted: Wanted, measure: None) -> None:

@@ -118,9 +118,12 @@ def in_terminal(width: int, *arguments: str) -> str:
     shown = b""
     while True:
         try:
-            shown += os.read(leader, 4096)
+            piece = os.read(leader, 4096)
         except OSError:  # the other side is closed
             break
+        if not piece:
+            break
+        shown += piece
     os.close(leader)
     running.join()
     assert running.exitcode == 0
