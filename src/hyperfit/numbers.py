@@ -156,6 +156,7 @@ STYLES: dict[str, Style] = {
     ),
     **dict.fromkeys(("train_loss", "val_loss", "loss", "loss_base", "loss_hyperfitted", "loss_change"), THOUSANDTHS),
     **dict.fromkeys(("ours", "paper"), THOUSANDTHS),
+    **dict.fromkeys(("ours_share", "paper_share"), PERCENT),
     **dict.fromkeys(("most_overlap", "rank", "parameters", "epochs", "seconds"), COUNT),
     **dict.fromkeys(("first_window", "middle_window", "last_window", "change", "regret"), RATIO),
     **dict.fromkeys(("epochs_saved", "texts_with_run", "task_base", "task_hyperfitted", "task_change"), PERCENT),

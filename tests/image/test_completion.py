@@ -19,6 +19,7 @@ from hyperfit.image.completion.nearest import nearest
 from hyperfit.image.completion.written import picture_of
 from hyperfit.image.palette import load_palette
 from hyperfit.image.settings import CompletionSettings
+from hyperfit.image.shapes.scenes import pictures
 from hyperfit.models.loading import load_model
 from hyperfit.prefer.items.pairs import pairs_of
 from hyperfit.prefer.settings import StudySettings
@@ -52,6 +53,25 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         device="cpu",
     )
     return train(recipe, folder / "run", notify=quiet).path
+
+
+def test_how_likely_planted_pictures_are(tmp_path: Path) -> None:
+    """Under a model that has learnt drawn pictures: they are likelier than their own colours in other places."""
+    real = pictures(range(6), 16)
+    mixed = real.copy()
+    mixed[:, 4:] = (
+        np.random.default_rng(0).permutation(mixed[:, 4:].reshape(6, 12 * 16, 3), axis=1).reshape(6, 12, 16, 3)
+    )
+    found = [
+        complete(
+            CompletionSettings(
+                model="builtin:tiny-image", pictures=str(save_pictures(tmp_path / name, some)), decodings=("greedy",)
+            )
+        ).likelihoods()["model"]
+        for name, some in (("real", real), ("mixed", mixed))
+    ]
+    assert found[0].n == found[1].n == 6
+    assert found[0].high < found[1].low
 
 
 def test_completions_begin_with_what_was_given(run: Path) -> None:

@@ -10,7 +10,9 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 
 from hyperfit.errors import UserError
 from hyperfit.image.measures.featurise import AT_ONCE, check_featuriser, load_featuriser
+from hyperfit.image.measures.kernel import kernel_distance
 from hyperfit.image.palette import load_palette
+from hyperfit.image.shapes.scenes import pictures
 from hyperfit.models.loading import load_model
 from tiny_images import save_tiny_image, stripes
 
@@ -62,9 +64,22 @@ def test_of_a_model_whose_tokens_are_pixels(tmp_path: Path) -> None:
     model = load_model(name, device=CPU, dtype=torch.float32)
     with torch.no_grad():
         states = model(input_ids=ids, output_hidden_states=True).hidden_states[model.config.num_hidden_layers // 2]
-    assert found == pytest.approx(states.mean(1).numpy(), abs=1e-5)
+    each = states / states.pow(2).mean(-1, keepdim=True).sqrt()
+    assert found == pytest.approx(each.mean(1).numpy(), abs=1e-4)
     large = np.repeat(np.repeat(stripes(3), 2, axis=1), 2, axis=2)
     assert load_featuriser(name, CPU)(large) == pytest.approx(found)
+
+
+def test_kernel_distance_in_the_features_of_a_model_of_pictures() -> None:
+    """Of real pictures from others it is about nothing, of noise more; of the size that it has in the literature."""
+    look = load_featuriser("builtin:tiny-image", CPU)
+    real, others = pictures(range(30), 16), pictures(range(100, 130), 16)
+    noise = others.copy()
+    noise[:, 4:] = np.random.default_rng(0).integers(0, 256, noise[:, 4:].shape)
+    known = look(real)
+    same, noisy = (kernel_distance(look(one), known) for one in (others, noise))
+    assert same.low < 0 < same.high
+    assert same.high < noisy.low < noisy.high < 1
 
 
 def test_what_gives_no_features(world: tuple[str, str], tmp_path: Path) -> None:

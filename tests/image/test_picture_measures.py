@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from hyperfit.image.measures.kernel import kernel_distance
-from hyperfit.image.measures.likeness import colour_distance, features, spectrum, spectrum_distance, told_apart
+from hyperfit.image.measures.likeness import (
+    colour_distance,
+    features,
+    spectrum,
+    spectrum_distance,
+    told_apart,
+    told_apart_in_pairs,
+)
 from hyperfit.image.measures.repetition import (
     colour_ttr,
     column_repetition,
@@ -89,6 +96,9 @@ def test_two_kinds_are_told_apart_as_by_a_classifier_fitted_without_each() -> No
         fit = np.linalg.solve(seen[others].T @ seen[others] + np.eye(seen.shape[1]), seen[others].T @ kind[others])
         assert found[place] == float(seen[place] @ fit * kind[place] > 0)
     assert all(map(math.isnan, told_apart(look(made[:1]), look(made))))
+    pairs = told_apart_in_pairs(look(made), look(real))
+    assert pairs == [(found[place] + found[6 + place]) / 2 for place in range(6)]
+    assert all(map(math.isnan, told_apart_in_pairs(look(made[:1]), look(real[:1]))))
 
 
 def test_kernel_distance_by_hand() -> None:
@@ -160,6 +170,18 @@ def planted(real: Pictures, kind: str) -> Pictures:
         pixels[:, 4:] = pictures(range(100, 140), 16)[:, 4:]
     elif kind == "noise":
         pixels[:, 4:] = np.random.default_rng(0).integers(0, 256, pixels[:, 4:].shape)
+    elif kind == "other places":
+        pixels[:, 4:] = (
+            pixels[:, 4:]
+            .reshape(40, 12 * 16, 3)[:, np.random.default_rng(0).permutation(12 * 16)]
+            .reshape(40, 12, 16, 3)
+        )
+    elif kind == "every column twice":
+        pixels[:, 4:] = np.random.default_rng(0).integers(0, 256, pixels[:, 4:].shape)
+        pixels[:, 4:, 8:] = pixels[:, 4:, 7::-1]
+    elif kind == "every row twice":
+        pixels[:, 4:] = np.random.default_rng(0).integers(0, 256, pixels[:, 4:].shape)
+        pixels[:, 10:] = pixels[:, 9:3:-1]
     elif kind == "another real one":
         pixels[:, 4:] = pictures(range(200, 240), 16)[:, 4:]
     return named(pixels)
@@ -198,6 +220,27 @@ def test_each_measure_sees_what_is_planted(real: Pictures) -> None:
     assert math.isnan(of("colour_distance")[ORIGINAL])
     assert "told_apart" not in scores[ORIGINAL]
     assert scores[noise]["told_apart"].n == 80
+
+
+def test_repetition_is_seen_where_it_is_planted(real: Pictures) -> None:
+    """Noise, of which the second half mirrors the first, so that half of the runs come twice."""
+    columns, rows = (
+        score({kind: planted(real, kind)}, real, real, GIVEN).conditions[kind]
+        for kind in ("every column twice", "every row twice")
+    )
+    assert columns["column_repetition"].value == rows["row_repetition"].value == 0.5
+    assert columns["row_repetition"].value == rows["column_repetition"].value == 0
+
+
+def test_colours_and_frequencies_are_seen_apart(real: Pictures) -> None:
+    kinds = ("other places", "noise", "another real one")
+    found = score({kind: planted(real, kind) for kind in kinds}, real, real, GIVEN).conditions
+    colours, waves = (
+        {kind: found[kind][measure] for kind in kinds} for measure in ("colour_distance", "spectrum_distance")
+    )
+    assert colours["other places"].value == colours["other places"].high == 0, "the same colours"
+    assert colours["noise"].value > colours["another real one"].value > 0.5
+    assert waves["other places"].low > waves["another real one"].value, "which lie elsewhere"
 
 
 def test_without_training_pictures_nothing_is_said_of_copies(real: Pictures) -> None:

@@ -17,7 +17,7 @@ RANGES = {
             "texts_with_run", "first_window", "middle_window", "last_window", "first_words",
             "middle_words", "last_words", "mauve", "task_score", "task_base",
             "task_hyperfitted", "task_chance", "colour_ttr", "row_repetition", "column_repetition", "row_likeness",
-            "row_loop_share", "colour_distance", "copied_share",
+            "row_loop_share", "colour_distance", "copied_share", "told_apart", "ours_share",
         ),
         SHARE,
     ),

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from test_answers_of_studies import Logged, model, results
 
 from hyperfit.metrics.text.words import Lexicon
+from hyperfit.numbers import style_of
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.studies.grid.training import Trained
 from hyperfit.studies.measures.results import Model
@@ -150,6 +151,11 @@ def test_more_than_temperature_and_bias(seeds: list[dict[str, Any]], said: str) 
     cells = {row.name: row.cells for row in found.tables[0].rows}
     assert cells["TTR, hyperfitted greedy"]["ours"].n == 2
     assert cells["TTR, hyperfitted greedy"]["paper"].value == 0.684
+    shares = {row.name: row.cells for row in found.tables[1].rows}
+    assert not shares.keys() & cells.keys()
+    assert shares.keys() | cells.keys() == mechanism.READ.keys()
+    assert shares["choices from below rank 10"]["ours_share"].value == 0.2
+    assert style_of("ours_share")(0.2) == "20.0"
 
 
 def test_words_are_those_of_the_same_texts() -> None:

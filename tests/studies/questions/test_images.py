@@ -60,7 +60,9 @@ def test_the_study_runs_whole_and_is_found_again(gallery: tuple[str, str], tmp_p
         assert row["cells"]["row_repetition"]["n"] == 3
         assert row["cells"]["loss"]["value"] > 0
         assert row["cells"]["colour_distance"]["value"] is not None
+        assert 0 <= row["cells"]["told_apart"]["low"] <= row["cells"]["told_apart"]["high"] <= 1
     assert table["rows"][-1]["cells"]["colour_distance"]["value"] is None
+    assert table["rows"][-1]["cells"]["told_apart"]["value"] is None
     assert {one["recipe"]["method"] for one in found["trainings"]} == {"full", "late-lora"}
     assert found["settings"]["total"] == SIDE * SIDE + 1
     palette = load_palette(gallery[0])
@@ -115,7 +117,7 @@ def test_other_pictures_are_completed(gallery: tuple[str, str], tmp_path: Path, 
 
 
 def model(repeated: float) -> Model:
-    values = {"row_repetition": (repeated + NOISE).tolist(), "row_loop_share": [0.0] * 8}
+    values = {"row_repetition": (repeated + NOISE).tolist(), "row_loop_share": [0.0] * 8, "told_apart": [1.0, 0.5] * 4}
     texts = ["".join(as_text(one, 0)) for one in stripes(8)]
     written = {way: {"values": values, "texts": texts} for way in images.DECODINGS}
     return Model({"loss": (2 + NOISE).tolist()}, written)
@@ -137,6 +139,7 @@ def test_yes_where_both_repeat_less_than_a_base_that_repeats(base: float, full: 
     assert found.answer == said
     assert f"{base:.3f}".removeprefix("0") in found.sentence
     assert found.sentence.startswith("The base model's greedy completions are not shown") == (said == "Not shown")
+    assert "from the pictures themselves in 75 [56, 94] % (base)" in found.sentence
     assert len(found.passages) == 8
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from transformers import AutoConfig, AutoImageProcessor, AutoModel
 
@@ -51,7 +52,8 @@ def load_featuriser(name: str, device: torch.device) -> Featurise:
 
     Of an encoder its pooled output, or where it has none the mean of its last states; of a model whose tokens are
     pixels the mean, over all pixels, of the states that enter the middle one of its blocks, where Chen et al. (2020,
-    Generative pretraining from pixels) found the best features.
+    Generative pretraining from pixels) found the best features. A block reads states through a norm, and what was
+    added up before may be of any size: each is divided by its root mean square, so that kernels of features compare.
     """
     check_featuriser(name)
     one_batch = of_pixels(name, device) if of_pictures(model_folder(name)) else of_encoder(name, device)
@@ -72,7 +74,8 @@ def of_pixels(name: str, device: torch.device) -> Callable[[Pixels], torch.Tenso
         fitted = np.stack([np.asarray(Image.fromarray(one).resize(size, Image.Resampling.BOX)) for one in pixels])
         ids = palette.tokens(fitted)[:, :-1].to(device)
         with evaluating(model):
-            return hidden_at(model, len(blocks_of(model)) // 2, ids).mean(dim=1)
+            states = hidden_at(model, len(blocks_of(model)) // 2, ids)
+            return F.rms_norm(states, states.shape[-1:]).mean(dim=1)
 
     return one_batch
 

@@ -26,7 +26,7 @@ from hyperfit.metrics.estimate import Estimate, estimate, share_estimate
 
 COPIED = 10.0
 """Root mean square distance to a training picture, of 255, below which a completion counts as a copy of it."""
-SHARES = {"row_loop_share", "copied_share", "told_apart"}
+SHARES = {"row_loop_share", "copied_share"}
 """Measures that are 0 or 1 for each picture."""
 ORIGINAL = "original"
 OF_THE_ORIGINAL = ("colour_distance", "spectrum_distance")

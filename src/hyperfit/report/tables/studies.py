@@ -40,6 +40,8 @@ OWN = (
     Measure("epochs_saved", "epochs saved, %", "Share of the epochs of a run that come after its end by the rule."),
     Measure("ours", "here", "Mean over seeds; the range is that of all seeds' intervals."),
     Measure("paper", "Li et al., TinyLlama", "As notes on the paper give it; – is a figure not known here."),
+    Measure("ours_share", "here, %", "Mean over seeds; the range is that of all seeds' intervals."),
+    Measure("paper_share", "Li et al., TinyLlama, %", "As notes on the paper give it; – is a figure not known here."),
     Measure(
         "text_seconds",
         "seconds a text",

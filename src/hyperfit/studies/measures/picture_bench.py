@@ -15,7 +15,8 @@ from hyperfit.evaluation.contexts import Texts
 from hyperfit.image.completion.complete import completed
 from hyperfit.image.completion.contexts import others
 from hyperfit.image.completion.written import as_text
-from hyperfit.image.measures.score import OF_THE_ORIGINAL, Pictures, Training, by_picture, pictures_of
+from hyperfit.image.measures.likeness import told_apart_in_pairs
+from hyperfit.image.measures.score import OF_THE_ORIGINAL, Pictures, Training, by_picture, pictures_of, statistics
 from hyperfit.image.palette import Palette
 from hyperfit.image.sequences import split_pictures, trained_on_pictures
 from hyperfit.image.settings import CompletionSettings
@@ -24,6 +25,8 @@ from hyperfit.models.devices import pick_device, pick_precision
 from hyperfit.runs.directory import RunDir
 from hyperfit.studies.measures.bench import Bench
 from hyperfit.studies.settings import StudySettings
+
+TOLD_APART = "told_apart"
 
 
 @dataclass(frozen=True)
@@ -70,19 +73,17 @@ class PictureBench(Bench):
     def human(self, training: list[list[int]]) -> dict[str, Any]:
         """How the pictures really go on; that they are no distance from themselves says nothing."""
         found = self.scored(self.texts.human, training)
-        found["values"] |= {name: [float("nan")] * len(self.names) for name in OF_THE_ORIGINAL}
+        found["values"] |= {name: [float("nan")] * len(self.names) for name in (*OF_THE_ORIGINAL, TOLD_APART)}
         return found
 
     def scored(self, ids: list[list[int]], training: list[list[int]]) -> dict[str, Any]:
         """``texts``, whole pictures, and ``values`` of completions."""
         rows = torch.tensor([[*context, *row] for context, row in zip(self.texts.contexts, ids, strict=True)])
         known = torch.tensor(training, dtype=torch.int64).reshape(-1, self.palette.length)
-        values = by_picture(
-            pictures_of(rows, self.palette),
-            self.originals,
-            Training(pictures_of(known, self.palette)),
-            self.texts.cuts[0] - 1,
-        )
+        made, given = pictures_of(rows, self.palette), self.texts.cuts[0] - 1
+        values = by_picture(made, self.originals, Training(pictures_of(known, self.palette)), given)
+        look = statistics(given)
+        values[TOLD_APART] = told_apart_in_pairs(look(made.pixels), look(self.originals.pixels))
         return {"texts": self.strings(rows), "values": values}
 
     def strings(self, rows: torch.Tensor) -> list[str]:

@@ -22,7 +22,7 @@ REPEATED = "row_repetition"
 """What says how much a completion repeats: runs of four pixels along its rows that are not new."""
 MEASURES = (
     REPEATED, "column_repetition", "row_likeness", "row_loop_share", "colour_ttr", "colour_distance",
-    "spectrum_distance", "nearest_training", "longest_overlap", "copied_share", "loss", "epochs",
+    "spectrum_distance", "told_apart", "nearest_training", "longest_overlap", "copied_share", "loss", "epochs",
 )  # fmt: skip
 TABLE = "images"
 
@@ -49,7 +49,8 @@ def tell(results: Results) -> Findings:
         f"Runs of four pixels that are not new, along the rows of greedy completions: {RATIO.told(base.value)} "
         f"(the pictures themselves {RATIO.told(real.value)}); less by {listed(falls)}. The base samples (nucleus) "
         f"{RATIO.told(results.estimate(BASE, REPEATED, 'nucleus').value)}. Ending in rows that repeat: "
-        f"{', '.join(f'{named(label)} {PERCENT.told(one.value)}' for label, one in loops.items())}."
+        f"{', '.join(f'{named(label)} {PERCENT.told(one.value)}' for label, one in loops.items())}. A classifier "
+        f"tells them from the pictures themselves in {', '.join(told_apart(results))} (50 % is guessing)."
     )
     if answer(excess) != "Yes":
         why = "The base model's greedy completions are not shown to repeat more than the pictures themselves. "
@@ -66,6 +67,12 @@ def tell(results: Results) -> Findings:
 def listed(falls: dict[str, Estimate]) -> str:
     """By how much each training lowers it."""
     return ", ".join(f"{RATIO.within(fall, '+')} ({label})" for label, fall in falls.items())
+
+
+def told_apart(results: Results) -> list[str]:
+    """How often a classifier tells each model's greedy completions from the pictures themselves."""
+    found = {label: results.estimate(label, "told_apart") for label in (BASE, *results.labels)}
+    return [f"{PERCENT.within(one)} ({label})" for label, one in found.items()]
 
 
 def named(label: str) -> str:

@@ -84,6 +84,8 @@ PAPER = {
     "change of dimension at the last block's output": 80.8,
 }
 """Li et al. (2026), TinyLlama, all parameters, as notes on the paper give it."""
+SHARES = tuple(name for name in READ if name.startswith(("words,", "choices ")))
+"""What is written in per cent."""
 
 
 def trials(settings: StudySettings) -> list[Trial]:
@@ -140,10 +142,8 @@ def tell(results: Results) -> Findings:
     numbers = pooled_numbers(results)
     if not numbers:
         return Findings("Not shown", "No training came to its end, or texts are too short for the measures.")
-    rows = [
-        Row(name, {"ours": value, "paper": Estimate(PAPER.get(name, math.nan), math.nan, math.nan, 0)})
-        for name, value in numbers.items()
-    ]
+    shares = {name: numbers[name] for name in SHARES}
+    plain = {name: value for name, value in numbers.items() if name not in SHARES}
     ours, cold = numbers["TTR, hyperfitted greedy"], numbers["TTR, base greedy at T*"]
     bias = max((numbers[f"TTR, base with static bias {alpha:g}"] for alpha in ALPHAS), key=lambda one: one.high)
     wider = numbers["change of dimension at the last block's output"]
@@ -155,11 +155,24 @@ def tell(results: Results) -> Findings:
         f"{PERCENT.told(override.value)} of choices are not the base's first, and the dimension of the last block's "
         f"output changes by {TENTHS.within(wider, '+')} (Li et al., TinyLlama: .684, .397, .409, 39 %, "
         "+80.8).",
-        [Table("mechanism", "The mechanism, over seeds", rows, ("ours", "paper"), "seeds")],
+        [
+            beside_paper("mechanism", "The mechanism, over seeds", plain, ("ours", "paper")),
+            beside_paper("mechanism-shares", "Shares of words and choices", shares, ("ours_share", "paper_share")),
+        ],
         headline=Headline(
             "mechanism", "ours", tuple(name for name in numbers if name.startswith("TTR")), "type-token ratio"
         ),
     )
+
+
+def beside_paper(name: str, title: str, numbers: dict[str, Estimate], measures: tuple[str, str]) -> Table:
+    """Ours and the paper's, as a table."""
+    ours, paper = measures
+    rows = [
+        Row(of, {ours: value, paper: Estimate(PAPER.get(of, math.nan), math.nan, math.nan, 0)})
+        for of, value in numbers.items()
+    ]
+    return Table(name, title, rows, measures, "seeds")
 
 
 def above(one: Estimate, other: Estimate) -> Answer:
