@@ -90,13 +90,24 @@ def job(
 
 
 def launch(
-    folder: Path, processes: int, jobs: list[dict[str, Any]], *, divided: bool = True
+    folder: Path, processes: int, jobs: list[dict[str, Any]], *, divided: bool = True, zero3: bool = False
 ) -> "subprocess.CompletedProcess[str]":
-    """The trainings one after the other, in the same processes, each with one thread. divided: by FSDP2."""
+    """The trainings one after the other, in the same processes, each with one thread.
+
+    divided: by FSDP2. zero3: which is asked for as accelerate asks for DeepSpeed.
+    """
     folder.mkdir()
     (folder / "child.py").write_text(CHILD)
     (folder / "jobs.json").write_text(json.dumps(jobs))
     asked = {"ACCELERATE_USE_CPU": "true", "ACCELERATE_USE_FSDP": str(divided).lower(), "FSDP_VERSION": "2"}
+    if zero3:
+        asked = {
+            "ACCELERATE_USE_CPU": "true",
+            "ACCELERATE_USE_DEEPSPEED": "true",
+            "ACCELERATE_DEEPSPEED_ZERO_STAGE": "3",
+            "ACCELERATE_DEEPSPEED_ZERO3_INIT": "true",
+            "ACCELERATE_DEEPSPEED_OFFLOAD_PARAM_DEVICE": "none",
+        }
     launcher = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--standalone"]
     process = subprocess.Popen(
         [*launcher, str(folder / "child.py"), str(folder / "jobs.json")],

@@ -1,6 +1,7 @@
 """What a launcher may ask for, and which trainings go with it."""
 
 import errno
+import json
 import os
 from pathlib import Path
 from typing import Any, cast
@@ -10,12 +11,14 @@ import torch
 import torch.distributed as dist
 from safetensors import SafetensorError
 
-from hyperfit.errors import UserError
+from hyperfit.errors import UserError, collecting
 from hyperfit.runs.directory import RunDir
-from hyperfit.training.processes import launch
+from hyperfit.training.processes import launch, zero3
 from hyperfit.training.saving import Saving
 from hyperfit.training.train import train
 from small_runs import quiet, recipe_for
+
+ZERO3 = {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": "3"}
 
 
 @pytest.mark.parametrize(
@@ -31,6 +34,16 @@ from small_runs import quiet, recipe_for
             {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_OFFLOAD_PARAMS": "true"},
             "fsdp_offload_params true: has no effect here; leave it out",
         ),
+        ({**ZERO3, "ACCELERATE_DEEPSPEED_ZERO_STAGE": "2"}, "asks for DeepSpeed, stage 2 of ZeRO; stage 3 is taken"),
+        (
+            {**ZERO3, "ACCELERATE_DEEPSPEED_OFFLOAD_OPTIMIZER_DEVICE": "cpu"},
+            "with offload_optimizer to cpu: has no effect here; leave it out",
+        ),
+        (
+            {**ZERO3, "ACCELERATE_GRADIENT_CLIPPING": "1.0"},
+            "with gradient_clipping of its own: leave it out; hyperfit has --clip",
+        ),
+        ({**ZERO3, "ACCELERATE_DEEPSPEED_CONFIG_FILE": "absent.json"}, "deepspeed_config_file absent.json: cannot be"),
     ],
 )
 def test_a_launch_is_refused_that_would_not_do_what_it_says(
@@ -39,6 +52,70 @@ def test_a_launch_is_refused_that_would_not_do_what_it_says(
     for name, value in asked.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match=said):
+        train(recipe_for(world), tmp_path / "run", notify=quiet)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({"zero_optimization": {"stage": 3}}, []),
+        (
+            {
+                "zero_optimization": {"stage": 3, "offload_param": {"device": "none"}},
+                "gradient_clipping": "auto",
+                "gradient_accumulation_steps": "auto",
+                "train_micro_batch_size_per_gpu": "auto",
+                "bf16": {"enabled": True},
+            },
+            [],
+        ),
+        (
+            {
+                "zero_optimization": {"stage": 3, "offload_param": {"device": "nvme"}},
+                "gradient_accumulation_steps": 4,
+                "optimizer": {"type": "AdamW"},
+            },
+            ["with offload_param to nvme", "with gradient_accumulation_steps 4", "with optimizer of its own"],
+        ),
+        ({"bf16": {"enabled": True}}, [", stage 0 of ZeRO"]),
+        ([], ["cannot be read"]),
+        ({"zero_optimization": 3}, ["cannot be read"]),
+    ],
+)
+def test_a_file_of_deepspeed_is_taken_if_zero3_is_all_it_asks_for(
+    config: Any, told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "zero.json"
+    file.write_text(json.dumps(config))
+    monkeypatch.setenv(zero3.USE, "true")
+    monkeypatch.setenv(zero3.FILE, str(file))
+    problems: list[str] = []
+    with collecting(problems):
+        launch.check_launch()
+    assert len(problems) == len(told)
+    assert all(one in problem for one, problem in zip(told, problems, strict=True))
+
+
+def test_zero3_is_done_by_fsdp2(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ACCELERATE_USE_FSDP", "FSDP_VERSION"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv(zero3.USE, "false")
+    zero3.divide_by_fsdp2()
+    assert not launch.asked("ACCELERATE_USE_FSDP")
+    monkeypatch.setenv(zero3.USE, "true")
+    zero3.divide_by_fsdp2()
+    assert launch.asked("ACCELERATE_USE_FSDP")
+    assert os.environ["FSDP_VERSION"] == "2"
+    assert not launch.asked(zero3.USE)
+
+
+def test_processes_that_do_not_see_each_other_are_refused(
+    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine without a GPU accelerate takes each for the only one: they would write one folder."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match=r"2 processes were launched, and accelerate finds no GPU .*_USE_CPU=true"):
         train(recipe_for(world), tmp_path / "run", notify=quiet)
     assert not (tmp_path / "run").exists()
 

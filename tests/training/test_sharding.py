@@ -41,7 +41,8 @@ def runs(world: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Ru
 
     full: the head apart, probed; tied: the head is the embedding, gradients are clipped, and keys have two rows, fewer
     than there are processes; late: two blocks learn, in bf16. tied-2 is stopped in its second epoch; tied-2-3 and
-    tied-2-1 go on with it in other numbers of processes. killed-3 loses its second process, and goes on in one.
+    tied-2-1 go on with it in other numbers of processes. Two processes are launched as for DeepSpeed's ZeRO-3, three as
+    for FSDP2. killed-3 loses its second process, and goes on in one.
     """
     folder = tmp_path_factory.mktemp("runs")
     tied = (str(save_tiny(folder / "narrow", tie_word_embeddings=True, num_key_value_heads=1, head_dim=2)), world[1])
@@ -65,6 +66,7 @@ def runs(world: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Ru
             job(two["late"], folder / "late-2"),
             job(two["tied"], folder / "tied-2", at=4, signal=signal.SIGTERM),
         ],
+        zero3=True,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     for more in ("tied-2-3", "tied-2-1"):

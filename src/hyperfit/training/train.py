@@ -24,9 +24,17 @@ from hyperfit.training.checks import CheckedRecipe, check, check_learning, envir
 from hyperfit.training.interrupts import stop_requests, terminable
 from hyperfit.training.looks import Say
 from hyperfit.training.loop import Loop
-from hyperfit.training.processes.launch import PATIENCE, check_launch, device_of, divided, telling_of_lost
+from hyperfit.training.processes.launch import (
+    PATIENCE,
+    check_launch,
+    check_processes,
+    device_of,
+    divided,
+    telling_of_lost,
+)
 from hyperfit.training.processes.machine import on_this_machine
 from hyperfit.training.processes.sharding import Sharded
+from hyperfit.training.processes.zero3 import divide_by_fsdp2
 from hyperfit.training.setup import set_up, set_up_sharded
 from hyperfit.training.state import State
 
@@ -59,16 +67,18 @@ def train(
     numbers of every epoch, too. Raises UserError for anything wrong
     with the input, all at once, before the folder is made; and for a loss that becomes NaN. KeyboardInterrupt after
     Ctrl-C or SIGTERM, with the run left resumable. Under ``accelerate launch`` the sequences of each update are shared
-    among the processes, and so is filling the prefix cache; where it asks for FSDP2, what learns is, too.
+    among the processes, and so is filling the prefix cache; where it asks for FSDP2 (or ZeRO-3), what learns is, too.
     """
     run = RunDir(Path(output))
     check_launch()
+    divide_by_fsdp2()
     accelerator = Accelerator(
         mixed_precision="no",
         device_placement=False,
         kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
         **tracked_by(log_with, run.path),
     )
+    check_processes(accelerator)
     notify = notify if accelerator.is_main_process else lambda line: None
     going_on = resume and (run.path / "recipe.json").exists()
     checked = check(

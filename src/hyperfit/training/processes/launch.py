@@ -11,11 +11,12 @@ from accelerate import Accelerator
 
 from hyperfit.errors import UserError
 from hyperfit.recipes.recipe import CacheMode, Recipe
+from hyperfit.training.processes.zero3 import zero3_problems
 
 LAUNCH_FSDP2 = "accelerate launch --use_fsdp --fsdp_version 2"
 """How a training is started whose model is divided among the processes."""
 FSDP2 = f"{LAUNCH_FSDP2} (with torchrun: ACCELERATE_USE_FSDP=true FSDP_VERSION=2)"
-OTHERS = {"deepspeed": "DeepSpeed", "megatron_lm": "Megatron-LM"}
+OTHERS = {"megatron_lm": "Megatron-LM"}
 """What else accelerate can be told to use, and hyperfit does not."""
 ACCUMULATION = "ACCELERATE_GRADIENT_ACCUMULATION_STEPS"
 PATIENCE = timedelta(hours=12)
@@ -33,13 +34,14 @@ def asked(name: str) -> bool:
 
 
 def check_launch() -> None:
-    """Raises UserError for a launch in which the model is to be divided by anything else than FSDP2."""
+    """Raises UserError for a launch in which the model is to be divided as FSDP2 does not do it."""
     problems = [
         f"accelerate launch: its configuration asks for {name}, which hyperfit does not run under; {FSDP2} divides the "
         "model among processes, too, as ZeRO-3 does"
         for key, name in OTHERS.items()
         if asked(f"ACCELERATE_USE_{key.upper()}")
     ]
+    problems += zero3_problems(FSDP2)
     if os.environ.get(ACCUMULATION, "1") != "1":
         problems.append(
             f"accelerate launch: --gradient_accumulation_steps {os.environ[ACCUMULATION]}: would divide gradients once "
@@ -55,6 +57,16 @@ def check_launch() -> None:
         ]
     if problems:
         raise UserError(*problems)
+
+
+def check_processes(accelerator: Accelerator) -> None:
+    """Raises UserError where accelerate does not see the others that were launched: each would train by itself."""
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    if launched > accelerator.num_processes:
+        raise UserError(
+            f"{launched} processes were launched, and accelerate finds no GPU to run them on; for processes on a CPU "
+            "set ACCELERATE_USE_CPU=true"
+        )
 
 
 def divided() -> bool:
