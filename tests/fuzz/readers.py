@@ -1,5 +1,6 @@
 """Everything that reads a file of somebody else's: a whole file to damage, and what reads it."""
 
+import hashlib
 import io
 import json
 from collections.abc import Callable
@@ -21,10 +22,17 @@ from hyperfit.evaluation.external_lines import read_lines
 from hyperfit.image.palette import load_palette
 from hyperfit.image.reading.decode import Frame
 from hyperfit.image.reading.sources import read_pictures
+from hyperfit.mechanism.explain import read_mechanism
+from hyperfit.mechanism.pair.inputs import Models
 from hyperfit.models.loading import load_config, load_model, load_tokenizer
+from hyperfit.prefer.judges.exchanges import ExchangeLog
 from hyperfit.prefer.reading.files import read_judgements
 from hyperfit.recipes.recipe import Recipe
+from hyperfit.report.pages.completions import read_completions
 from hyperfit.report.pages.run import read_evaluation
+from hyperfit.report.pages.studies import PARTS, read_study
+from hyperfit.report.texts.repetition import repeated_spans
+from hyperfit.report.texts.samples import by_condition
 from hyperfit.runs.directory import RunDir
 from simulated_studies import judgement
 from tiny_chats import MARKED, chat_tokenizer
@@ -162,6 +170,60 @@ def evaluation() -> bytes:
     return json.dumps({"conditions": conditions, "models": {}, "differences": {}, "settings": {"total": 128}}).encode()
 
 
+def samples_of(path: Path) -> Any:
+    found = by_condition(path.parent.parent)
+    return [repeated_spans(row["continuation"]) for rows in found.values() for row in rows if row["context"]]
+
+
+def own_lines() -> bytes:
+    row = {"context": "a", "continuation": "b", "source": "", "model": "base", "decoding": "greedy"}
+    return lines([row, {**row, "continuation": "c"}])
+
+
+def checkpoint_beside(folder: Path) -> None:
+    """A run of which the file is one of the newest checkpoint, whose checksums say whether it is whole."""
+    run_beside(folder)
+    (folder / "events.jsonl").write_bytes(b"")
+    newest = folder / "checkpoints" / "update-00000004"
+    newest.mkdir(parents=True, exist_ok=True)
+    (newest / "state.safetensors").write_bytes(b"weights")
+    (newest / "place.json").write_bytes(b'{"epoch": 1, "update": 4, "events_size": 0}')
+    (newest / "sha256.json").write_bytes((folder / "sha256.json").read_bytes())
+
+
+def sums() -> bytes:
+    contents = {"state.safetensors": b"weights", "place.json": b'{"epoch": 1, "update": 4, "events_size": 0}'}
+    return json.dumps({name: hashlib.sha256(of).hexdigest() for name, of in contents.items()}).encode()
+
+
+def checkpoint_of(path: Path) -> Any:
+    """The place reached, and nothing but what was written."""
+    found = RunDir(path.parent).newest_checkpoint(lambda line: None)
+    assert found is not None
+    assert found.place == {"epoch": 1, "update": 4, "events_size": 0}
+    return found
+
+
+def completions() -> bytes:
+    known = {"colour_ttr": {"value": 0.5, "low": 0.4, "high": None, "n": 12}}
+    found = {"conditions": {"base/greedy": known}, "comparisons": {}, "likelihoods": known}
+    return json.dumps(found).encode()
+
+
+def beside_completions(folder: Path) -> None:
+    (folder / "completions.png").write_bytes(b"")
+
+
+def explanation() -> bytes:
+    made = {"made_with": {"hyperfit": "0"}, "made_on": {"device": "cpu"}}
+    return json.dumps({"studies": {"ranks": made, "bias": {**made, "curves": {}}}}).encode()
+
+
+def exchanges() -> bytes:
+    row = {"key": "k", "request": {}, "status": 200, "reply": {"usage": {"prompt_tokens": 3}}, "seconds": 0.5}
+    return lines([{**row, "choices": {"a": "first"}}, {**row, "key": "l", "choices": {}}])
+
+
 READERS = {
     "text": Reader("a.txt", lambda: "\n\n".join(TEXTS).encode(), texts_of),
     "lines": Reader("a.jsonl", lambda: lines([{"text": text, "n": 1} for text in TEXTS]), texts_of),
@@ -207,4 +269,17 @@ READERS = {
     "recipe": Reader("recipe.json", recipe, run_of),
     "events": Reader("events.jsonl", events, run_of, run_beside),
     "evaluation": Reader("evaluation.json", evaluation, lambda path: read_evaluation(path.parent)),
+    "samples": Reader("samples/base-greedy.jsonl", own_lines, samples_of),
+    "checkpoint": Reader("sha256.json", sums, checkpoint_of, checkpoint_beside),
+    "completions": Reader(
+        "completions.json",
+        completions,
+        lambda path: read_completions(path.parent),
+        beside_completions,
+    ),
+    "explanation": Reader(
+        "mechanism.json", explanation, lambda path: read_mechanism(Models(base="a", tuned="b", output=path.parent))
+    ),
+    "study": Reader("main.json", lambda: json.dumps(dict.fromkeys(PARTS, "a")).encode(), read_study),
+    "exchanges": Reader("a.exchanges.jsonl", exchanges, lambda path: ExchangeLog(path).answered()),
 }

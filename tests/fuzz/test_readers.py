@@ -22,6 +22,7 @@ def check(reader: Reader, content: bytes, folder: Path) -> None:
     """Read the content as such a file. What is raised, other than UserError, goes on."""
     folder.mkdir(exist_ok=True)
     path = folder / reader.name
+    path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)
     reader.beside(folder)
     with warnings.catch_warnings(), suppress(UserError):
@@ -32,6 +33,7 @@ def check(reader: Reader, content: bytes, folder: Path) -> None:
 @pytest.mark.parametrize("kind", READERS)
 def test_a_whole_file_is_read(kind: str, tmp_path: Path) -> None:
     reader = READERS[kind]
+    (tmp_path / reader.name).parent.mkdir(exist_ok=True)
     (tmp_path / reader.name).write_bytes(reader.whole())
     reader.beside(tmp_path)
     assert reader.read(tmp_path / reader.name)

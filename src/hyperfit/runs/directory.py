@@ -187,7 +187,8 @@ class RunDir:
         for path in reversed(self._checkpoints()):
             try:
                 sums = json.loads((path / "sha256.json").read_text())
-                if all(sha256(path / name) == digest for name, digest in sums.items()):
+                needed = {"place.json", *(file.name for file in path.glob("*.safetensors"))}
+                if needed <= sums.keys() and all(sha256(path / name) == digest for name, digest in sums.items()):
                     return Checkpoint(path, json.loads((path / "place.json").read_text()))
                 reason = "its checksums do not match"
             except (OSError, ValueError, AttributeError) as error:  # AttributeError: JSON, but no table of checksums

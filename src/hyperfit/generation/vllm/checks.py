@@ -58,6 +58,6 @@ def on_experts(adapter: Path) -> bool:
     """Whether an adapter changes parameters that are no layers; False where its folder cannot be read."""
     try:
         config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # of which loading it will tell
+        return bool(config.get("target_parameters"))
+    except (OSError, ValueError, AttributeError):  # of which loading it will tell
         return False
-    return bool(config.get("target_parameters"))

@@ -18,6 +18,8 @@ from hyperfit.report.texts.repetition import repeated_spans
 
 LEAD = {"base/greedy": "Base, greedy", "hyperfitted/greedy": "Hyperfitted, greedy", "human": "Human"}
 """Conditions that stand first, and their headings; the others follow, by decoding, both models beside each other."""
+TEXTS = ("context", "continuation")
+"""What every line of samples/ holds."""
 TERMINAL_STYLES = tuple(
     f"black on {colour}" for colour in ("#f6c9a8", "#b9d7f2", "#cfe3a9", "#e3c6ea", "#f4dc91", "#b5e0d6")
 )
@@ -88,9 +90,12 @@ def samples(folder: Path, name: str) -> list[dict[str, Any]]:
     if not file.is_file():
         return []
     try:
-        return [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
+        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
+        if not all(isinstance(row, dict) and all(isinstance(row.get(key), str) for key in TEXTS) for row in rows):
+            raise ValueError(f"a line is without {' or '.join(TEXTS)}")
     except ValueError as error:
         raise UserError(f"{file}: cannot be read ({error}); repeat hyperfit evaluate") from error
+    return rows
 
 
 @dataclass(frozen=True)
