@@ -110,10 +110,11 @@ def test_variety_lasts_if_the_last_window_is_as_varied(last: float, said: str, t
 
 def test_words_of_a_window_are_looked_up_with_those_of_the_context() -> None:
     tokenizer = SimpleNamespace(decode=lambda ids, **_: " the Sorcha boat zzk was"[: len(ids)])
-    bench: Any = SimpleNamespace(lexicon=Lexicon("en", frozenset({"the", "boat"})), tokenizer=tokenizer)
-    assert long_range.words(bench, [0] * 24, "In Sorcha we") == 3 / 4
-    assert long_range.words(bench, [0] * 24, "In here we") == 2 / 4
-    assert np.isnan(long_range.words(SimpleNamespace(lexicon=None), [0], ""))  # type: ignore[arg-type]
+    read: Any = tokenizer
+    lexicon = Lexicon("en", frozenset({"the", "boat"}))
+    assert long_range.words(read, [0] * 24, "In Sorcha we", lexicon) == 3 / 4
+    assert long_range.words(read, [0] * 24, "In here we", lexicon) == 2 / 4
+    assert np.isnan(long_range.words(read, [0], "", None))
 
 
 def test_windows_lie_behind_the_context_and_are_whole() -> None:

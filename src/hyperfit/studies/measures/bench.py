@@ -54,11 +54,13 @@ class Bench:
         """How people went on."""
         return self.texts.strings(self.tokenizer, self.texts.human)
 
-    @cached_property
-    def lexicon(self) -> Lexicon | None:
-        """What counts as a word, by the language of the texts; None where it is not known."""
-        human = map(partial(excerpt, self.tokenizer), self.texts.rows)
-        return lexicon_of(human, self.contexts)
+    def lexicon(self, training: list[list[int]]) -> Lexicon | None:
+        """What counts as a word where these sequences were learnt, as in an evaluation of the run that learnt them.
+
+        What people wrote after the contexts is no part of it: their names would count, and all of their words. None
+        where the language is not known.
+        """
+        return lexicon_of(map(partial(excerpt, self.tokenizer), training), self.contexts)
 
     def predictions(self, reader: Reader) -> dict[str, Any]:
         """``loss``, ``entropy`` (nats), ``top1_mass`` ... of human continuations text by text, and its ``choices``."""
@@ -110,9 +112,9 @@ class Bench:
     def scored(self, ids: list[list[int]], training: list[list[int]]) -> dict[str, Any]:
         """``texts`` and ``values`` of continuations."""
         strings = self.texts.strings(self.tokenizer, ids)
-        found = score({"": ids}, training, {"": strings}, TrainingIndex(training), {"": self.contexts}, self.lexicon)[
-            ""
-        ]
+        found = score(
+            {"": ids}, training, {"": strings}, TrainingIndex(training), {"": self.contexts}, self.lexicon(training)
+        )[""]
         return {"texts": strings, "values": {name: list(map(float, of)) for name, of in found.per_text.items()}}
 
 

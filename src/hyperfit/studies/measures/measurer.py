@@ -94,7 +94,7 @@ class Measurer:
             return reader[0]
 
         predictions = store.known({**about, "what": "predictions"}, lambda: bench.predictions(load()))
-        texts = {**about, "what": "texts", "training": digest({"rows": training})}
+        texts = {**about, "what": "texts", "training": digest({"rows": training}), "words": "of training"}
         written = {
             decoding: store.known(
                 {**texts, "decoding": decoding},

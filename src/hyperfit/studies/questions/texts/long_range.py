@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from transformers import PreTrainedTokenizerBase
 
 from hyperfit.data.characters import excerpt
 from hyperfit.generation.continuations import continue_contexts
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.metrics.text.diversity import TTR_WINDOW, type_token_ratio
-from hyperfit.metrics.text.words import word_share_of_excerpt
+from hyperfit.metrics.text.words import Lexicon, word_share_of_excerpt
 from hyperfit.models.devices import autocast
 from hyperfit.models.loading import load_config
 from hyperfit.models.structure.layout import positions_of
 from hyperfit.numbers import RATIO
-from hyperfit.studies.measures.bench import Bench
 from hyperfit.studies.measures.extra import Extra, Subject
 from hyperfit.studies.measures.pooled import Floats, difference, pooled
 from hyperfit.studies.measures.results import BASE, Results
@@ -67,21 +67,22 @@ def written(subject: Subject) -> dict[str, Any]:
             new_tokens=tokens_of(settings) - settings.context,
             batch_size=bench.batch_size,
         )
+    lexicon = bench.lexicon(subject.training)
     pieces = [[row[start : start + TTR_WINDOW] for start in windows(settings)] for row in rows]
     return {
         "ttr": [list(map(type_token_ratio, of_text)) for of_text in pieces],
         "words": [
-            [words(bench, piece, context) for piece in of_text]
+            [words(bench.tokenizer, piece, context, lexicon) for piece in of_text]
             for of_text, context in zip(pieces, bench.contexts, strict=True)
         ],
     }
 
 
-def words(bench: Bench, piece: list[int], context: str) -> float:
+def words(tokenizer: PreTrainedTokenizerBase, piece: list[int], context: str, lexicon: Lexicon | None) -> float:
     """Share of the words of a piece of a text that are words; NaN where that is not known."""
-    if bench.lexicon is None:
+    if lexicon is None:
         return math.nan
-    return word_share_of_excerpt(excerpt(bench.tokenizer, piece), bench.lexicon, context)
+    return word_share_of_excerpt(excerpt(tokenizer, piece), lexicon, context)
 
 
 def tell(results: Results) -> Findings:
@@ -146,6 +147,7 @@ STUDY = Study(
                 "tokens": tokens_of(settings),
                 "context": settings.context,
                 "measures": ["ttr", "words"],
+                "words": "of training",
             },
             rounds=lambda settings: tokens_of(settings) / settings.total,
         ),
