@@ -158,7 +158,7 @@ STYLES: dict[str, Style] = {
     **dict.fromkeys(("ours", "paper"), THOUSANDTHS),
     **dict.fromkeys(("ours_share", "paper_share"), PERCENT),
     **dict.fromkeys(("most_overlap", "rank", "parameters", "epochs", "seconds"), COUNT),
-    **dict.fromkeys(("first_window", "middle_window", "last_window", "change", "regret"), RATIO),
+    **dict.fromkeys(("first_window", "middle_window", "last_window", "change", "ttr_change", "regret"), RATIO),
     **dict.fromkeys(("epochs_saved", "texts_with_run", "task_base", "task_hyperfitted", "task_change"), PERCENT),
     **dict.fromkeys(("task_score", "task_chance", "undone"), PERCENT),
     **dict.fromkeys(("first_words", "middle_words", "last_words"), PERCENT),

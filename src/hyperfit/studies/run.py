@@ -15,9 +15,10 @@ from hyperfit.runs.files import write_json
 from hyperfit.studies.checks import OF, check_folder, chosen, of_model, runnable
 from hyperfit.studies.gather import Measures, harness_of, results_of
 from hyperfit.studies.grid.plan import Planner
+from hyperfit.studies.grid.possible import possible
 from hyperfit.studies.grid.schedule import plan_lines, train_all
 from hyperfit.studies.grid.store import Store
-from hyperfit.studies.grid.wanted import Say, possible, wanted_by
+from hyperfit.studies.grid.wanted import Say, wanted_by
 from hyperfit.studies.kinds import for_pictures
 from hyperfit.studies.measures.bench import Bench
 from hyperfit.studies.measures.measurer import Measurer, bench_of
@@ -66,7 +67,7 @@ def run_studies(
         on_tasks = False
     if on_tasks:
         check_names(settings.tasks)
-    wanted = [one for one in wanted_by(studies, settings) if possible(one.trial, notify)]
+    wanted = possible(wanted_by(studies, settings), notify)
     if not wanted:
         raise UserError(f"--data {settings.data}: there is too little of it for any training of these studies")
     planned = Planner(store, settings, {one.name: one for one in studies}).plan(wanted)
@@ -76,8 +77,6 @@ def run_studies(
     count = workers or max(1, torch.cuda.device_count())
     for line in plan_lines(planned, budget, count):
         notify(line)
-    if dry_run:
-        return {}
     if (
         budget is not None
         and all(one.seconds > budget for one in planned if not one.done)
@@ -85,6 +84,8 @@ def run_studies(
     ):
         shortest = min(one.seconds for one in planned)
         raise UserError(f"--budget: nothing fits; the shortest training is expected to take {duration(shortest)}")
+    if dry_run:
+        return {}
     harness = harness_of(settings.tasks, settings.task_limit, folder) if on_tasks else None
     write_json(folder / OF, of_model(settings.model))
     measures = Measures(Measurer(settings, store, bench), trials, on_tasks)

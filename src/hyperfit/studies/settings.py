@@ -76,9 +76,13 @@ class StudySettings:
 
     @property
     def recipe(self) -> Recipe:
-        """What studies vary: the preset of a built-in model, else the defaults of training with 200 sequences."""
+        """What studies vary: the preset of a built-in model, else the defaults of training with 200 sequences.
+
+        With 64 of data that come with hyperfit, which have no more than 80 texts.
+        """
         preset = PRESETS.get(self.model.removeprefix("builtin:")) if self.model.startswith("builtin:") else None
-        base = preset(self.model, self.data) if preset else Recipe(model=self.model, data=self.data, samples=200)
+        most = 64 if self.data.startswith("builtin:") else 200
+        base = preset(self.model, self.data) if preset else Recipe(model=self.model, data=self.data, samples=most)
         return replace(
             base,
             text_column=self.text_column,

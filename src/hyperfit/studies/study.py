@@ -45,6 +45,11 @@ class Row:
     source: str = ""
 
 
+def changed(row: Row, change: Estimate) -> Row:
+    """A row, with the paired difference of its type-token ratio from what its table compares it with."""
+    return Row(row.name, {**row.cells, "ttr_change": change}, row.source)
+
+
 @dataclass(frozen=True)
 class Table:
     """Numbers of a study."""

@@ -35,6 +35,12 @@ OWN = (
     Measure("middle_words", "words, middle, %", "The same in the middle of the text."),
     Measure("last_words", "words, last, %", "The same of the last 96 tokens."),
     Measure("change", "last − first", "Difference over the same texts."),
+    Measure(
+        "ttr_change",
+        "TTR, change",
+        "Paired difference of the type-token ratio, over the same contexts and seeds, from what the study compares "
+        "with; intervals hold for all that are compared at once.",
+    ),
     Measure("undone", "rise undone, %", "Share of the validation loss's rise above its best that is undone later."),
     Measure("regret", "regret", "Type-token ratio of the best epoch that does not recite, less that reached."),
     Measure("epochs_saved", "epochs saved, %", "Share of the epochs of a run that come after its end by the rule."),

@@ -2,26 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 
-from hyperfit.data.corpus import build_corpus
-from hyperfit.errors import UserError
-from hyperfit.image.palette import palette_of
-from hyperfit.image.sequences import build_picture_corpus
-from hyperfit.models.loading import load_tokenizer
-from hyperfit.recipes.recipe import Recipe
 from hyperfit.studies.grid.store import key_of, merged
-from hyperfit.studies.grid.training import DEFAULTS
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Study, Trial
 
 Say = Callable[[str], None]
-NOT_OF_TEXTS = (
-    "method", "late_blocks", "blocks", "target_modules", "rank", "alpha", "lr", "weight_decay", "clip", "unlikelihood",
-    "batch_size", "accumulate", "epochs", "stop_loss", "stop", "seed", "order_seed", "order_swaps", "probe_every",
-    "greedy_every", "probe_texts", "keep_every", "checkpoint_every",
-)  # fmt: skip
-"""Settings on which it does not depend whether there is text enough."""
 
 
 @dataclass(frozen=True)
@@ -55,24 +41,3 @@ def wanted_by(studies: Sequence[Study], settings: StudySettings) -> list[Wanted]
 def seeded(study: Study, settings: StudySettings, seed: int) -> list[Trial]:
     """The study's trainings with one seed."""
     return [replace(one, recipe=replace(one.recipe, seed=seed)) for one in study.trials(settings)]
-
-
-def possible(trial: Trial, notify: Say) -> bool:
-    """Whether there is text enough for a training; said if not."""
-    lack = lacking(replace(trial.recipe, **{name: DEFAULTS[name] for name in NOT_OF_TEXTS}))
-    if lack:
-        notify(f"{trial.name} is left out: {lack}")
-    return not lack
-
-
-@cache
-def lacking(recipe: Recipe) -> str:
-    """What is missing of a recipe's texts; nothing where they do."""
-    try:
-        if (palette := palette_of(recipe.model)) is not None:
-            build_picture_corpus(recipe, palette)
-        else:
-            build_corpus(recipe, load_tokenizer(recipe.model))
-    except UserError as error:
-        return str(error)
-    return ""

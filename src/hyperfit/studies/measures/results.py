@@ -14,7 +14,7 @@ from hyperfit.studies.grid.training import Trained
 from hyperfit.studies.measures.bench import agreement
 from hyperfit.studies.measures.pooled import Floats, corrected, difference, pooled, pooled_share
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Row, Trial
+from hyperfit.studies.study import Passage, Row, Trial
 from hyperfit.studies.tasks.scores import Scores
 
 BASE, HUMAN = "base", "human"
@@ -216,6 +216,18 @@ class Results:
         """Mean of a number of its trainings."""
         known = self.training(label, measure)
         return math.nan if known is None else known.value
+
+    def passages(self, shown: Mapping[str, tuple[str, str]]) -> list[Passage]:
+        """Every context and how each condition, (label, decoding) by name, goes on, as its first seed has it."""
+        texts = {
+            name: self._of(label)[0].written.get(decoding, {}).get("texts") for name, (label, decoding) in shown.items()
+        }
+        written = {name: one for name, one in texts.items() if one is not None}
+        return [
+            Passage(context, {name: one[place] for name, one in written.items()})
+            for place, context in enumerate(self.contexts)
+            if written
+        ]
 
     def epochs(self, label: str) -> list[list[dict[str, Any]]]:
         """Epoch events of each of its trainings."""

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from hyperfit.models.loading import load_config
 from hyperfit.numbers import COUNT, RATIO
-from hyperfit.studies.measures.results import BASE, HUMAN, Results
+from hyperfit.studies.measures.results import BASE, HUMAN, UNKNOWN, Results
 from hyperfit.studies.placement.design import Design, PlacementTrial
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Findings, Study, Table, Trial
+from hyperfit.studies.study import Findings, Study, Table, Trial, changed
 from hyperfit.studies.words import answer
 
 MEASURES = (
@@ -49,8 +49,15 @@ def name_of(trial: PlacementTrial, depth: int) -> str:
 
 def tell(results: Results) -> Findings:
     """Whether late adapters write as varied as adapters in all blocks."""
-    rows = [results.row(label, MEASURES) for label in (BASE, *results.labels, HUMAN)]
-    table = Table("late-stage", "What learns", rows, MEASURES)
+    off_all = {
+        label: results.difference(label, ALL, "ttr", comparisons=len(results.labels) - 1)
+        for label in results.labels
+        if label != ALL and ALL in results.labels
+    }
+    rows = [
+        changed(results.row(label, MEASURES), off_all.get(label, UNKNOWN)) for label in (BASE, *results.labels, HUMAN)
+    ]
+    table = Table("late-stage", "What learns", rows, (MEASURES[0], "ttr_change", *MEASURES[1:]))
     late = next((label for label in results.labels if label.startswith("adapters, last")), None)
     if late is None or ALL not in results.labels:
         return Findings("Not shown", "Late adapters and adapters in all blocks have not both been trained.", [table])
@@ -72,5 +79,6 @@ STUDY = Study(
     trials=trials,
     tell=tell,
     method="One recipe with adapters in the last blocks, in the first and middle ones, and in all; and with all "
-    "parameters of the last blocks, or of the model. As varied: the interval of the difference lies above −.05.",
+    "parameters of the last blocks, or of the model. Changes in the table are against adapters in all blocks. As "
+    "varied: the interval of the difference lies above −.05.",
 )

@@ -112,5 +112,6 @@ STUDY = Study(
     trials=trials,
     tell=tell,
     method="One training to near-zero loss; after every epoch, losses and entropy on held-out sequences, and greedy "
-    "continuations of twelve held-out contexts.",
+    "continuations of twelve held-out contexts. Yes: the interval, over seeds, of how much higher the type-token ratio "
+    "is in the end than after the epoch of the best validation loss lies above 0.",
 )

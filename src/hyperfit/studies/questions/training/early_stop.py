@@ -49,6 +49,7 @@ def tell(results: Results) -> Findings:
         f"on human text goes from {PERPLEXITY.told(results.estimate(EARLY, 'perplexity').value)} to "
         f"{PERPLEXITY.told(results.estimate(FULL, 'perplexity').value)}.",
         [table],
+        passages=results.passages({label: (label, "greedy") for label in (BASE, EARLY, FULL, HUMAN)}),
     )
 
 
@@ -57,5 +58,5 @@ STUDY = Study(
     trials=trials,
     tell=tell,
     method="One training whose every epoch is kept: the model of its lowest validation loss against the one it "
-    "ends with, on the same contexts.",
+    "ends with, on the same contexts. Yes: the interval of the change of the type-token ratio lies above 0.",
 )

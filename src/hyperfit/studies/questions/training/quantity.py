@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from hyperfit.numbers import COUNT, RATIO, TENTHS
+from hyperfit.studies.grid.possible import lack_of
 from hyperfit.studies.measures.results import BASE, HUMAN, Results
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Answer, Chart, Findings, Line, Study, Table, Trial
@@ -34,17 +35,26 @@ def too_few(settings: StudySettings) -> str | None:
 
 
 def trials(settings: StudySettings) -> list[Trial]:
-    """The largest number first, then the smallest, to the middle; at equal epochs each, and at equal updates."""
-    recipe, most = settings.recipe, counts(settings)[-1]
-    order = sorted(counts(settings), key=lambda count: (count != most, count))
+    """The largest number first, then the smallest, to the middle; at equal epochs each, and at equal updates.
+
+    The largest is that of which there are so many; those beyond it stand there once, to be told.
+    """
+    recipe, most = settings.recipe, largest(settings)
+    order = sorted(counts(settings), key=lambda count: (count < most, count))
     found = []
     for count in order:
         one = replace(recipe, samples=count, stop_loss=None, epochs=epochs_of(settings))
         found.append(Trial(f"{count} sequences, {EPOCHS}", one))
-        if count != most:
+        if count < most:
             updates = replace(one, epochs=round(one.epochs * most / count))
             found.append(Trial(f"{count} sequences, {UPDATES}", updates))
     return found
+
+
+def largest(settings: StudySettings) -> int:
+    """The largest number of sequences that the data have; the largest of all, where they have too few of any."""
+    there = [count for count in counts(settings) if not lack_of(replace(settings.recipe, samples=count))]
+    return there[-1] if there else counts(settings)[-1]
 
 
 def epochs_of(settings: StudySettings) -> int:
@@ -106,5 +116,6 @@ STUDY = Study(
     tell=tell,
     hinders=lambda settings: too_few(settings),
     method="The same recipe on 8, 16, 32, ... sequences up to those of the settings (the paper has 2,000), once with "
-    "as many epochs and once with as many updates as the largest number has; the stop rule is off.",
+    "as many epochs and once with as many updates as the largest number has; the stop rule is off. "
+    "Yes: at equal updates the interval of how much more varied the largest number is than the smallest lies above 0.",
 )

@@ -8,9 +8,9 @@ from hyperfit.metrics.estimate import Estimate
 from hyperfit.models.loading import load_config
 from hyperfit.numbers import RATIO
 from hyperfit.recipes.defaults import filled_in
-from hyperfit.studies.measures.results import BASE, HUMAN, Results
+from hyperfit.studies.measures.results import BASE, HUMAN, UNKNOWN, Results
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Answer, Findings, Study, Table, Trial
+from hyperfit.studies.study import Answer, Findings, Study, Table, Trial, changed
 from hyperfit.studies.words import answer, each
 
 REFERENCE = "as it is"
@@ -60,19 +60,25 @@ def rate_of(settings: StudySettings) -> float:
 
 def tell(results: Results) -> Findings:
     """Which changes move the ratio, corrected for the number of comparisons."""
-    rows = [results.row(label, MEASURES) for label in (BASE, *results.labels, HUMAN)]
-    table = Table("sensitivity", "One setting at a time", rows, MEASURES)
     others = [label for label in results.labels if label != REFERENCE]
+    moved = {
+        label: results.difference(label, REFERENCE, "ttr", comparisons=len(others))
+        for label in others
+        if REFERENCE in results.labels
+    }
+    rows = [
+        changed(results.row(label, MEASURES), moved.get(label, UNKNOWN)) for label in (BASE, *results.labels, HUMAN)
+    ]
+    table = Table("sensitivity", "One setting at a time", rows, (MEASURES[0], "ttr_change", *MEASURES[1:]))
     if REFERENCE not in results.labels or not others:
         return Findings("Not shown", "Fewer than two settings were trained.", [table])
     if math.isnan(results.estimate(REFERENCE, "ttr").value):
         return Findings("Not shown", "No type-token ratio is defined: texts are too short.", [table])
-    moved = {label: results.difference(label, REFERENCE, "ttr", comparisons=len(others)) for label in others}
     far = {label: off for label, off in moved.items() if said_of(off) == "Yes"}
     close = [label for label, off in moved.items() if said_of(off) == "No"]
     said = "; ".join(f"{label} {RATIO.within(off, '+')}" for label, off in far.items()) or "none"
     return Findings(
-        each(map(said_of, moved.values())),
+        each(map(said_of, moved.values())) if far or close else "Not shown",
         f"Of {len(others)} changes by a factor of two or four, {len(far)} move the type-token ratio: {said}. "
         f"{len(close)} keep it within {RATIO.told(CLOSE)}, and of {len(others) - len(far) - len(close)} the interval "
         "is too wide to say. Intervals hold for all changes at once.",
@@ -94,5 +100,6 @@ STUDY = Study(
     method="The recipe with one setting at a time at half and twice its value, the learning rate also at a quarter and "
     "four times, the number of sequences at a half and a quarter; differences from the recipe as it is, paired over "
     "contexts and seeds, with intervals for all comparisons at once (Bonferroni). A change counts as none where its "
-    f"interval keeps within {RATIO.told(CLOSE)}.",
+    f"interval keeps within {RATIO.told(CLOSE)}. Yes or No where all changes count as some, or as none; not shown "
+    "where every interval is too wide for either.",
 )
