@@ -297,6 +297,17 @@ def test_all_problems_are_told_at_once(runs: Path, folders: Path, capsys: pytest
     )
 
 
+def test_texts_that_are_too_short_are_told_in_flags_that_there_are(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ("--context", 32, "--new-tokens", 200)
+    said = " ".join(fails(capsys, runs / "late-lora", "-o", tmp_path / "out", *flags).split())
+    assert "--new-tokens 200: " in said
+    assert "give a smaller --new-tokens or other texts with --contexts" in said
+    assert "--total" not in said
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_cannot_be_written_as_gguf_says_why(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

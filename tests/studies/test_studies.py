@@ -15,8 +15,10 @@ import pytest
 from peft import PeftModel
 
 from hyperfit.cli import main
+from hyperfit.data.corpus import build_corpus
 from hyperfit.errors import UserError
 from hyperfit.metrics.predictions.predict import Reader
+from hyperfit.models.loading import load_tokenizer
 from hyperfit.studies import gather
 from hyperfit.studies.catalogue import STUDIES, load_study
 from hyperfit.studies.grid import schedule, workers
@@ -27,10 +29,12 @@ from hyperfit.studies.measures.bench import Bench
 from hyperfit.studies.measures.measurer import Measurer
 from hyperfit.studies.measures.results import Model, Results
 from hyperfit.studies.questions.texts import alternatives, long_range
+from hyperfit.studies.questions.training.quantity import epochs_of
 from hyperfit.studies.ranges import RANGES
 from hyperfit.studies.run import run_studies
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Trial
+from small_runs import quiet
 from small_tasks import write_tasks
 from tiny_models import save_tiny
 
@@ -162,6 +166,8 @@ def test_a_budget_does_what_fits_and_says_what_is_left(
     assert any(line.startswith("left out, as the budget is used up: ") for line in lines)
     with pytest.raises(UserError, match=r"--budget: nothing fits; the shortest training is expected to take 20 s"):
         run_studies(["order"], settings_for(world, seeds=1), tmp_path / "none", budget=10.0, notify=lambda line: None)
+    with pytest.raises(UserError, match=r"--budget: nothing fits; the shortest training is expected to take 20 s"):
+        run_studies(["order"], settings_for(world, seeds=1), tmp_path / "none", budget=10.0, dry_run=True, notify=quiet)
 
 
 def test_an_unknown_study_is_told_with_what_was_meant(world: tuple[str, str], tmp_path: Path) -> None:
@@ -176,6 +182,45 @@ def test_what_there_is_no_text_for_is_left_out_and_said(world: tuple[str, str], 
     run_studies(["quantity"], settings_for(world, samples=500, seeds=1), tmp_path, dry_run=True, notify=lines.append)
     assert any("500 sequences" in line or "500-sequences" in line for line in lines if "left out" in line)
     assert any("8-sequences" in line for line in lines if "left out" not in line)
+
+
+def test_what_is_left_out_is_told_once_and_nothing_is_measured_by_it(world: tuple[str, str], tmp_path: Path) -> None:
+    """Equal updates are those of the largest number that there is text for, not of one that there is not."""
+    lines: list[str] = []
+    asked = settings_for(world, samples=500, seeds=2)
+    run_studies(["quantity"], asked, tmp_path, dry_run=True, notify=lines.append)
+    left = [line.partition(" is left out")[0] for line in lines if "left out" in line]
+    assert left == [f"{count} sequences, equal epochs" for count in (16, 32, 64, 200, 500) if count > there(world)]
+    most = max(count for count in (8, 16, 32, 64, 200) if count <= there(world))
+    updates = {
+        one.recipe.samples: one.recipe.epochs for one in load_study("quantity").trials(asked) if "updates" in one.label
+    }
+    assert max(updates, default=0) < most
+    assert all(epochs == round(epochs_of(asked) * most / count) for count, epochs in updates.items())
+
+
+def there(world: tuple[str, str]) -> int:
+    """Training sequences that the data give at the length of these studies."""
+    recipe = replace(settings_for(world).recipe, samples=None)
+    return len(build_corpus(recipe, load_tokenizer(world[0])).train)
+
+
+def test_data_that_cannot_be_read_are_told_once(world: tuple[str, str], tmp_path: Path) -> None:
+    lines: list[str] = []
+    with pytest.raises(UserError, match=r"--data .*nope\.jsonl: no such file") as refused:
+        run_studies(
+            ["main"], settings_for(world, data=str(tmp_path / "nope.jsonl")), tmp_path / "o", notify=lines.append
+        )
+    assert len(refused.value.problems) == 1
+    assert lines == []
+
+
+def test_texts_of_every_condition_can_be_read(world: tuple[str, str], tmp_path: Path) -> None:
+    found = run_studies(["early-stop"], settings_for(world, seeds=1), tmp_path, notify=quiet)["early-stop"]
+    assert [one["heading"] for one in found["passages"]]
+    for one in found["passages"]:
+        assert [*one["texts"]] == ["base", "stopped at the best validation loss", "to near-zero loss", "human"]
+        assert all(one["texts"].values())
 
 
 @pytest.mark.parametrize("name", [name for name in STUDIES if name != "images"])

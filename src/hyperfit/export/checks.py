@@ -1,5 +1,7 @@
 """What an export comes to on this machine: all that can be wrong, said at once, before any weights are read."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -96,7 +98,8 @@ def check_export(run: RunDir, settings: ExportSettings, folder: Path) -> Checked
                 vocabulary = vocabulary_for(run, settings.gguf, tokenizer)
         with collecting(problems):
             corpus_of(run, tokenizer)  # held-out texts are those of the same data
-            texts = human_texts(run.recipe, contexts_of(settings), tokenizer)
+            with own_flags(settings):
+                texts = human_texts(run.recipe, contexts_of(settings), tokenizer)
             with naming(base):
                 check_embedded(run.recipe.model, tokenizer, texts.rows)
     if problems or texts is None or tokenizer is None:
@@ -130,6 +133,22 @@ def vocabulary_for(run: RunDir, kind: str, tokenizer: PreTrainedTokenizerBase) -
     with naming(f"--gguf {kind}: {run.recipe.model},"):
         ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
         return vocabulary_of(tokenizer, config.vocab_size, [end for end in ends if end is not None])
+
+
+@contextmanager
+def own_flags(settings: ExportSettings) -> Iterator[None]:
+    """What an evaluation says of its length of texts, in the flags that an export has for it."""
+    flags = {
+        f"--total {settings.context + settings.new_tokens}:": f"--new-tokens {settings.new_tokens}:",
+        "--total": "--new-tokens",
+    }
+    try:
+        yield
+    except UserError as error:
+        problems = error.problems
+        for theirs, ours in flags.items():
+            problems = tuple(problem.replace(theirs, ours) for problem in problems)
+        raise UserError(*problems) from error
 
 
 def contexts_of(settings: ExportSettings) -> EvaluationSettings:

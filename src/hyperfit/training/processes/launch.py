@@ -102,7 +102,7 @@ def device_of(recipe: Recipe, accelerator: Accelerator) -> str:
     if recipe.device != "auto" and recipe.device.partition(":")[0] != accelerator.device.type:
         raise UserError(
             f"--device {recipe.device}: this launch has its processes on {accelerator.device.type}; leave it out, or "
-            "launch with --cpu for the CPU"
+            "set ACCELERATE_USE_CPU=true for the CPU"
         )
     return str(accelerator.device)
 

@@ -145,13 +145,15 @@ def tell(results: Results) -> Findings:
     shares = {name: numbers[name] for name in SHARES}
     plain = {name: value for name, value in numbers.items() if name not in SHARES}
     ours, cold = numbers["TTR, hyperfitted greedy"], numbers["TTR, base greedy at T*"]
-    bias = max((numbers[f"TTR, base with static bias {alpha:g}"] for alpha in ALPHAS), key=lambda one: one.high)
+    biased = [numbers[f"TTR, base with static bias {alpha:g}"] for alpha in ALPHAS]
+    bias = max(biased, key=lambda one: one.high)
+    nothing = ", which changes no text here" if {*biased} == {numbers["TTR, base greedy"]} else ""
     wider = numbers["change of dimension at the last block's output"]
     override = numbers["choices that override the base's first"]
     return Findings(
         each((above(ours, cold), above(ours, bias), answer(wider))),
         f"Hyperfitted greedy text has a type-token ratio of {RATIO.within(ours)}; the base at the "
-        f"temperature of equal entropy {RATIO.within(cold)}, with a static bias at most {RATIO.told(bias.high)}. "
+        f"temperature of equal entropy {RATIO.within(cold)}, with a static bias at most {RATIO.within(bias)}{nothing}. "
         f"{PERCENT.told(override.value)} of choices are not the base's first, and the dimension of the last block's "
         f"output changes by {TENTHS.within(wider, '+')} (Li et al., TinyLlama: .684, .397, .409, 39 %, "
         "+80.8).",
