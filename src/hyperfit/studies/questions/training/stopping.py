@@ -148,9 +148,8 @@ STUDY = Study(
     trials=trials,
     tell=tell,
     method="Rates, batches and numbers of sequences around the recipe, trained far down and looked at after every "
-    "epoch. Each rule is asked after every epoch, and an epoch that recites ends training before it, also without a rule "
-    "or under a loss that no run comes down to. Regret: how much lower the type-token ratio is than "
-    "that of the best epoch which does not recite. The rule is chosen on the first "
-    f"seed by its regret plus a tenth of the share of epochs it uses, and tested on the others; up to {CLOSE} of "
-    "regret it counts as having found the best epoch.",
+    "epoch. Each rule is asked after every epoch, and an epoch that recites ends training before it, also without a "
+    "rule or under a loss that no run comes down to. Regret: how much lower the type-token ratio is than that of the "
+    "best epoch which does not recite. The rule is chosen on the first seed by its regret plus a tenth of the share of "
+    f"epochs it uses, and tested on the others; up to {CLOSE} of regret it counts as having found the best epoch.",
 )
