@@ -36,11 +36,15 @@ STICKS_OUT = """() => [...document.querySelectorAll("body *")]
   .filter(of => of.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
   .map(of => `${of.tagName}.${of.className}: ${of.textContent.trim().slice(0, 40)}`).slice(0, 5)"""
 """What reaches beyond the right edge, but for what can be scrolled into sight."""
-CUES = """() => [...document.querySelectorAll(".sheet")].filter(of => of.getClientRects().length).map(of => {
-  const scroll = of.querySelector(".scroll");
-  return [scroll.scrollWidth > scroll.clientWidth, getComputedStyle(of.querySelector(".cue")).visibility];
-})"""
-"""[whether it is wider than what is seen of it, whether its cue is visible] of each table."""
+CUES = """async () => {
+  await new Promise(painted => requestAnimationFrame(() => requestAnimationFrame(painted)));
+  return [...document.querySelectorAll(".sheet")].filter(of => of.getClientRects().length).map(of => {
+    const scroll = of.querySelector(".scroll");
+    return [scroll.scrollWidth > scroll.clientWidth, getComputedStyle(of.querySelector(".cue")).visibility];
+  });
+}"""
+"""[whether it is wider than what is seen of it, whether its cue is visible] of each table, once it has been painted at
+its size: scrolling moves the cue's animation, of which a page learns with a frame."""
 OVERFLOWS = """() => [...document.querySelectorAll(".strips dt, .facts dt, .facts dd")]
   .filter(of => of.getClientRects().length)
   .filter(of => of.scrollWidth > of.clientWidth + 1
