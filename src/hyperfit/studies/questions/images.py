@@ -66,7 +66,7 @@ def tell(results: Results) -> Findings:
 
 def listed(falls: dict[str, Estimate]) -> str:
     """By how much each training lowers it."""
-    return ", ".join(f"{RATIO.within(fall, '+')} ({label})" for label, fall in falls.items())
+    return ", ".join(f"{RATIO.within(fall)} ({label})" for label, fall in falls.items())
 
 
 def told_apart(results: Results) -> list[str]:
