@@ -456,6 +456,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "not JSON": lambda file: file.write_text("goat"),
     "JSON of another shape": lambda file: file.write_text("[]"),
     "JSON null": lambda file: file.write_text("null"),
+    "JSON that names nothing": lambda file: file.write_text("{}"),
 }
 
 
