@@ -66,8 +66,8 @@ class Loop:
             self.looks.begin()
         processes = self.run.environment["processes"]  # at the start: a run that goes on with others keeps its updates
         while state.reason is None:
-            started = time.monotonic() - state.seconds
             forget_peak(self.checked.device)
+            started = time.monotonic() - state.seconds
             updates = epoch_order(recipe, state.epoch, len(self.checked.corpus.train), processes)
             what = f"epoch {state.epoch + 1} of at most {recipe.epochs}, updates"
             with progress(what, len(updates), quiet=not main) as advance:

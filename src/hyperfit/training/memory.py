@@ -1,5 +1,7 @@
 """The most memory that training has taken, as the system counts it."""
 
+import ctypes
+import gc
 from contextlib import suppress
 from pathlib import Path
 
@@ -7,10 +9,13 @@ import torch
 
 
 def forget_peak(device: torch.device) -> None:
-    """Count from now on."""
+    """Count from now on, without what is freed and not yet given back, as after an earlier training."""
+    gc.collect()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
+    with suppress(OSError, AttributeError):  # elsewhere than in glibc nothing gives it back
+        ctypes.CDLL(None).malloc_trim(0)
     with suppress(OSError):  # elsewhere than on Linux peak_memory knows nothing
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 

@@ -86,6 +86,23 @@ def test_a_training_that_diverged_has_no_part_in_means() -> None:
     assert math.isnan(known.estimate_of("b", "epochs"))
 
 
+def test_one_training_that_other_work_slowed_does_not_make_its_kind_slow() -> None:
+    """10 and 12 seconds, and one of 400: 12, not 141; epochs are the recipe's, and their mean is told."""
+
+    def ended(epochs: int, seconds: float, memory: float) -> Any:
+        nothing: Any = None
+        return Trained(
+            trial=Trial("a", Recipe(model="m", data="d")), run=nothing, parameters=7, epochs=epochs, reason="loss",
+            train_loss=0.2, epoch_seconds=seconds / epochs, cache_seconds=0.0, peak_memory=memory,
+        )  # fmt: skip
+
+    three = {"a": [ended(2, 10, 7e8), ended(3, 400, 7.1e8), ended(4, 12, 1.2e9)]}
+    known = Results(StudySettings(model="m"), Model(), Model(), three, {})
+    assert known.estimate_of("a", "seconds") == pytest.approx(12)
+    assert known.estimate_of("a", "peak_memory") == 7.1e8
+    assert known.estimate_of("a", "epochs") == 3
+
+
 def test_no_hit_anywhere_does_not_show_that_nothing_changes() -> None:
     def of(value: float) -> Model:
         return Model(written={"greedy": {"values": {"loop_share": [value] * 4}}})

@@ -22,6 +22,8 @@ TOGETHER = ("mauve", "text_seconds")
 """Numbers of all texts of a condition at once, which have no value for one text."""
 SHARES = {*ALL_SHARES, *PICTURE_SHARES}
 """Measures that are 0 or 1 for each text, or picture."""
+OF_MACHINE = ("seconds", "peak_memory")
+"""Numbers of a training that hang on the machine."""
 UNKNOWN = Estimate(math.nan, math.nan, math.nan, 0)
 
 
@@ -202,18 +204,20 @@ class Results:
         return Row(name or label, cells)
 
     def training(self, label: str, measure: str) -> Estimate | None:
-        """Mean of a number of each training, over seeds: epochs, train_loss, seconds, parameters, peak_memory (bytes);
-        None for others.
+        """Of each training a number, over seeds: epochs, train_loss, seconds, parameters, peak_memory (bytes); None for
+        others.
 
-        Trainings that diverged do not count.
+        The mean, and of what the machine tells, seconds and memory, the median, as other work on it slows one of them
+        now and then. Trainings that diverged do not count.
         """
-        if measure not in ("epochs", "train_loss", "seconds", "parameters", "peak_memory"):
+        if measure not in ("epochs", "train_loss", "parameters", *OF_MACHINE):
             return None
         known = [float(getattr(one, measure)) for one in self.trained.get(label, []) if not one.diverged]
-        return Estimate(float(np.mean(known)), math.nan, math.nan, len(known)) if known else UNKNOWN
+        value = float((np.median if measure in OF_MACHINE else np.mean)(known)) if known else math.nan
+        return Estimate(value, math.nan, math.nan, len(known)) if known else UNKNOWN
 
     def estimate_of(self, label: str, measure: str) -> float:
-        """Mean of a number of its trainings."""
+        """A number of its trainings, as ``training`` has it."""
         known = self.training(label, measure)
         return math.nan if known is None else known.value
 
