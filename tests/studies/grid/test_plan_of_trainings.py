@@ -40,15 +40,16 @@ def test_the_estimate_grows_with_what_is_measured(tmp_path: Path) -> None:
     def rounds(*models: tuple[str, Trial]) -> float:
         return planner.rounds(Wanted(trial, models))
 
-    main = 6 + 2 * 6 + ROUNDS
-    assert rounds(("main", trial)) == main, "five decodings, greedily with citations blocked; at 256 tokens again"
+    ways = 2 * (9 + 5)
+    main = ways + 2 * ways + ROUNDS
+    assert rounds(("main", trial)) == main, "ten decodings, one of five beams, and with citations blocked; again at 256"
     assert rounds(("memorisation", trial)) == 3
     assert rounds(("main", trial), ("memorisation", trial)) == main
     assert rounds(("main", trial), ("sharpening", trial)) == main + 1, "what both models expect next"
     half = replace(trial, strength=0.5)
     assert rounds(("strength", trial), ("strength", half)) == 2, "two models"
     planner = replace(planner, settings=replace(settings, total=300))
-    assert rounds(("main", trial)) == 6 + ROUNDS, "256 tokens are no longer texts"
+    assert rounds(("main", trial)) == ways + ROUNDS, "256 tokens are no longer texts"
     one, two = (planner.one(Wanted(trial, models)) for models in ((), (("strength", half),)))
     both = settings.most_contexts + CONTINUATION
     assert two.seconds - one.seconds == pytest.approx(both * planner.of_a_text), "it answers questions, too"

@@ -19,6 +19,7 @@ from hyperfit.studies.measures.weights import distances
 from hyperfit.studies.questions.mechanism import inside as mechanism
 from hyperfit.studies.questions.mechanism import sharpening
 from hyperfit.studies.questions.texts import long_range, memorisation
+from hyperfit.studies.questions.texts import main as main_study
 from hyperfit.studies.questions.training import dynamics, stopping
 from hyperfit.studies.study import Trial
 from hyperfit.training.stopping import loss_below, variety_settled
@@ -142,6 +143,14 @@ def numbers(**changes: float) -> dict[str, Any]:
             [numbers(), numbers() | {"TTR, base greedy at T*": {"value": 0.6, "low": 0.5, "high": 0.7, "n": 8}}],
             "Partly",
         ),
+        (
+            [
+                numbers()
+                | {"TTR, base with static bias 0.5 on all tokens": {"value": 0.6, "low": 0.5, "high": 0.7, "n": 8}},
+                numbers(),
+            ],
+            "Partly",
+        ),
     ],
 )
 def test_more_than_temperature_and_bias(seeds: list[dict[str, Any]], said: str) -> None:
@@ -164,6 +173,27 @@ def test_words_are_those_of_the_same_texts() -> None:
     studies = {"temperature": {"diversity": texts}}
     assert mechanism.READ["words, hyperfitted greedy"](studies) == 0.98
     assert mechanism.READ["words, base greedy"](studies) is None, "it was not measured"
+
+
+def test_a_bias_on_all_tokens_is_read_beside_that_on_the_promoted() -> None:
+    studies = {"bias": {"0.5": {"ttr": 0.25, "bigram_repetition": 0.7}}, mechanism.EVERYWHERE: {"0.5": {"ttr": 0.21}}}
+    assert mechanism.READ["TTR, base with static bias 0.5"](studies) == 0.25
+    assert mechanism.READ["TTR, base with static bias 0.5 on all tokens"](studies) == 0.21
+    assert mechanism.READ["bigram repetition, base with static bias 0.5"](studies) == 0.7
+    assert mechanism.PAPER["bigram repetition, base with static bias 0.5"] == 0.706
+
+
+def test_the_main_table_has_every_decoding_blocked_or_not_and_what_the_mechanism_adds() -> None:
+    known = results({main_study.LABEL: model(0.6)})
+    known.models[main_study.LABEL] = [Model(predictions={"loss": [1.0]}, extra={mechanism.NAME: numbers()})]
+    table = main_study.table("main", "", known, extra=True)
+    ours = [row.name for row in table.rows if not row.source]
+    written = [name for name in ours if name.startswith(("base, ", "hyperfitted, ")) and "static" not in name]
+    assert len([name for name in written if "T*" not in name]) == 10 + 10 + 10
+    assert "hyperfitted, contrastive, citations blocked" in ours
+    assert {"base, greedy at T*", "base, sampled at T*", "base, static bias 0.5 on all tokens"} <= {*ours}
+    (cold,) = [row for row in table.rows if row.name == "base, greedy at T*" and not row.source]
+    assert (cold.cells["bigram_repetition"].value, cold.cells["word_share"].value) == (0.2, 0.2)
 
 
 def test_over_seeds_the_range_covers_all() -> None:

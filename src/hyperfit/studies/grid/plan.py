@@ -8,6 +8,7 @@ from statistics import median
 
 import torch
 
+from hyperfit.generation.decodings import parse_decoding
 from hyperfit.models.files.classes import model_class
 from hyperfit.models.loading import load_config
 from hyperfit.models.structure.layout import blocks_of
@@ -16,6 +17,7 @@ from hyperfit.recipes.recipe import Recipe
 from hyperfit.studies.grid.store import Store, diverged, key_of
 from hyperfit.studies.grid.training import trained_by
 from hyperfit.studies.grid.wanted import Wanted
+from hyperfit.studies.measures.bench import BLOCKED
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Study, Trial
 from hyperfit.studies.tasks import continuation
@@ -139,7 +141,7 @@ class Planner:
             study, model = self.studies[name], (trial.strength, trial.epoch)
             for total in (self.settings.total, *(one for one in study.more_totals if one > self.settings.total)):
                 longer = total / self.settings.total
-                found |= {(model, way, total): longer for way in study.decodings(self.settings)}
+                found |= {(model, way, total): longer * beams(way) for way in study.decodings(self.settings)}
             found |= {(model, one.name): one.rounds(self.settings) for one in study.extras}
         return sum(found.values())
 
@@ -175,6 +177,11 @@ class Planner:
         """Seconds to write a text greedily and to read one: a token written takes several times one that is read."""
         tokens = self.settings.total * (1 + WRITTEN)
         return 2 * tokens * self.size.total / self.speed
+
+
+def beams(way: str) -> float:
+    """Texts that are written side by side for each that a study's decoding gives."""
+    return parse_decoding(way.removesuffix(BLOCKED)).settings.get("num_beams", 1)
 
 
 def _goal(recipe: Recipe) -> tuple[object, ...]:

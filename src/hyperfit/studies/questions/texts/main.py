@@ -2,18 +2,17 @@
 
 import math
 
+from hyperfit.generation.decodings import DECODINGS
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.numbers import POINTS, RATIO
 from hyperfit.studies.measures.bench import BLOCKED, named
-from hyperfit.studies.measures.extra import Extra
 from hyperfit.studies.measures.results import BASE, HUMAN, Results
-from hyperfit.studies.questions.mechanism.inside import ALPHAS, NAME, ROUNDS, explained, pooled_numbers
+from hyperfit.studies.questions.mechanism.inside import ALPHAS, OF_MECHANISM, OF_TEXTS, pooled_numbers
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Findings, Headline, Passage, Row, Study, Table, Trial
 from hyperfit.studies.words import answer
 
 LABEL = "hyperfitted"
-DECODINGS = ("greedy", "nucleus", "min-p", "repetition-penalty", "no-repeat-ngram")
 MEASURES = (
     "ttr", "bigram_repetition", "trigram_repetition", "loop_share", "word_share", "self_bleu", "longest_overlap",
     "perplexity",
@@ -21,11 +20,16 @@ MEASURES = (
 HEADLINE = ("base, greedy", "base, nucleus", "base, repetition-penalty", "hyperfitted, greedy", "human")
 LONGER = 256
 """Tokens of context and continuation of the papers' longer texts."""
-FROM_MECHANISM = (
-    ("base, greedy at T*", "TTR, base greedy at T*"),
-    ("base, sampled at T*", "TTR, base sampled at T*"),
-    *((f"base, static bias {alpha:g}", f"TTR, base with static bias {alpha:g}") for alpha in ALPHAS),
-)
+FROM_MECHANISM = {
+    "base, greedy at T*": "base greedy at T*",
+    "base, sampled at T*": "base sampled at T*",
+    **{f"base, static bias {alpha:g}": f"base with static bias {alpha:g}" for alpha in ALPHAS},
+    **{
+        f"base, static bias {alpha:g} on all tokens": f"base with static bias {alpha:g} on all tokens"
+        for alpha in ALPHAS
+    },
+}
+"""Rows that the mechanism's studies add, and how they call them."""
 CARLSSON, LI = "Carlsson et al. 2025, TinyLlama", "Li et al. 2026, TinyLlama"
 PAPERS: dict[str, tuple[tuple[str, dict[str, float]], ...]] = {
     "base, greedy": (
@@ -52,8 +56,8 @@ def trials(settings: StudySettings) -> list[Trial]:
 
 
 def decodings(settings: StudySettings) -> tuple[str, ...]:
-    """What one would do, and greedily with citations blocked."""
-    return (*DECODINGS, f"greedy{BLOCKED}")
+    """Every one, and each with citations blocked."""
+    return (*DECODINGS, *(f"{way}{BLOCKED}" for way in DECODINGS))
 
 
 def tell(results: Results) -> Findings:
@@ -119,7 +123,11 @@ def table(name: str, title: str, results: Results, *, source: str | None = None,
 def altered(results: Results) -> list[tuple[str, Row]]:
     """The base at equal entropy and with a static bias, as the mechanism's studies have it."""
     numbers = pooled_numbers(results)
-    return [(name, Row(name, {"ttr": numbers[of]})) for name, of in FROM_MECHANISM if of in numbers]
+    return [
+        (name, Row(name, {measure: numbers[f"{of}, {condition}"] for of, measure in OF_TEXTS.items()}))
+        for name, condition in FROM_MECHANISM.items()
+        if numbers
+    ]
 
 
 def published(name: str) -> list[Row]:
@@ -135,9 +143,9 @@ STUDY = Study(
     trials=trials,
     tell=tell,
     decodings=decodings,
-    extras=(Extra(NAME, explained, of_base=False, rounds=lambda settings: ROUNDS),),
+    extras=(OF_MECHANISM,),
     more_totals=(LONGER,),
     method="Both models continue the same held-out contexts under every decoding, the hyperfitted one also with "
-    "citations of its training data blocked; the base also at the temperature of equal entropy and with a static bias. "
-    "Yes: the interval of the change of the type-token ratio of greedy text lies above 0.",
+    "citations of its training data blocked under each; the base also at the temperature of equal entropy and with a "
+    "static bias, greedily. Yes: the interval of the change of the type-token ratio of greedy text lies above 0.",
 )
