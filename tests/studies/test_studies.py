@@ -421,6 +421,18 @@ def test_alternatives_whole_with_a_scorer(
 # The command and its page
 
 
+def test_all_that_is_wrong_is_told_together(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["study", "main", "quantty", "--seeds", "0", "--budget", "soon", "--workers", "0"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "hyperfit: study quantty: there is none; did you mean quantity?",
+        "hyperfit: --seeds 0: give a whole number of 1 or more",
+        "hyperfit: --budget soon: give a time such as 90m, 2h or 600s",
+        "hyperfit: --workers 0: give a whole number of 1 or more",
+    ]
+
+
 def test_the_command_lists_runs_and_writes_a_page(
     world: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

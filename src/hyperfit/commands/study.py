@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -11,8 +12,8 @@ from tyro.conf import Positional, arg
 from hyperfit.commands.interface.help import columns, filled
 from hyperfit.commands.interface.output import Json
 from hyperfit.data.builtin import PREFIX
-from hyperfit.errors import UserError
-from hyperfit.studies.catalogue import STUDIES
+from hyperfit.errors import UserError, collecting
+from hyperfit.studies.catalogue import STUDIES, unknown
 from hyperfit.studies.settings import StudySettings
 
 NAME = 14
@@ -50,7 +51,7 @@ class StudyCommand(StudySettings):
     groups: ClassVar = {
         "what is studied": (
             *("model", "data", "text_column", "image_column", "skip_unusable"),
-            *("samples", "length", "stop_loss", "seeds"),
+            *("samples", "length", "stop_loss", "epochs", "seeds"),
         ),
         "contexts": ("contexts", "most_contexts", "context", "total"),
         "how texts are judged": ("scorer",),
@@ -59,6 +60,17 @@ class StudyCommand(StudySettings):
         "machine": ("device", "precision", "workers"),
         "what is written": ("output", "json"),
     }
+
+    def __post_init__(self) -> None:
+        """Raises UserError with every problem: studies that there are not, and values that cannot be."""
+        problems = unknown(self.names)
+        for check in (super().__post_init__, partial(seconds, self.budget)):
+            with collecting(problems):
+                check()
+        if self.workers is not None and self.workers < 1:
+            problems.append(f"--workers {self.workers}: give a whole number of 1 or more")
+        if problems:
+            raise UserError(*problems)
 
     def run(self) -> None:
         """Run the studies and print an answer each."""
@@ -70,8 +82,6 @@ class StudyCommand(StudySettings):
         from hyperfit.studies.run import run_studies
         from hyperfit.training.interrupts import terminable
 
-        if self.workers is not None and self.workers < 1:
-            raise UserError(f"--workers {self.workers}: give a whole number of 1 or more")
         settings = StudySettings(**{field.name: getattr(self, field.name) for field in fields(StudySettings)})
         folder = self.output or Path("studies") / self.model.rstrip("/").split("/")[-1].removeprefix(PREFIX)
         with terminable():

@@ -1,6 +1,8 @@
 """All studies, by name, in the order in which they are listed and run: what each asks, and where it lies."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -112,6 +114,17 @@ STUDIES: dict[str, Listed] = {
         "images",
     ),
 }
+
+
+def unknown(names: Sequence[str]) -> list[str]:
+    """A problem, with what it may have been, for each name that is neither a study's nor ``all``."""
+    problems = []
+    for name in names:
+        if name != "all" and name not in STUDIES:
+            near = get_close_matches(name, STUDIES, 1)
+            meant = f"did you mean {near[0]}?" if near else f"give one of {', '.join(STUDIES)}, or all"
+            problems.append(f"study {name}: there is none; {meant}")
+    return problems
 
 
 def load_study(name: str) -> "Study":

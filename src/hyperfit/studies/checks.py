@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from hyperfit.errors import UserError
 from hyperfit.models.files.weights import weights_fingerprint
 from hyperfit.runs.files import check_writable
-from hyperfit.studies.catalogue import STUDIES, load_study
+from hyperfit.studies.catalogue import STUDIES, load_study, unknown
 from hyperfit.studies.grid.wanted import Say
 from hyperfit.studies.kinds import another_kind
 from hyperfit.studies.settings import StudySettings
@@ -39,13 +38,7 @@ def runnable(names: Sequence[str], settings: StudySettings, notify: Say) -> list
 
 def chosen(names: Sequence[str]) -> list[Study]:
     """Studies by name; ``all`` is all of them. Raises UserError, with what it may have been, for an unknown one."""
-    problems = []
-    for name in names:
-        if name != "all" and name not in STUDIES:
-            near = get_close_matches(name, STUDIES, 1)
-            meant = f"did you mean {near[0]}?" if near else f"give one of {', '.join(STUDIES)}, or all"
-            problems.append(f"study {name}: there is none; {meant}")
-    if problems:
+    if problems := unknown(names):
         raise UserError(*problems)
     return [load_study(name) for name in STUDIES if "all" in names or name in names]
 

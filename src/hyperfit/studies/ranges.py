@@ -56,7 +56,8 @@ def within_ranges(told: Findings) -> Findings:
 def of_table(table: Table) -> Table:
     """A table's intervals in range."""
     rows = [
-        Row(row.name, {key: in_range(key, cell) for key, cell in row.cells.items()}, row.source) for row in table.rows
+        Row(row.name, {key: in_range(table.of or key, cell) for key, cell in row.cells.items()}, row.source)
+        for row in table.rows
     ]
     return replace(table, rows=rows)
 

@@ -33,6 +33,9 @@ class StudySettings:
     """Tokens of a training sequence. None: the preset's of a built-in model, else 256."""
     stop_loss: float | None = None
     """Training loss at which trainings end. None: the preset's of a built-in model, else 0.05."""
+    epochs: int | None = None
+    """Most epochs of a training; the study dynamics takes twice as many, whatever the loss. None: as many as training
+    takes by itself."""
     seeds: int = 3
     """Trainings of each kind, with seeds 0, 1, 2, ...; held-out texts are the same in all."""
     contexts: tuple[str, ...] = ("builtin:fiction", "builtin:news", "builtin:wiki")
@@ -59,7 +62,7 @@ class StudySettings:
     """bf16, fp32; auto: as training and evaluation choose."""
 
     def __post_init__(self) -> None:
-        low = {"seeds": 1, "most_contexts": 2, "context": 1, "samples": 1, "length": 2, "task_limit": 1}
+        low = {"seeds": 1, "most_contexts": 2, "context": 1, "samples": 1, "length": 2, "epochs": 1, "task_limit": 1}
         problems = [
             f"--{name.replace('_', '-')} {value}: give a whole number of {least} or more"
             for name, least in low.items()
@@ -91,6 +94,7 @@ class StudySettings:
             samples=self.samples or base.samples,
             length=self.length or base.length,
             stop_loss=self.stop_loss or base.stop_loss,
+            epochs=self.epochs or base.epochs,
             device=self.device,
             precision=self.precision,
             heldout_seed=0,

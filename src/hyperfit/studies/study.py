@@ -62,6 +62,8 @@ class Table:
     """Keys as evaluation.json has them, in columns."""
     unit: str = "contexts"
     """What n counts."""
+    of: str = ""
+    """The one measure of all columns, which then are called by their keys, as in a matrix; "": each is its own."""
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,36 @@ import pytest
 
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.studies.catalogue import load_study
-from hyperfit.studies.grid.plan import CONTINUATION, USUAL_EPOCHS, Planner, Size
+from hyperfit.studies.grid.plan import CONTINUATION, USUAL_EPOCHS, Planned, Planner, Size
+from hyperfit.studies.grid.schedule import fitting, plan_lines
 from hyperfit.studies.grid.store import Store
 from hyperfit.studies.grid.wanted import Wanted
 from hyperfit.studies.questions.mechanism.inside import ROUNDS
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Trial
+
+
+def planned(name: str, seconds: float, *, done: bool = False) -> Planned:
+    trial = Trial(name, Recipe(model="m", data="d"))
+    return Planned(Wanted(trial, (("main", trial),)), done, seconds, 10**6, 10**6)
+
+
+def test_what_a_budget_leaves_out_is_told_before_it_is_spent() -> None:
+    """10, 50, 20 and 5 s in 40 s: one after another the second is passed over; of two processes each has 40 s."""
+    four = [planned("a", 10), planned("b", 50), planned("c", 20), planned("d", 5), planned("e", 0, done=True)]
+    lines = plan_lines(four, 40)
+    assert lines[0] == "5 trainings, 1 of them done"
+    assert "of which what fits into 40 s is done, in this order: 3, in about 35 s" in lines
+    assert lines[-4:] == [
+        "  a-seed0 (main): about 10 s",
+        "  b-seed0 (main): about 50 s; left out, as the budget is used up",
+        "  c-seed0 (main): about 20 s",
+        "  d-seed0 (main): about 5 s",
+    ]
+    two = [planned("a", 30), planned("b", 30), planned("c", 20), planned("d", 10)]
+    assert [one.trial.label for one in fitting(two, 40)] == ["a", "d"]
+    assert [one.trial.label for one in fitting(two, 40, 2)] == ["a", "b", "d"]
+    assert fitting(two, None) == two
 
 
 def test_operations_by_hand() -> None:

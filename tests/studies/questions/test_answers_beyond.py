@@ -10,9 +10,11 @@ import torch
 from safetensors.torch import load_file
 from test_answers_of_studies import Logged, model, results
 
+from hyperfit.errors import UserError
 from hyperfit.metrics.text.words import Lexicon
 from hyperfit.numbers import style_of
 from hyperfit.recipes.recipe import Recipe
+from hyperfit.studies.grid.store import key_of
 from hyperfit.studies.grid.training import Trained
 from hyperfit.studies.measures.results import Model
 from hyperfit.studies.measures.weights import distances
@@ -20,7 +22,8 @@ from hyperfit.studies.questions.mechanism import inside as mechanism
 from hyperfit.studies.questions.mechanism import sharpening
 from hyperfit.studies.questions.texts import long_range, memorisation
 from hyperfit.studies.questions.texts import main as main_study
-from hyperfit.studies.questions.training import dynamics, stopping
+from hyperfit.studies.questions.training import dynamics, sensitivity, stopping
+from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Trial
 from hyperfit.training.stopping import loss_below, variety_settled
 from hyperfit.training.train import train
@@ -206,6 +209,24 @@ def test_over_seeds_the_range_covers_all() -> None:
 
 
 # Dynamics
+
+
+def test_as_many_epochs_as_li_et_al_trained_for_can_be_asked_for() -> None:
+    plain, decayed = dynamics.trials(StudySettings(model="builtin:tiny", epochs=130))
+    assert (plain.recipe.epochs, plain.recipe.stop_loss) == (260, None)
+    assert (decayed.recipe.epochs, decayed.recipe.weight_decay) == (260, 0.1)
+    with pytest.raises(UserError, match="--epochs 0: give a whole number of 1 or more"):
+        StudySettings(model="builtin:tiny", epochs=0)
+
+
+def test_half_the_epochs_are_those_of_the_same_training(tmp_path: Path) -> None:
+    """Of 7 epochs the third is kept, and no other training takes place."""
+    trials = sensitivity.trials(StudySettings(model="builtin:tiny"))
+    half = next(trial for trial in trials if trial.label == sensitivity.HALF_THE_EPOCHS)
+    assert half.epoch is not None
+    run = trained(tmp_path, [{"epoch": epoch} for epoch in range(8)]).run
+    assert half.epoch(run) == 3
+    assert key_of(half.recipe) == key_of(trials[0].recipe)
 
 
 def course(*val: float) -> list[dict[str, Any]]:

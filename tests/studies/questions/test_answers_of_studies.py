@@ -1,6 +1,6 @@
 """What studies say of numbers that are made up: answers and sentences worked by hand."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from hyperfit.metrics.estimate import Estimate
 from hyperfit.numbers import RATIO
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.report.pages.overview import first_sentence
+from hyperfit.report.tables.studies import study_tables
 from hyperfit.runs.directory import RunDir
 from hyperfit.studies.grid.training import Trained
 from hyperfit.studies.measures.results import Model, Results
@@ -98,6 +99,26 @@ def test_the_order_matters_where_two_models_agree_at_less_than_nine_tenths() -> 
     assert "with another seed 25 [25, 25] %" in order.tell(known).sentence
     assert order.tell(known).tables[1].rows[-1].name == "as it is and another seed"
     assert order.tell(results({order.SAME: model(0.5), order.ORDERS[0]: model(0.5)})).answer == "No"
+
+
+def test_models_in_another_order_stand_in_a_matrix() -> None:
+    """Of the four positions all models but the first choose 9 at the last two, and one of them at the second, too."""
+    choices = ([[-1, 1, 2, 9, 9]] * 8, [[-1, 1, 9, 9, 9]] * 8)
+    known = results({
+        order.SAME: model(0.5), order.ORDERS[0]: model(0.5, choices=choices[0]),
+        order.SWAP: model(0.5, choices=choices[1]),
+    })  # fmt: skip
+    matrix = order.tell(known).tables[-1]
+    assert (matrix.of, matrix.measures) == ("top1_agreement", (order.SAME, order.ORDERS[0], order.SWAP))
+    assert [[row.cells[name].value for name in matrix.measures] for row in matrix.rows] == [
+        [1, 0.5, 0.25], [0.5, 1, 0.75], [0.25, 0.75, 1],
+    ]  # fmt: skip
+    wide = Estimate(0.9, 0.7, 1.1, 8)
+    told = within_ranges(Findings("Yes", "", [Table("m", "", [Row("a", {"b": wide})], ("b",), of="top1_agreement")]))
+    assert told.tables[0].rows[0].cells["b"].high == 1
+    (sheet,) = study_tables({"tables": [asdict(told.tables[0])]})
+    assert (sheet.columns, sheet.shaded) == (["b"], True)
+    assert (sheet.rows[0].cells[0].value, sheet.rows[0].cells[0].interval) == ("90.0", "[70.0, 100.0]")
 
 
 def test_a_domain_counts_where_it_was_not_trained_on() -> None:

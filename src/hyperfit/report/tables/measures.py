@@ -16,12 +16,14 @@ class Measure:
     key: str
     heading: str
     meaning: str
-    """One sentence with the range."""
+    """One sentence with the range; "" where another column has it."""
+    like: str = ""
+    """Key of the measure as which it is written; "": its own."""
 
     @property
     def show(self) -> Style:
         """How it is written."""
-        return style_of(self.key)
+        return style_of(self.like or self.key)
 
 
 PERPLEXITY = Measure("perplexity", "perplexity", "exp of the model's mean loss on the human continuations; 1 or more.")

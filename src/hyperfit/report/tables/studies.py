@@ -95,14 +95,22 @@ def study_tables(found: Found) -> list[Sheet]:
             table["name"],
             table["title"],
             [
-                Row(row["name"], [cell(row["cells"], measure_of(key)) for key in measured(table)], row["source"])
+                Row(row["name"], [cell(row["cells"], one) for one in columns(table)], row["source"])
                 for row in table["rows"]
             ],
-            tuple(map(measure_of, measured(table))),
+            tuple(columns(table)),
             table["unit"],
+            shaded=bool(table.get("of")),
         )
         for table in found["tables"]
     ]
+
+
+def columns(table: Found) -> list[Measure]:
+    """The measures of a table; of a matrix, its one measure under the names of the columns."""
+    if of := table.get("of"):
+        return [Measure(name, name, "", like=of) for name in measured(table)]
+    return [measure_of(key) for key in measured(table)]
 
 
 def measured(table: Found) -> list[str]:

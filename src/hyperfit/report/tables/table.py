@@ -66,6 +66,8 @@ class Sheet:
     measures: tuple[Measure, ...] = field(default=())
     unit: str = "texts"
     """What n counts."""
+    shaded: bool = False
+    """Whether the page shades cells by their values, which are shares."""
 
     @property
     def columns(self) -> list[str]:

@@ -26,10 +26,30 @@ def plan_lines(planned: Sequence[Planned], budget: float | None, count: int = 1)
             f"about {duration(sum(one.seconds for one in left) / count)}, {readable(disk)} of disk, "
             f"{readable(memory)} of memory (rough estimates, with what is measured of each)"
         )
+    fits = fitting(left, budget, count)
     if budget is not None:
-        lines.append(f"of which what fits into {duration(budget)} is done, in this order")
-    lines += [f"  {one.trial.name} ({', '.join(one.wanted.studies)}): about {duration(one.seconds)}" for one in left]
+        seconds = sum(one.seconds for one in fits)
+        lines.append(
+            f"of which what fits into {duration(budget)} is done, in this order: {len(fits)}, in about "
+            f"{duration(seconds / count)}"
+        )
+    for one in left:
+        late = "" if one in fits else "; left out, as the budget is used up"
+        lines.append(f"  {one.trial.name} ({', '.join(one.wanted.studies)}): about {duration(one.seconds)}{late}")
     return lines
+
+
+def fitting(left: Sequence[Planned], budget: float | None, count: int = 1) -> list[Planned]:
+    """Those that are expected to end within the budget, by the rule of ``train_all``; all without one."""
+    if budget is None:
+        return list(left)
+    ends, found = [0.0] * count, []
+    for one in left:
+        free = ends.index(min(ends))
+        if ends[free] + one.seconds <= budget:
+            ends[free] += one.seconds
+            found.append(one)
+    return found
 
 
 def train_all(

@@ -1,7 +1,7 @@
 """Carlsson et al. (2025), figure 5: the same sequences in another order give another model."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -43,9 +43,10 @@ def tell(results: Results) -> Findings:
     reseeded = over_seeds(results, SAME)
     rows += [Row(f"{SAME} and another seed", {"top1_agreement": reseeded})] if reseeded.n else []
     alike = Table("order-similarity", "Share of positions with the same likeliest token", rows, ("top1_agreement",))
+    tables = [table, alike, matrix(there, pairs)] if pairs else [table, alike]
     others = [pairs[pair] for pair in pairs if not {SWAP} & set(pair)]
     if not others:
-        return Findings("Not shown", "Fewer than two orders were trained.", [table, alike])
+        return Findings("Not shown", "Fewer than two orders were trained.", tables)
     low, high = (choose(one.value for one in others) for choose in (min, max))
     apart = [Estimate(ALIKE - one.value, ALIKE - one.high, ALIKE - one.low, one.n) for one in others]
     swap = f"; with one pair swapped {PERCENT.within(pairs[SAME, SWAP])}" if (SAME, SWAP) in pairs else ""
@@ -55,9 +56,19 @@ def tell(results: Results) -> Findings:
         f"Two models trained on the same sequences in another order prefer the same token at {PERCENT.told(low)} to "
         f"{PERCENT.told(high)} of positions of human text{swap}{seeds} "
         "(Carlsson et al.: about 70 %, pairs 68 to 75 %).",
-        [table, alike],
+        tables,
         headline=Headline("order-similarity", "top1_agreement", tuple(row.name for row in rows)),
     )
+
+
+def matrix(there: Sequence[str], pairs: Mapping[tuple[str, str], Estimate]) -> Table:
+    """Every model against every other, as figure 5 of the paper has it; each is wholly like itself."""
+    itself = Estimate(1.0, math.nan, math.nan, next(iter(pairs.values())).n)
+    rows = [
+        Row(one, {other: pairs.get((one, other)) or pairs.get((other, one)) or itself for other in there})
+        for one in there
+    ]
+    return Table("order-matrix", "The same likeliest token, % of positions", rows, tuple(there), of="top1_agreement")
 
 
 def similarity(results: Results, one: str, other: str) -> Estimate:

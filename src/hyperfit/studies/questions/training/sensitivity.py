@@ -14,6 +14,7 @@ from hyperfit.studies.study import Answer, Findings, Study, Table, Trial, change
 from hyperfit.studies.words import answer, each
 
 REFERENCE = "as it is"
+HALF_THE_EPOCHS = "half the epochs"
 MEASURES = (
     "ttr",
     "word_share",
@@ -49,6 +50,8 @@ def trials(settings: StudySettings) -> list[Trial]:
             ((name, value),) = change.items()
             if value != getattr(recipe, name):
                 found.append(Trial(f"{name.replace('_', ' ')} {value:g}", replace(recipe, **change)))
+    kept = replace(recipe, keep_every=1)
+    found.append(Trial(HALF_THE_EPOCHS, kept, epoch=lambda run: max(1, run.events("epoch")[-1]["epoch"] // 2)))
     return list({trial.label: trial for trial in found}.values())
 
 
@@ -98,7 +101,8 @@ STUDY = Study(
     trials=trials,
     tell=tell,
     method="The recipe with one setting at a time at half and twice its value, the learning rate also at a quarter and "
-    "four times, the number of sequences at a half and a quarter; differences from the recipe as it is, paired over "
+    "four times, the number of sequences at a half and a quarter, and stopped after half the epochs that the loss at "
+    "which training ends took; differences from the recipe as it is, paired over "
     "contexts and seeds, with intervals for all comparisons at once (Bonferroni). A change counts as none where its "
     f"interval keeps within {RATIO.told(CLOSE)}. Yes or No where all changes count as some, or as none; not shown "
     "where every interval is too wide for either.",
