@@ -18,6 +18,8 @@ DECODINGS = ("greedy", "nucleus", "repetition-penalty")
 """How both models decode if nothing is named: what hyperfitting is for, and what one would otherwise do."""
 MORE_DECODINGS = ("no-repeat-ngram", "min-p")
 """What else where a GPU writes them; on a CPU each takes both models some minutes more."""
+CONTINUATION = "builtin:continuation"
+"""The task that comes with hyperfit."""
 
 
 @dataclass(frozen=True, kw_only=True)
