@@ -327,6 +327,13 @@ def test_a_task_that_the_model_cannot_do_leaves_nothing(
     assert {path.name for path in adapted.path.iterdir()} == before
 
 
+def test_tasks_of_another_shape_are_told(adapted: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    file = adapted.path / "evaluation.json"
+    file.write_text(json.dumps({"conditions": {}, "tasks": ["acc"]}))
+    (told,) = refused(capsys, "report", str(adapted.path))
+    assert told == f"{file}: cannot be read (its tasks have no names); repeat hyperfit evaluate"
+
+
 def test_flags_that_go_together(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     texts = refused(capsys, "evaluate", "--texts", str(tmp_path / "x.jsonl"), "--tasks", "mmlu", "--task-limit", "3")
     assert texts == [
