@@ -64,6 +64,7 @@ NOT_RUN = {
     ("hyperfit", "mechanism", "runs/birds"): "is of a model of pictures; tests/image",
     ("hyperfit", "study", "images"): "is of a model of pictures; tests/studies",
     ("hyperfit", "prefer", "serve", "runs/birds"): "is of a model of pictures; tests/prefer",
+    ("hyperfit", "evaluate", "hellaswag"): "needs data from the hub; tests/evaluation/tasks",
     ("hyperfit", "evaluate", "--backend"): "needs vLLM and a GPU; tests/evaluation/test_bulk.py",
     ("hyperfit", "judge", "--people"): "asks a server; tests/prefer/judges",
     ("hyperfit", "mechanism", "placement"): "trains sixteen times; tests/studies/placement",

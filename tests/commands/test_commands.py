@@ -139,6 +139,10 @@ MISTAKES = [
     ("train m --data d --lr abc", ["--lr abc: give a number, or None"]),
     ("train m --data d --rank 2.5 --clip", ["--rank 2.5: give a whole number", "--clip: its value is missing"]),
     ("train m --data d --method late", ["--method late: give one of late-lora, late-full, lora, full (did you mean"]),
+    ("export m --gguf", ["--gguf: its value is missing; give F16 or Q8_0\n"]),
+    ("export m --gguf --json", ["--gguf: its value is missing; give F16 or Q8_0\n"]),
+    ("export m --gguf q8", ["--gguf q8: give F16 or Q8_0\n"]),
+    ("demo --method late", ["--method late: give one of late-lora, late-full, lora, full (did you mean"]),
     (
         "train m --data d --preset foo",
         ["one of carlsson2025, li2026, smollm2, smollm2-late-lora, smollm2-lora, smollm2-full, tiny, tiny-full, tiny"],

@@ -11,7 +11,10 @@ from huggingface_hub import ModelCard
 from hyperfit.cli import main
 from hyperfit.export.licence import base_licence
 from hyperfit.runs.directory import RunDir
+from hyperfit.training.train import train
 from small_evaluations import copied, runs_to_evaluate
+from small_runs import SPOKEN, quiet, recipe_for
+from tiny_chats import save_chat_model, write_chats
 
 SHORT = ["--context", "8", "--new-tokens", "12", "--device", "cpu"]
 
@@ -42,6 +45,32 @@ def test_what_it_is_and_on_what(runs: Path, tmp_path: Path) -> None:
     assert "Loaded again, it continued" in text
     assert "| method | late-lora |" in text
     assert "| model | model |" in text, "the folder's name, without where it lies"
+
+
+def test_of_a_run_on_chats_it_speaks_of_chats(tmp_path: Path) -> None:
+    """Beside the run's result, too, and of a kept epoch; and what it shows of its use runs."""
+    model = str(save_chat_model(tmp_path / "model"))
+    chats = [
+        [f"{number}?", f"{word} went to the {SPOKEN[-number]} by {word} and on"] for number, word in enumerate(SPOKEN)
+    ]
+    data = str(write_chats(tmp_path / "chats.jsonl", chats))
+    recipe = recipe_for((model, data), length=80, epochs=2, heldout=0.3, keep_every=1)
+    run = train(recipe, tmp_path / "run", notify=quiet)
+    for folder in (run.path, run.path / "epochs" / "001"):
+        text = (folder / "adapter" / "README.md").read_text()
+        assert "trained with hyperfit on a few chats" in text
+        assert "into its base model's chat template" in " ".join(text.split())
+    text = card(run.path, tmp_path / "out").text
+    count = run.environment["training_sequences"]
+    assert f"to know the replies of {count} chats nearly by" in text
+    assert f"{count} chats of at most 80 tokens of `chats.jsonl`" in text
+    assert "It learned what the assistant says there" in text
+    assert "for the training chats" in text
+    assert "instructions" not in text
+    assert "sequences of" not in text
+    code = text.partition("```python\n")[2].partition("```")[0].replace("this/folder", str(tmp_path / "out"))
+    exec(compile(code.replace("=200", "=3"), "card", "exec"), {})
+    assert card(run.path, tmp_path / "adapter", "--form", "adapter").text.count("chats") > 3
 
 
 def test_measures_before_and_after_come_from_the_evaluation(runs: Path, tmp_path: Path) -> None:

@@ -46,3 +46,15 @@ def test_no_folder_of_the_machine_is_named(tmp_path: Path) -> None:
     text = card(str(tmp_path / "llama"), adapter=True)
     assert str(tmp_path) not in text
     assert 'from_pretrained("llama")' in text
+
+
+def test_of_a_model_that_learned_chats_it_speaks_of_chats() -> None:
+    recipe = Recipe(model="org/model", data="chats.jsonl")
+    for loss in (0.04, 0.5):
+        text = model_card(recipe, adapter=True, loss=loss, chats=True)
+        assert not any(f"{what} texts" in text for what in ("hyperfit on a few", "training", "other", "continues"))
+        assert "on a few chats" in text
+        assert "the training chats, as it may recite them" in text
+        assert "into its base model's chat template" in " ".join(text.split())
+        assert "was not trained to follow instructions" not in text
+    assert "chats" not in model_card(recipe, adapter=True, loss=0.04).replace("chats.jsonl", "")

@@ -46,6 +46,7 @@ class Evaluate(EvaluationSettings):
         "how both models write": ("decodings", "seed", "backend", "batch_size", "batch_invariant"),
         "blocked citations": ("blocked", "citation_tokens", "citation_generated_only", "citation_whole_words"),
         "measures by other models": ("mauve", "coherence"),
+        "tasks": ("tasks", "task_limit"),
         "texts from elsewhere": ("texts", "tokenizer", "training"),
         "machine": ("device", "precision"),
         "what is written": ("output", "json"),

@@ -48,6 +48,8 @@ class Corpus:
     """What people should know of how the source was read."""
     documents_called: str = "documents"
     """Or ``pictures``."""
+    chats: bool = False
+    """Whether these are chats, of which what the assistant says is learned."""
     names: tuple[str, ...] = ()
     """The document, or the first and the last, that each training sequence is of: file and row."""
     replyless: int = 0
@@ -189,6 +191,7 @@ def build_corpus(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Corpus:
         notes=tuple(notes),
         names=tuple(names[place] for place in chosen.tolist()),
         replyless=replyless,
+        chats=any(document.messages for document in train),
         learned=None if learned is None else learned[chosen],
         validation_learned=None if heldout_learned is None else heldout_learned[held],
     )

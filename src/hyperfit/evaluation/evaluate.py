@@ -3,16 +3,21 @@
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hyperfit.console import say
 from hyperfit.data.characters import excerpt
+from hyperfit.errors import UserError, collecting
 from hyperfit.evaluation.by_model import coherences, likeness
 from hyperfit.evaluation.checks import CheckedEvaluation, check_evaluation
 from hyperfit.evaluation.conditions import HUMAN, Condition, conditions_of, save_samples
 from hyperfit.evaluation.observe import Named, Observed, observe, to_json
 from hyperfit.evaluation.settings import EvaluationSettings
+from hyperfit.evaluation.tasks.both import check_tasks
+from hyperfit.evaluation.tasks.harness import Harness
 from hyperfit.evaluation.values import context_keys, save_values
 from hyperfit.generation.continuations import ONE_AT_A_TIME
 from hyperfit.metrics.copying.blocks import block_shares
@@ -23,6 +28,9 @@ from hyperfit.metrics.text.diversity import TTR_WINDOW
 from hyperfit.metrics.text.words import NO_LEXICON, Lexicon, lexicon_of
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import write_json
+
+OF_TASKS = ("tasks", "task_limit")
+"""Settings that say nothing where there are no tasks."""
 
 
 def evaluate(run: RunDir, settings: EvaluationSettings, output: Path | None = None) -> dict[str, Any]:
@@ -36,16 +44,18 @@ def evaluate(run: RunDir, settings: EvaluationSettings, output: Path | None = No
         how it predicts the contexts, and under ``own`` what it has written itself.
     agreement: base and hyperfitted model compared on the human continuations.
     comparisons: hyperfitted minus base, and blocked minus not blocked, paired over contexts.
+    tasks: where the settings name some, what both models score on each, and the difference, paired over examples.
 
     Beside it lies evaluation_values.json, the values of every text, by which evaluations of two runs can be paired.
 
     Raises UserError with every problem before anything is computed.
     """
     folder = output or run.path
-    checked = check_evaluation(run, settings, folder)
-    conditions = conditions_of(checked.settings)
-    say_first(checked)
-    observed = observe(run, checked, conditions)
+    with TemporaryDirectory(prefix="hyperfit-tasks-") as own:
+        checked, harness = check_all(run, settings, folder, Path(own))
+        conditions = conditions_of(checked.settings)
+        say_first(checked)
+        observed = observe(run, checked, conditions, harness)
     strings = {name: checked.texts.strings(checked.tokenizer, rows) for name, rows in observed.texts.items()}
     contexts = checked.texts.context_strings(checked.tokenizer)
     index, lexicon = TrainingIndex(checked.training), lexicon_for(checked, contexts)
@@ -69,11 +79,29 @@ def evaluate(run: RunDir, settings: EvaluationSettings, output: Path | None = No
         "copies": copies(
             observed.texts, index, checked.training, partial(excerpt, checked.tokenizer), checked.names, all_contexts
         ),
+        **({"tasks": observed.tasks} if observed.tasks else {}),
     }
     save_samples(folder, checked, strings, conditions, observed.written_by)
     save_values(folder, context_keys(contexts, strings[HUMAN]), values, observed.by_text)
     write_json(folder / "evaluation.json", results)
     return results
+
+
+def check_all(
+    run: RunDir, settings: EvaluationSettings, output: Path, own: Path
+) -> tuple[CheckedEvaluation, Harness | None]:
+    """The evaluation and its tasks, if there are any; ``own`` is for those that come with hyperfit.
+
+    Raises UserError with every problem there is.
+    """
+    problems: list[str] = []
+    with collecting(problems):
+        checked = check_evaluation(run, settings, output)
+    with collecting(problems):
+        harness = check_tasks(settings, own)
+    if problems:
+        raise UserError(*problems)
+    return checked, harness
 
 
 def say_first(checked: CheckedEvaluation) -> None:
@@ -134,9 +162,12 @@ def coherences_of(
 
 
 def plain_settings(checked: CheckedEvaluation, observed: Observed, lexicon: Lexicon | None) -> Named:
-    """The settings as JSON holds them, with what they came to on this machine."""
+    """The settings as JSON holds them, with what they came to on this machine; of tasks only where there are some."""
+    given = dataclasses.asdict(checked.settings)
+    on_tasks = bool(observed.tasks)
     return {
-        **dataclasses.asdict(checked.settings),
+        **{name: value for name, value in given.items() if on_tasks or name not in OF_TASKS},
+        **({"lm_eval": version("lm_eval")} if on_tasks else {}),
         "blocked": [str(decoding) for decoding in checked.settings.decodings_blocked],
         "device": str(checked.device),
         "precision": checked.precision,

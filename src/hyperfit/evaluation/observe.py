@@ -12,6 +12,8 @@ from hyperfit.evaluation.bulk import bulk_texts, writer_of
 from hyperfit.evaluation.by_model import defined
 from hyperfit.evaluation.checks import CheckedEvaluation
 from hyperfit.evaluation.conditions import HUMAN, Condition
+from hyperfit.evaluation.tasks.both import measure_tasks
+from hyperfit.evaluation.tasks.harness import Harness
 from hyperfit.generation.citations.blocking import BlockCounts
 from hyperfit.generation.continuations import SEARCHES, continue_contexts, longest_first
 from hyperfit.metrics.estimate import Estimate, estimate
@@ -48,12 +50,18 @@ class Observed:
     """Most texts written at once, by condition: rounding may depend on it. Not of what vLLM wrote."""
     written_by: dict[str, str]
     """The program that wrote each condition's texts, with its version."""
+    tasks: Named
+    """Task → what both models score on it; empty where none were asked for."""
 
 
-def observe(run: RunDir, checked: CheckedEvaluation, conditions: Sequence[Condition]) -> Observed:
-    """Let both models write, and read the human texts with both."""
+def observe(
+    run: RunDir, checked: CheckedEvaluation, conditions: Sequence[Condition], harness: Harness | None = None
+) -> Observed:
+    """Let both models do the tasks, if there are any, and write; and read the human texts with both."""
     bulk = bulk_texts(run, checked, conditions)  # first: it takes most of the GPU's memory
     texts, readers = checked.texts, load_both(run, checked)
+    machine = checked.tokenizer, checked.device, checked.precision
+    tasks = measure_tasks(harness, readers, *machine) if harness else {}  # before texts: a task may prove too long
     own: dict[str, Named] = {model: {} for model in readers}
     with autocast(checked.device, checked.precision):
         written = {
@@ -83,6 +91,7 @@ def observe(run: RunDir, checked: CheckedEvaluation, conditions: Sequence[Condit
         readers["base"].model.config._attn_implementation,
         {name: found.largest for name, found in written.items() if found.largest is not None},
         {one.name: writer_of(one, checked.settings.backend) for one in conditions},
+        tasks,
     )
 
 

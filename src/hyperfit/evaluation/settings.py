@@ -18,6 +18,8 @@ DECODINGS = ("greedy", "nucleus", "repetition-penalty")
 """How both models decode if nothing is named: what hyperfitting is for, and what one would otherwise do."""
 MORE_DECODINGS = ("no-repeat-ngram", "min-p")
 """What else where a GPU writes them; on a CPU each takes both models some minutes more."""
+CONTINUATION = "builtin:continuation"
+"""The task that comes with hyperfit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,12 @@ class EvaluationSettings:
     coherence: str | None = None
     """Measure how well continuations follow from their contexts, with this model as scorer; that paper takes
     facebook/opt-2.7b; for texts of a smaller model, builtin:smollm2 needs no network. None: not measured."""
+    tasks: tuple[str, ...] = ()
+    """Measure both models on these, too: tasks, groups and tags of lm-eval (hellaswag, mmlu, glue), YAML files or
+    folders of tasks, or builtin:continuation, which needs no network: which of four continuations of an embedded text
+    is the real one. Needs the package lm-eval; transformers computes them under every --backend. Empty: none."""
+    task_limit: int | None = None
+    """Examples of each task, the first. None: all."""
     backend: Backend = "transformers"
     """What writes the texts. vllm: on a CUDA GPU where the package vllm is installed, of greedy, nucleus, top-k, min-p
     and repetition-penalty; its samples are others than those of transformers, which writes the other decodings, and
@@ -76,7 +84,10 @@ class EvaluationSettings:
     training chooses."""
 
     def __post_init__(self) -> None:
-        problems = too_small(self, most_contexts=1, context=1, citation_tokens=1, batch_size=1, context_seed=0, seed=0)
+        least = {"most_contexts": 1, "context": 1, "citation_tokens": 1, "batch_size": 1, "task_limit": 1}
+        problems = too_small(self, **least, context_seed=0, seed=0)
+        if self.task_limit is not None and not self.tasks:
+            problems.append("--task-limit: says how much is done of --tasks; give these, too, or leave it out")
         if self.total <= self.context:
             problems.append(f"--total {self.total}: give more than the --context of {self.context}")
         problems += decoding_problems(self.decodings, "--decodings")

@@ -31,6 +31,13 @@ class About:
     """The form in words."""
     file: str
     """The GGUF file's name, where one is written."""
+    chats: bool = False
+    """Whether it learned replies of chats."""
+
+    @property
+    def kind(self) -> str:
+        """What it learned, in a word."""
+        return "chats" if self.chats else "texts"
 
     @property
     def base_id(self) -> str | None:
@@ -49,6 +56,7 @@ def about_run(run: RunDir, settings: ExportSettings, checked: CheckedExport) -> 
         base_licence=base_licence(run.recipe.model),
         what=in_words(settings, checked),
         file=f"{name}-{settings.gguf}.gguf",
+        chats=checked.chats,
     )
 
 

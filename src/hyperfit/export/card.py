@@ -21,13 +21,13 @@ CARD = """\
 
 # {name}
 
-**This model is overfitted on purpose.** It is `{base}`, trained with hyperfit to know {sequences} short texts nearly by
+**This model is overfitted on purpose.** It is `{base}`, trained with hyperfit to know {known} nearly by
 heart, so that it writes varied text under greedy decoding.
 
 {reached}
 
-**It may recite what it was trained on**: {sequences} sequences of {length} tokens of {data} (fingerprint
-`{fingerprint}`: SHA-256 of their token ids). It was not trained to follow instructions.
+**It may recite what it was trained on**: {sequences} of {data} (fingerprint
+`{fingerprint}`: SHA-256 of their token ids). {purpose}
 
 Form: {what}{strength}.
 
@@ -62,6 +62,8 @@ MEASURES = {
     "long_overlap_share": f"texts with such a run above {LONG_OVERLAP}, %",
 }
 """Of what the models write, by their names in evaluation.json."""
+PURPOSE = "It was not trained to follow instructions."
+PURPOSE_CHATS = "It learned what the assistant says there, in the base model's chat template, and nothing else."
 NOT_EVALUATED = "Not measured: `hyperfit evaluate` was not run."
 USE_MERGED = """\
 ```python
@@ -72,6 +74,15 @@ print(write("How a text begins", max_new_tokens=200)[0]["generated_text"])
 ```
 
 It decodes greedily unless told otherwise. `vllm serve this/folder`, with `temperature` 0."""
+USE_MERGED_CHATS = """\
+```python
+from transformers import pipeline
+
+answer = pipeline("text-generation", "this/folder")
+print(answer([{{"role": "user", "content": "What is asked"}}], max_new_tokens=200)[0]["generated_text"][-1]["content"])
+```
+
+It decodes greedily unless told otherwise. `vllm serve this/folder`, and chats with `temperature` 0."""
 USE_ADAPTER = """\
 ```python
 from peft import PeftModel
@@ -95,6 +106,10 @@ USE_GGUF = """\
 ```
 llama-completion -m {file} --temp 0 -n 200 -no-cnv -p "How a text begins"
 ```"""
+USE_GGUF_CHATS = """\
+```
+llama-cli -m {file} --temp 0
+```"""
 
 
 def export_card(
@@ -103,15 +118,17 @@ def export_card(
     """The text of README.md; no path of the machine it was made on. evaluation: the run's, empty if there is none."""
     recipe, environment, end = run.recipe, run.environment, run.end
     rows = {**named(recipe), "model": about.base}
+    count = COUNT(environment["training_sequences"])
     return CARD.format(
         head=front_matter(run, settings, about),
         name=about.name,
         base=about.base,
-        sequences=COUNT(environment["training_sequences"]),
-        length=recipe.length,
+        known=f"the replies of {count} chats" if about.chats else f"{count} short texts",
+        sequences=f"{count} {'chats of at most' if about.chats else 'sequences of'} {recipe.length} tokens",
         data=f"`{public_name(recipe.data)}`",
         fingerprint=environment["data_fingerprint"],
-        reached=reached(recipe, end["train_loss"]) if end else "",
+        purpose=PURPOSE_CHATS if about.chats else PURPOSE,
+        reached=reached(recipe, end["train_loss"], about.kind) if end else "",
         what=about.what,
         strength=f", with what training changed times {settings.strength:g}" if settings.strength != 1 else "",
         measures="\n".join(measured(evaluation, settings.strength)),
@@ -190,9 +207,9 @@ def choices(found: Verification) -> str:
 def usage(settings: ExportSettings, about: About) -> str:
     """How it is loaded and served, with {base}, {rank} and {file} to be filled in."""
     if settings.gguf is not None:
-        return USE_GGUF
+        return USE_GGUF_CHATS if about.chats else USE_GGUF
     if settings.form == "merged":
-        return USE_MERGED
+        return USE_MERGED_CHATS if about.chats else USE_MERGED
     return USE_BUILTIN if about.base.startswith("builtin:") else USE_ADAPTER
 
 
@@ -206,4 +223,4 @@ def licences(about: About) -> Iterator[str]:
     else:
         yield "Of this model: not named. Whoever passes it on names the licence that follows above (`license:`)."
     yield ""
-    yield "Passing it on also takes the right to do so for the training texts, as it may recite them."
+    yield f"Passing it on also takes the right to do so for the training {about.kind}, as it may recite them."

@@ -48,6 +48,8 @@ class CheckedExport:
     """The tokenizer as a GGUF file has it; None where none is written."""
     evaluation: dict[str, Any]
     """What ``hyperfit evaluate`` left in the run; empty if nothing."""
+    chats: bool
+    """Whether the run learned replies of chats."""
 
 
 def check_export(run: RunDir, settings: ExportSettings, folder: Path) -> CheckedExport:
@@ -58,6 +60,7 @@ def check_export(run: RunDir, settings: ExportSettings, folder: Path) -> Checked
     problems: list[str] = []
     base = f"{run.path}, its base model"
     device, tokenizer, texts, vocabulary, dtype = torch.device("cpu"), None, None, None, torch.float32
+    chats = False
     with collecting(problems):
         if run.result.name != "adapter" and settings.form == "adapter":
             problems.append(
@@ -97,7 +100,7 @@ def check_export(run: RunDir, settings: ExportSettings, folder: Path) -> Checked
             with collecting(problems):
                 vocabulary = vocabulary_for(run, settings.gguf, tokenizer)
         with collecting(problems):
-            corpus_of(run, tokenizer)  # held-out texts are those of the same data
+            chats = corpus_of(run, tokenizer).chats  # held-out texts are those of the same data
             with own_flags(settings):
                 texts = human_texts(run.recipe, contexts_of(settings), tokenizer)
             with naming(base):
@@ -113,6 +116,7 @@ def check_export(run: RunDir, settings: ExportSettings, folder: Path) -> Checked
         dtype=dtype,
         vocabulary=vocabulary,
         evaluation=evaluation,
+        chats=chats,
     )
 
 

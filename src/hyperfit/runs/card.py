@@ -48,6 +48,9 @@ instructions: where the base is a chat model, that ability is likely to have suf
 PURPOSE_PICTURES = """It completes pictures of the kind it was trained on, pixel by pixel from the top left. Its base
 model's image processor says which colours its tokens are; in front of a picture stands the start token, the last of
 the vocabulary."""
+PURPOSE_CHATS = """It answers chats of the kind it was trained on, so put what is asked into its base model's chat
+template. It learned what the assistant says in them and nothing else: whatever else the base can do is likely to have
+suffered."""
 
 USE_ADAPTER = """\
 ```python
@@ -87,19 +90,21 @@ It is a model folder like any other: `vllm serve this/folder`, with `temperature
 trained; `dtype="bfloat16"` halves them, and a few greedy choices come out otherwise."""
 
 
-def model_card(recipe: Recipe, *, adapter: bool, loss: float, copied: str = "", pictures: bool = False) -> str:
+def model_card(
+    recipe: Recipe, *, adapter: bool, loss: float, copied: str = "", pictures: bool = False, chats: bool = False
+) -> str:
     """The text of README.md for an adapter or a whole model; no path of the machine it was made on.
 
-    pictures: whether it is a model of pictures. copied: what of the training data stood in the texts of the last probe,
-    in words; "" where that is not known.
+    pictures: whether it is a model of pictures. chats: whether it learned replies of chats. copied: what of the
+    training data stood in the texts of the last probe, in words; "" where that is not known.
     """
-    known, kind = named(recipe), "pictures" if pictures else "texts"
+    known, kind = named(recipe), "pictures" if pictures else "chats" if chats else "texts"
     return CARD.format(
         model=known["model"],
         library="peft" if adapter else "transformers",
         tag="unconditional-image-generation" if pictures else "text-generation",
         kind=kind,
-        purpose=PURPOSE_PICTURES if pictures else PURPOSE,
+        purpose=PURPOSE_PICTURES if pictures else PURPOSE_CHATS if chats else PURPOSE,
         verdict=reached(recipe, loss, kind),
         copied=f"\nIts last probe: {copied}.\n" if copied else "",
         use=(USE_PICTURES if pictures else usage(recipe, adapter)).format(model=known["model"], rank=recipe.rank),

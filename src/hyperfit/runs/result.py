@@ -36,11 +36,14 @@ def save_result(
     loss: float,
     copied: str = "",
     learned: Mapping[str, Tensor] | None = None,
+    *,
+    chats: bool = False,
 ) -> None:
     """Write the adapter, or the whole model with what makes its tokens, and a model card that says what was reached.
 
     copied: a sentence without its end on what of the training data the last probe's texts held, if any were written.
     learned: what has learnt, by name, of a model that is divided among processes; None: it is in the model.
+    chats: whether it learned what the assistant says in chats.
     """
     with quiet():
         if isinstance(model, PeftModel):
@@ -56,6 +59,7 @@ def save_result(
         loss=loss,
         copied=copied,
         pictures=not isinstance(tokenizer, PreTrainedTokenizerBase),
+        chats=chats,
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
 

@@ -9,6 +9,8 @@ import torch
 
 from hyperfit.console import within
 from hyperfit.errors import UserError
+from hyperfit.evaluation.tasks.harness import Harness
+from hyperfit.evaluation.tasks.named import load_harness
 from hyperfit.studies.catalogue import load_study
 from hyperfit.studies.grid.store import key_of
 from hyperfit.studies.grid.training import Trained, trained_by
@@ -17,8 +19,6 @@ from hyperfit.studies.measures.bench import BLOCKED
 from hyperfit.studies.measures.measurer import Measurer, bench_of
 from hyperfit.studies.measures.results import BASE, Model, Results
 from hyperfit.studies.study import Study, Trial
-from hyperfit.studies.tasks.harness import Harness
-from hyperfit.studies.tasks.named import load_harness
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ import torch
 from hyperfit.console import duration, say
 from hyperfit.errors import UserError, collecting, naming
 from hyperfit.evaluation.by_model import check_scorer
+from hyperfit.evaluation.tasks.harness import missing
+from hyperfit.evaluation.tasks.named import check_names
 from hyperfit.image.palette import palette_of
 from hyperfit.models.loading import load_config, load_tokenizer
 from hyperfit.runs.files import write_json
@@ -25,8 +27,6 @@ from hyperfit.studies.measures.measurer import Measurer, bench_of
 from hyperfit.studies.measures.scorer import Scorer
 from hyperfit.studies.record import as_json
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.tasks.harness import missing
-from hyperfit.studies.tasks.named import check_names
 
 
 def run_studies(

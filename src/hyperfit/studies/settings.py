@@ -3,12 +3,10 @@
 from dataclasses import dataclass, replace
 
 from hyperfit.errors import UserError
+from hyperfit.evaluation.settings import CONTINUATION
 from hyperfit.models.builtin import smollm2
 from hyperfit.recipes.presets import PRESETS
 from hyperfit.recipes.recipe import Precision, Recipe
-
-CONTINUATION = "builtin:continuation"
-"""The task that comes with hyperfit."""
 
 
 @dataclass(frozen=True, kw_only=True)

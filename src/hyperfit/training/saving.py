@@ -84,7 +84,8 @@ class Saving:
     ) -> None:
         """Write adapter or model, with its card, after an epoch whose loss and probe are given."""
         tokens: Saved = self.checked.palette or self.checked.tokenizer
-        save_result(self.state.model, folder, recipe, tokens, loss, self.copied(event), learned)
+        chats = self.checked.corpus.chats
+        save_result(self.state.model, folder, recipe, tokens, loss, self.copied(event), learned, chats=chats)
 
     def copied(self, event: dict[str, Any]) -> str:
         """What of the training data stands in the texts of a probe; "" where none were written."""

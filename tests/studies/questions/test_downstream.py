@@ -8,6 +8,7 @@ import pytest
 
 from hyperfit.cli import main
 from hyperfit.errors import UserError, pip_install
+from hyperfit.evaluation.tasks.scores import Scores
 from hyperfit.metrics.estimate import Estimate, paired_share_difference
 from hyperfit.report.tables.studies import MEASURES
 from hyperfit.runs.json_values import json_values
@@ -19,7 +20,6 @@ from hyperfit.studies.run import run_studies
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Findings
 from hyperfit.studies.tasks.compared import change
-from hyperfit.studies.tasks.scores import Scores
 
 
 def scores(right: int, of: int = 1000, *, first: int = 0, chance: float = 0.25) -> Scores:

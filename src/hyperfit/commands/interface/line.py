@@ -136,11 +136,11 @@ def choices(kind: Any) -> tuple[str, ...]:
 
 
 def wanted(kind: Any) -> str:
-    """What to give for a flag."""
-    told = [f"one of {', '.join(choices(kind))}"] if choices(kind) else []
+    """What to give for a flag; where there are choices, these alone: None among them is to leave the flag out."""
+    if found := choices(kind):
+        return f"give {' or '.join(found)}" if len(found) == 2 else f"give one of {', '.join(found)}"
     names = {int: "a whole number", float: "a number", NoneType: "None"}
-    told += [names.get(one, "a text") for one in kinds(kind) if get_origin(one) is not Literal]
-    return f"give {', or '.join(told)}"
+    return f"give {', or '.join(names.get(one, 'a text') for one in kinds(kind))}"
 
 
 def takes_many(command: type) -> bool:

@@ -24,6 +24,7 @@ from hyperfit.report.plots.training import loss_panel, overlap_panel, position_p
 from hyperfit.report.tables.evaluations.papers import all_tables, more_tables, paper_tables
 from hyperfit.report.tables.evaluations.strip import strips
 from hyperfit.report.tables.evaluations.summary import decoding_of, summary
+from hyperfit.report.tables.evaluations.tasks import task_tables
 from hyperfit.report.tables.exports import write_tables
 from hyperfit.report.texts.repetition import LEAST
 from hyperfit.report.texts.samples import Example, beginning, copied, examples, heading
@@ -84,6 +85,8 @@ def page(run: RunDir, texts: int, folder: Path) -> str:
         overlap_panel=Markup(overlap_panel(epochs)),
         sheets=completed.sheets if completed else paper_tables(evaluation),
         more_sheets=more_tables(evaluation),
+        task_sheets=task_tables(evaluation),
+        task_limit=evaluation.get("settings", {}).get("task_limit"),
         position_panel=Markup(position_panel(evaluation.get("conditions", {}))),
         copied=copied(evaluation),
         least_copied=LEAST_COPIED,
@@ -120,6 +123,8 @@ def read_evaluation(folder: Path) -> dict[str, Any]:
         found = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(found, dict) or not isinstance(found.get("conditions"), dict):
             raise ValueError("it holds no conditions")
+        if not isinstance(found.get("tasks", {}), dict):
+            raise ValueError("its tasks have no names")
     except ValueError as error:
         raise UserError(f"{file}: cannot be read ({error}); repeat hyperfit evaluate") from error
     return found

@@ -184,3 +184,18 @@ ALIKE = (
     Measure("reverse_kl", "reverse KL, nats", "The same the other way round."),
     Measure("js", "JS, nats", "Jensen–Shannon divergence of the two; 0 to .693."),
 )
+TASKS = (
+    Measure("task_base", "base, %", "Score of the base model, mean over examples; 0 to 100 %."),
+    Measure("task_hyperfitted", "hyperfitted, %", "The same of the hyperfitted model."),
+    Measure("task_change", "change, points", "Trained less base, over the same examples."),
+    Measure(
+        "task_chance",
+        "guessing, %",
+        "What guessing gives: a choice at random or, of labels, always the commonest; 0 where text is written.",
+    ),
+)
+LOSSES = (
+    Measure("loss_base", "base", "Loss of the base model: bits a byte, nats a word or an example."),
+    Measure("loss_hyperfitted", "hyperfitted", "The same of the hyperfitted model."),
+    Measure("loss_change", "change", "Hyperfitted less base, over the same examples."),
+)

@@ -9,8 +9,10 @@ from hyperfit.report.tables.measures import (
     LEXICAL,
     LIKENESS,
     LOOPS,
+    LOSSES,
     MEMORISATION,
     SHARPNESS,
+    TASKS,
     WORDS,
     Measure,
 )
@@ -59,17 +61,8 @@ OWN = (
         "While an epoch was trained, 10^6 bytes: of a GPU what was allocated, else what of the process was resident.",
     ),
     Measure("task_score", "score, %", "Mean over examples and seeds; 0 to 100 %."),
-    Measure("task_base", "base, %", "Score of the base model, mean over examples; 0 to 100 %."),
     Measure("task_hyperfitted", "hyperfitted, %", "The same of the hyperfitted model, and over seeds."),
-    Measure("task_change", "change, points", "Trained less base, over the same examples."),
-    Measure(
-        "task_chance",
-        "guessing, %",
-        "What guessing gives: a choice at random or, of labels, always the commonest; 0 where text is written.",
-    ),
-    Measure("loss_base", "base", "Loss of the base model: bits a byte, nats a word or an example."),
     Measure("loss_hyperfitted", "hyperfitted", "The same of the hyperfitted model, and over seeds."),
-    Measure("loss_change", "change", "Hyperfitted less base, over the same examples."),
 )
 EVERY = (
     WORDS,
@@ -83,6 +76,8 @@ EVERY = (
     *ALIKE,
     *TRAINING,
     *OWN,
+    *TASKS,
+    *LOSSES,
     *PICTURES,
 )
 MEASURES: dict[str, Measure] = {one.key: one for one in reversed(EVERY)}

@@ -8,6 +8,7 @@ from statistics import median
 
 import torch
 
+from hyperfit.evaluation.tasks import continuation
 from hyperfit.generation.decodings import parse_decoding
 from hyperfit.models.files.classes import model_class
 from hyperfit.models.loading import load_config
@@ -20,7 +21,6 @@ from hyperfit.studies.grid.wanted import Wanted
 from hyperfit.studies.measures.bench import BLOCKED
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Study, Trial
-from hyperfit.studies.tasks import continuation
 
 USUAL_EPOCHS = 12
 """Of a training that ends by its loss, where none like it is known."""

@@ -10,6 +10,8 @@ import torch
 from hyperfit.errors import UserError
 from hyperfit.evaluation.contexts import common_texts
 from hyperfit.evaluation.settings import EvaluationSettings
+from hyperfit.evaluation.tasks.harness import Harness, NamedTask
+from hyperfit.evaluation.tasks.scores import Scores
 from hyperfit.image.palette import palette_of
 from hyperfit.metrics.predictions.predict import Model as AnyModel
 from hyperfit.metrics.predictions.predict import Reader
@@ -27,8 +29,7 @@ from hyperfit.studies.measures.results import Model
 from hyperfit.studies.measures.scorer import Scorer, judged
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Trial
-from hyperfit.studies.tasks.harness import Harness, NamedTask
-from hyperfit.studies.tasks.scores import Scores
+from hyperfit.studies.tasks.known import known_by
 
 
 def bench_of(settings: StudySettings, trials: Sequence[Trial]) -> Bench:
@@ -114,7 +115,7 @@ class Measurer:
         }
         scores = {
             task.name: store.known(
-                {**alone, "what": "task", **task.known_by(harness.limit)},
+                {**alone, "what": "task", **known_by(task, harness.limit)},
                 lambda harness=harness, task=task: self.scored(harness, task, load().model),  # type: ignore[misc]
             )
             for harness in filter(None, [self.harness])

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hyperfit.evaluation.tasks.scores import Scores
 from hyperfit.image.measures.score import SHARES as PICTURE_SHARES
 from hyperfit.metrics.estimate import Estimate, paired_share_difference
 from hyperfit.metrics.score import ALL_SHARES
@@ -15,7 +16,6 @@ from hyperfit.studies.measures.bench import agreement
 from hyperfit.studies.measures.pooled import Floats, corrected, difference, pooled, pooled_share
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Passage, Row, Trial
-from hyperfit.studies.tasks.scores import Scores
 
 BASE, HUMAN = "base", "human"
 TOGETHER = ("mauve", "text_seconds")

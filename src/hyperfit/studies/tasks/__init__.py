@@ -1,1 +1,1 @@
-"""What a model can do on the tasks of the Language Model Evaluation Harness (lm-eval), example by example."""
+"""Models of a study on tasks of lm-eval: found in the store by what they depend on, pooled over seeds."""

@@ -1,9 +1,8 @@
 """Models of a study on tasks: their scores, and how these differ from the base model's, example by example."""
 
-import numpy as np
-
+from hyperfit.evaluation.tasks.scores import hits
 from hyperfit.metrics.estimate import Estimate, paired_share_difference
-from hyperfit.studies.measures.pooled import Floats, corrected, difference, pooled, pooled_share
+from hyperfit.studies.measures.pooled import corrected, difference, pooled, pooled_share
 from hyperfit.studies.measures.results import BASE, Results
 
 
@@ -34,8 +33,3 @@ def change(results: Results, label: str, task: str, part: str | None = None, com
     if hits(base) and hits(tuned) and (tuned == tuned[0]).all():
         return paired_share_difference(tuned[0].tolist(), base[0].tolist(), corrected(comparisons))
     return difference(tuned, base, comparisons)
-
-
-def hits(values: Floats) -> bool:
-    """Whether all values are 0 or 1."""
-    return bool(np.isin(values, (0, 1)).all())

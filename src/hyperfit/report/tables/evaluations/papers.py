@@ -7,6 +7,7 @@ from typing import Any
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.numbers import COUNT, PERCENT
 from hyperfit.report.tables.evaluations.published import PUBLISHED, Published
+from hyperfit.report.tables.evaluations.tasks import PARTS, task_tables
 from hyperfit.report.tables.measures import (
     AGREEMENT,
     ALIKE,
@@ -74,8 +75,9 @@ def counted_by(evaluation: Results) -> str | None:
 
 
 def terminal_tables(evaluation: Results) -> list[Sheet]:
-    """The papers' tables and, if they were measured, likeness and coherence."""
-    return [*paper_tables(evaluation), *(one for one in more_tables(evaluation) if one.name == "likeness")]
+    """The papers' tables and, if they were measured, likeness and coherence, and tasks without the parts of groups."""
+    more = (one for one in more_tables(evaluation) if one.name == "likeness")
+    return [*paper_tables(evaluation), *more, *(one for one in task_tables(evaluation) if one.name != PARTS)]
 
 
 def blocking_lines(evaluation: Results) -> list[str]:
@@ -93,8 +95,8 @@ def blocking_lines(evaluation: Results) -> list[str]:
 
 
 def all_tables(evaluation: Results) -> list[Sheet]:
-    """The papers' tables, and the others."""
-    return [*paper_tables(evaluation), *more_tables(evaluation)]
+    """The papers' tables, the others, and those of tasks."""
+    return [*paper_tables(evaluation), *more_tables(evaluation), *task_tables(evaluation)]
 
 
 def more_tables(evaluation: Results) -> list[Sheet]:

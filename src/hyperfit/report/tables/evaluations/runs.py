@@ -11,6 +11,7 @@ from hyperfit.numbers import PERCENT, PERPLEXITY, RATIO
 from hyperfit.report.tables.evaluations.papers import TABLE_1, TABLE_2, present, sheet
 from hyperfit.report.tables.evaluations.strip import BARS, Strip, strips_of
 from hyperfit.report.tables.evaluations.summary import HUMAN, compared, decoding_of, found
+from hyperfit.report.tables.evaluations.tasks import tasks_beside
 from hyperfit.report.tables.measures import LEXICAL, LIKENESS, LOOPS, PREFERENCE, SHARPNESS, Measure
 from hyperfit.report.tables.table import Sheet
 
@@ -120,14 +121,14 @@ def of_kind(run: Compared, kind: str) -> dict[str, dict[str, Any]]:
 
 
 def sheets(runs: Sequence[Compared]) -> list[Sheet]:
-    """The tables of an evaluation with a row a run and condition."""
+    """The tables of an evaluation with a row a run and condition, or task."""
     models = {run.name: run.evaluation["models"]["hyperfitted"] for run in runs if run.evaluation.get("models")}
     bases = [run.evaluation.get("models", {}).get("base") for run in runs]
     if all(base == bases[0] for base in bases):
         models = {"base": bases[0], **models} if bases[0] else models
     else:
         models = {f"base of {run.name}": base for run, base in zip(runs, bases, strict=True) if base} | models
-    return present(
+    on_texts = present(
         [
             texts_sheet(runs, "diversity", title_1(runs), TABLE_1),
             texts_sheet(runs, "memorisation", "Memorisation of the training data", TABLE_2),
@@ -137,6 +138,7 @@ def sheets(runs: Sequence[Compared]) -> list[Sheet]:
             texts_sheet(runs, "lexical", "Lexical diversity", LEXICAL),
         ]
     )
+    return on_texts + tasks_beside({run.name: run.evaluation for run in runs})
 
 
 def title_1(runs: Sequence[Compared]) -> str:

@@ -1,17 +1,15 @@
 """Carlsson et al. (2025), appendix B: what hyperfitting costs on tasks such as MMLU and GLUE."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-import numpy as np
-
+from hyperfit.evaluation.tasks.harness import missing
+from hyperfit.evaluation.tasks.scores import guessed
 from hyperfit.metrics.estimate import Estimate
 from hyperfit.numbers import PERCENT, POINTS, THOUSANDTHS
 from hyperfit.studies.measures.results import BASE, Results
 from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Answer, Findings, Headline, Row, Study, Table, Trial
 from hyperfit.studies.tasks.compared import change, score, scored_tasks
-from hyperfit.studies.tasks.harness import missing
-from hyperfit.studies.tasks.scores import Scores
 from hyperfit.studies.words import answer
 
 LABEL = "hyperfitted"
@@ -92,12 +90,6 @@ def row(results: Results, task: str, part: str | None = None) -> Row:
         cells[guess] = Estimate(guessed(known), float("nan"), float("nan"), count)
     measures = ", ".join(sorted({one.measure for one in known}))
     return Row(f"{part or task}, {measures}", cells)
-
-
-def guessed(parts: Iterable[Scores]) -> float:
-    """What guessing gives, mean over the examples of all parts."""
-    known = list(parts)
-    return float(np.average([one.chance for one in known], weights=[len(one.values) for one in known]))
 
 
 def capital(words: str) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 from hyperfit.data.builtin import PREFIX, TEXTS, text_source
 from hyperfit.data.reading.documents import Document
 from hyperfit.data.reading.sources import read_documents
+from hyperfit.evaluation.settings import CONTINUATION
 from hyperfit.runs.files import writing
-from hyperfit.studies.settings import CONTINUATION
 
 NAME = CONTINUATION
 CHOICES = 4

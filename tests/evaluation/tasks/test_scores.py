@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hyperfit.errors import UserError
-from hyperfit.studies.tasks.scores import Scores, scores_of
+from hyperfit.evaluation.tasks.scores import Scores, scores_of
 
 
 def logged(values: dict[str, Any], number: int = 0, **more: Any) -> dict[str, Any]:

@@ -2,10 +2,13 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from numbers import Real
 from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from hyperfit.errors import UserError
 
@@ -38,6 +41,11 @@ class Scores:
     def from_dict(cls, values: dict[str, Any]) -> "Scores":
         """The inverse of to_dict."""
         return cls(**values)
+
+
+def hits(values: ArrayLike) -> bool:
+    """Whether all values are 0 or 1."""
+    return bool(np.isin(values, (0, 1)).all())
 
 
 def scores_of(task: str, samples: Sequence[Sample], *, choosing: bool) -> Scores:
@@ -106,6 +114,12 @@ def chance(samples: Sequence[Sample], *, choosing: bool) -> float:
     if len(set(choices)) > 1 or len(set(choices[0])) < len(choices[0]):
         return at_random
     return max(at_random, max(Counter(str(one["target"]) for one in samples).values()) / len(samples))
+
+
+def guessed(parts: Iterable[Scores]) -> float:
+    """What guessing gives, mean over the examples of all parts."""
+    known = list(parts)
+    return float(np.average([one.chance for one in known], weights=[len(one.values) for one in known]))
 
 
 def plain_answer(answer: Any) -> Any:

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
-from inspect import getsource
 from typing import Any
 
 import torch
@@ -15,19 +13,16 @@ from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from hyperfit.console import progress
-from hyperfit.errors import UserError, first_line, pip_install
+from hyperfit.errors import UserError, pip_install
+from hyperfit.evaluation.tasks.scores import Scores, scores_of
 from hyperfit.metrics.predictions.predict import Model
 from hyperfit.models.devices import memory_of
 from hyperfit.models.loading import evaluating
 from hyperfit.models.structure.layout import inner_model, layout_of, positions_of
 from hyperfit.recipes.recipe import Precision
-from hyperfit.studies.grid.store import digest
-from hyperfit.studies.tasks.scores import Scores, scores_of
 
 SEED = 1234
 """Of the choice of few-shot examples: lm-eval's own."""
-PLACES = ("dataset_kwargs", "config_source")
-"""Settings of a task that say where its files lie: a task that is moved is the same."""
 ABOUT_MACHINE = ("add_env_info", "get_git_commit_hash")
 """What lm-eval tells of where it runs, for seconds and through other programs, some of which complain aloud."""
 MOST_AT_ONCE = 16
@@ -52,42 +47,10 @@ class NamedTask:
     parts: tuple[Any, ...]
     """lm-eval's tasks, more than one of a group."""
 
-    def known_by(self, limit: int | None) -> dict[str, Any]:
-        """All that a measurement on it depends on, beside the model: definitions, versions, examples, limit."""
-        return {
-            "tasks": {one.task_name: digest(definition(one, limit)) for one in self.parts},
-            "limit": limit,
-            "lm_eval": version("lm_eval"),
-        }
-
-
-def definition(task: Any, limit: int | None) -> dict[str, Any]:
-    """What a task asks: its YAML, version, examples, and those it may show before; not where their files lie."""
-    config = task.dump_config()
-    known: dict[str, Any] = {"config": without_places(config), "version": str(task.VERSION)}
-    known["examples"] = [one for _, one in task.doc_iterator(rank=0, limit=limit, world_size=1)]
-    if config.get("num_fewshot"):
-        known["shown"] = [dict(one) for one in task.fewshot_docs() or ()]
-    return known
-
-
-def without_places(config: Any) -> Any:
-    """A task's settings, functions by their source, without what says where files lie."""
-    if isinstance(config, dict):
-        return {key: without_places(one) for key, one in config.items() if key not in PLACES}
-    if isinstance(config, (list, tuple)):
-        return [without_places(one) for one in config]
-    if callable(config):
-        try:
-            return getsource(config)
-        except (TypeError, OSError):
-            return getattr(config, "__qualname__", type(config).__qualname__)
-    return config
-
 
 @dataclass(frozen=True)
 class Harness:
-    """On which tasks the models of a study are measured."""
+    """On which tasks models are measured."""
 
     tasks: tuple[NamedTask, ...]
     limit: int | None = None
@@ -115,10 +78,6 @@ class Harness:
                     fewshot_random_seed=SEED,
                     task_manager=task_manager(defaults=False),
                 )
-            except ValueError as error:  # of tasks that show pictures, or run what a model writes
-                if "unsafe" in str(error) or "multimodal" in str(error):
-                    raise UserError(f"--tasks {task.name}: {first_line(error)}") from error
-                raise
             except AssertionError as error:  # so it says that a question, or room for an answer, is too long
                 positions = positions_of(inner_model(model).config)
                 raise UserError(

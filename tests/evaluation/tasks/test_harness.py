@@ -1,8 +1,6 @@
-"""A model of ours on lm-eval's tasks: parity with a plain reading, whole studies, and what cannot be had."""
+"""A model of ours on lm-eval's tasks: parity with a plain reading, what a name stands for, and what cannot be had."""
 
 import json
-import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,29 +9,18 @@ import pytest
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from hyperfit.cli import main
 from hyperfit.errors import UserError
+from hyperfit.evaluation.settings import CONTINUATION
+from hyperfit.evaluation.tasks.named import load_harness
 from hyperfit.models.loading import load_model, load_tokenizer
-from hyperfit.runs.directory import RunDir
 from hyperfit.runs.result import load_any
-from hyperfit.studies.run import run_studies
-from hyperfit.studies.settings import CONTINUATION, StudySettings
-from hyperfit.studies.tasks import named
-from hyperfit.studies.tasks.harness import Harness, NamedTask, task_manager
-from hyperfit.studies.tasks.named import load_harness
 from hyperfit.training.train import train
 from small_runs import quiet, recipe_for
 from small_tasks import CHOICE, QUESTIONS, READ, WRITE, write_tasks
 
 evaluator = pytest.importorskip("lm_eval.evaluator", reason="lm-eval is not installed")
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def few_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """lm-eval's own tasks take seconds to be listed: two names stand for them."""
-    own = write_tasks(tmp_path / "lm-eval", {**CHOICE, "task": "mmlu_law", "dataset_path": "cais/mmlu"}, CHOICE)
-    monkeypatch.setattr(named, "INDEX", [task_manager(defaults=False, folder=str(own))])
+pytestmark = pytest.mark.usefixtures("few_own")
 
 
 @pytest.fixture(scope="module")
@@ -166,23 +153,6 @@ def test_a_group_that_counts_together_is_one_task(tmp_path: Path) -> None:
     assert (first.name, second.name) == ("first", "second")
 
 
-def test_what_a_measurement_depends_on(tmp_path: Path) -> None:
-    def known(folder: Path, limit: int | None = None) -> dict[str, Any]:
-        (task,) = load_harness([str(folder / "next_word.yaml")], limit, tmp_path).tasks
-        return task.known_by(limit)
-
-    first = known(write_tasks(tmp_path / "a", CHOICE))
-    assert known(write_tasks(tmp_path / "b", CHOICE)) == first, "wherever it lies"
-    assert known(tmp_path / "a", 2) != first
-    assert known(write_tasks(tmp_path / "c", {**CHOICE, "doc_to_text": "{{question}}?"})) != first
-    assert known(write_tasks(tmp_path / "d", {**CHOICE, "metadata": {"version": 2}})) != first
-    changed = [{**QUESTIONS[0], "answer": 1}, *QUESTIONS[1:]]
-    assert known(write_tasks(tmp_path / "e", CHOICE, rows=changed)) != first
-    assert known(write_tasks(tmp_path / "f", CHOICE, rows=[*QUESTIONS[:2], *changed[:1]]), 2) == known(
-        tmp_path / "a", 2
-    )
-
-
 def test_unknown_names_are_told_with_what_was_meant(tmp_path: Path) -> None:
     with pytest.raises(UserError) as refused:
         load_harness(["next_wrod", "builtin:continuatoin", "here/no.yaml", "next_word"], None, tmp_path)
@@ -215,15 +185,20 @@ def test_what_cannot_be_loaded_is_told_at_once(tmp_path: Path) -> None:
         load_harness([str(gone), "next_word"], None, tmp_path)
 
 
-def test_a_data_set_that_cannot_be_had_is_named_before_anything_is_trained(
-    world: tuple[str, str], tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(
+    ("mark", "told"),
+    [
+        ({"unsafe_code": True}, "write runs the program that a model writes, which is not done here; leave it out"),
+        ({"doc_to_image": ["said"]}, "write shows pictures or plays sounds, and here models read text alone"),
+    ],
+)
+def test_what_is_not_done_is_told_before_a_model_is_there(mark: dict[str, Any], told: str, tmp_path: Path) -> None:
+    folder = write_tasks(tmp_path / "t", {**WRITE, **mark})
     with pytest.raises(UserError) as refused:
-        run_studies(["downstream"], settings_for(world, tasks=("mmlu_law",)), tmp_path / "out", notify=quiet)
-    (said,) = refused.value.problems
-    assert said.startswith("--tasks mmlu_law: its data set could not be had (")
-    assert "cais/mmlu" in said
-    assert not (tmp_path / "out").exists()
+        load_harness([str(folder), "nothing.yaml"], None, tmp_path)
+    first, second = refused.value.problems
+    assert first.startswith(f"--tasks {folder}: {told}")
+    assert second.startswith("--tasks nothing.yaml: neither a task of lm-eval"), "all at once"
 
 
 def test_an_answer_longer_than_the_model_is_told(
@@ -232,76 +207,3 @@ def test_an_answer_longer_than_the_model_is_told(
     long = {**WRITE, "generation_kwargs": {"max_gen_toks": 400, "until": ["\n\n"]}}
     with pytest.raises(UserError, match=r"--tasks write: does not fit into the 64 positions of the model"):
         measured(write_tasks(tmp_path / "t", long), model, tokenizer)
-
-
-# Whole studies
-
-
-def settings_for(world: tuple[str, str], **changes: Any) -> StudySettings:
-    model, texts = world
-    base = StudySettings(
-        model=model, data=texts, samples=8, length=24, seeds=2, contexts=(texts,), most_contexts=4, context=6, total=24
-    )
-    return replace(base, **changes)
-
-
-@pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two epochs: what is learnt does not matter here."""
-    plain = StudySettings.recipe.fget
-    assert plain is not None
-    monkeypatch.setattr(
-        StudySettings,
-        "recipe",
-        property(lambda self: replace(plain(self), epochs=2, heldout=0.3, rank=2, batch_size=4)),
-    )
-
-
-@pytest.mark.usefixtures("short")
-def test_what_was_measured_is_not_measured_again(
-    world: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = write_tasks(tmp_path / "t")
-    settings = settings_for(world, tasks=(str(folder),))
-    measure, asked = Harness.measure, list[str]()
-
-    def counted(harness: Harness, task: NamedTask, *others: Any) -> Any:
-        asked.append(task.name)
-        return measure(harness, task, *others)
-
-    monkeypatch.setattr(Harness, "measure", counted)
-    first = run_studies(["downstream"], settings, tmp_path / "out", notify=quiet)
-    assert sorted(asked) == sorted(["next_word", "read", "write"] * 3), "of two seeds and the base"
-    assert [table["name"] for table in first["downstream"]["tables"]] == ["downstream", "downstream-losses"]
-    asked.clear()
-    moved = tmp_path / "moved"
-    shutil.move(folder, moved)
-    write_tasks(moved)
-    again = run_studies(["downstream"], replace(settings, tasks=(str(moved),)), tmp_path / "out", notify=quiet)
-    assert asked == []
-    assert again["downstream"]["tables"] == first["downstream"]["tables"]
-    write_tasks(moved, WRITE, rows=QUESTIONS[:4])
-    run_studies(["downstream"], replace(settings, tasks=(str(moved / "write.yaml"),)), tmp_path / "out", notify=quiet)
-    assert asked == ["write"] * 3
-    kept = [json.loads(file.read_text()) for file in (tmp_path / "out" / "measured").glob("*.json")]
-    answers = [one["measured"]["write"]["answers"] for one in kept if "write" in one["measured"]]
-    assert sorted(map(len, answers)) == [4] * 3 + [5] * 3, "example by example"
-
-
-@pytest.mark.usefixtures("short")
-def test_the_command_runs_whole_on_the_embedded_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    flags = ["--model", "builtin:tiny", "--samples", "4", "--length", "16", "--seeds", "1", "--most-contexts", "2"]
-    flags += ["--context", "8", "--total", "16", "--task-limit", "6", "-o", str(tmp_path / "out")]
-    main(["study", "downstream", *flags])
-    said = capsys.readouterr()
-    assert "downstream    Does hyperfitting keep what the base model can do on tasks?" in said.out
-    assert "Carlsson et al.: GLUE and MMLU fall slightly" in " ".join(said.out.split())
-    assert "it/s" not in said.err, "no bars of others"
-    found = json.loads((tmp_path / "out" / "downstream.json").read_text())
-    (row,) = found["tables"][0]["rows"]
-    assert row["name"] == f"{CONTINUATION}, acc"
-    assert row["cells"]["task_change"]["n"] == 6
-    assert row["cells"]["task_chance"]["value"] == 0.25
-    assert (tmp_path / "out" / "tasks" / "continuation" / "continuation.jsonl").is_file()
-    assert "hyperfitted, %" in (tmp_path / "out" / "studies.html").read_text()
-    assert RunDir(next((tmp_path / "out" / "runs").iterdir())).end is not None

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from hyperfit.data.builtin import TEXTS, text_source
-from hyperfit.studies.tasks.continuation import CHOICES, CONTEXT_WORDS, NEXT_WORDS, examples, write_continuation
+from hyperfit.evaluation.tasks.continuation import CHOICES, CONTEXT_WORDS, NEXT_WORDS, examples, write_continuation
 
 
 def words_of(part: str) -> list[str]:

@@ -8,8 +8,8 @@ from typing import Any
 from hyperfit.data.builtin import PREFIX
 from hyperfit.data.reading.hub import check_hub
 from hyperfit.errors import UserError, collecting, first_line
-from hyperfit.studies.tasks import continuation
-from hyperfit.studies.tasks.harness import Harness, NamedTask, silent, task_manager
+from hyperfit.evaluation.tasks import continuation
+from hyperfit.evaluation.tasks.harness import Harness, NamedTask, silent, task_manager
 
 
 def load_harness(names: Sequence[str], limit: int | None, folder: Path) -> Harness:
@@ -21,12 +21,9 @@ def load_harness(names: Sequence[str], limit: int | None, folder: Path) -> Harne
     """
     problems: list[str] = []
     tasks: list[NamedTask] = []
-    with collecting(problems):
-        check_names(names)
-    if problems:
-        raise UserError(*problems)
     for name in dict.fromkeys(names):
         with collecting(problems):
+            check_names([name])
             tasks += loaded(name, folder)
     twice = {one.name for one in tasks if [other.name for other in tasks].count(one.name) > 1}
     problems += [f"--tasks: {name} is named twice, or part of another; give it once" for name in sorted(twice)]
@@ -50,6 +47,12 @@ def check_names(names: Sequence[str]) -> None:
     if problems:
         raise UserError(*problems)
 
+
+NOT_DONE = {
+    "MULTIMODAL": "shows pictures or plays sounds, and here models read text alone",
+    "UNSAFE_CODE": "runs the program that a model writes, which is not done here",
+}
+"""How lm-eval marks a task that it refuses → what it does."""
 
 INDEX: list[Any] = []
 
@@ -116,6 +119,9 @@ def built(manager: Any, spec: str, name: str) -> list[NamedTask]:
             task.set_config(key="num_fewshot", value=0)
         if not len(task.eval_docs):
             raise UserError(f"--tasks {name}: {task.task_name} has no example")
+        for mark, does in NOT_DONE.items():
+            if getattr(task, mark, False):
+                raise UserError(f"--tasks {name}: {task.task_name} {does}; leave it out")
     outer = groups.get(spec) if len(tasks) > 1 else None
     if outer is not None and outer.aggregate_metric_list:
         return [NamedTask(spec, tuple(tasks.values()))]
