@@ -62,6 +62,7 @@ NOT_RUN = {
     ("python", "docs/pictures/completions.py"): "draws what the commands above it make",
     ("hyperfit", "report", "runs/birds"): "is of a model of pictures; tests/image",
     ("hyperfit", "mechanism", "runs/birds"): "is of a model of pictures; tests/image",
+    ("hyperfit", "mechanism", "runs/late-full-200"): "is of a model of pictures; tests/image",
     ("hyperfit", "study", "images"): "is of a model of pictures; tests/studies",
     ("hyperfit", "prefer", "serve", "runs/birds"): "is of a model of pictures; tests/prefer",
     ("hyperfit", "evaluate", "hellaswag"): "needs data from the hub; tests/evaluation/tasks",
