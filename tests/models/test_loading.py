@@ -290,13 +290,14 @@ def test_an_adapter_is_no_model_to_start_from(tmp_path: Path) -> None:
 
 def test_weights_in_several_files_and_behind_links_load_the_same(tmp_path: Path) -> None:
     """As a large model is saved, and as the hub's cache keeps a snapshot."""
-    model, blobs, snapshot = tiny_model(), tmp_path / "blobs", tmp_path / "snapshot"
+    repository = tmp_path / "models--org--name"
+    model, blobs, snapshot = tiny_model(), repository / "blobs", repository / "snapshots" / "0123abcd"
     model.save_pretrained(blobs, max_shard_size="40KB")
     tiny_tokenizer().save_pretrained(blobs)
     assert len(list(blobs.glob("*.safetensors"))) > 2
-    snapshot.mkdir()
+    snapshot.mkdir(parents=True)
     for file in blobs.iterdir():
-        (snapshot / file.name).symlink_to(file)
+        (snapshot / file.name).symlink_to(f"../../blobs/{file.name}")
     ids = random_ids(1, 9)
     for folder in (blobs, snapshot):
         assert torch.equal(load(folder)(input_ids=ids).logits, model(input_ids=ids).logits)

@@ -1,6 +1,7 @@
 """Load a causal language model and its tokenizer, with every problem of its folder told at once."""
 
 import json
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from hyperfit.models.files.classes import model_class, refusal, unknown
 from hyperfit.models.files.folders import model_folder
 from hyperfit.models.files.pictures import PIXELS, of_pictures
 from hyperfit.models.files.quantized import is_quantized, let_gradients_through, outlier_threshold
+from hyperfit.models.files.shards import check_hub_shards
 from hyperfit.models.structure.causal import check_model
 
 UNREADABLE = (
@@ -58,9 +60,19 @@ def load_config(name: str, *, weights: bool = True) -> Any:
         ) from error
     if reason := refusal(config):
         raise UserError(f"{name}: {reason}")
+    check_weights_name(name, config)
     if is_quantized(config):
         check_quantization(name, config)
     return config
+
+
+def check_weights_name(name: str, config: Any) -> None:
+    """Raises UserError where the config names a file of weights (``transformers_weights``) by a path."""
+    explicit = getattr(config, "transformers_weights", None)
+    if explicit is not None and (not isinstance(explicit, str) or re.search(r"[/\\:\0]", explicit)):
+        raise UserError(
+            f"{name}: transformers_weights in its config is {explicit!r}; give the name of a file in the model's folder"
+        )
 
 
 def check_quantization(name: str, config: Any) -> None:
@@ -97,13 +109,15 @@ def _folder_problems(folder: Path, weights: bool) -> list[str]:
         if (folder / "adapter_config.json").is_file():
             return ["is an adapter; give its base model, or the two merged (merge_and_unload in PEFT) and saved"]
         return ["no config.json in this folder; give the folder of a Hugging Face causal LM"]
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
         return [f"config.json cannot be used ({type(error).__name__}: {error})"]
     problems = []
     if (reason := unknown(kind)) and "auto_map" in config:
         reason = "needs code of its own (auto_map in config.json), which hyperfit does not run; use another model"
     problems += [reason] if reason else []
     names = {path.name for path in folder.iterdir()}
+    if "adapter_config.json" in names:  # transformers would put it on the model, and nothing here would know
+        problems.append("holds an adapter (adapter_config.json) beside the model; move one of the two elsewhere")
     if weights and not any(name.endswith(".safetensors") for name in names):
         pickles = sorted(name for name in names if name.endswith((".bin", ".pt", ".pth")))
         if pickles:
@@ -158,6 +172,7 @@ def load_model(name: str, *, device: torch.device, dtype: torch.dtype) -> PreTra
     config = load_config(name)
     where = model_folder(name)
     try:
+        check_hub_shards(where, getattr(config, "transformers_weights", None))
         with quiet():
             loaded: Any = model_class(config).from_pretrained(
                 where,

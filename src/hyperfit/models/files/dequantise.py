@@ -197,10 +197,10 @@ def read_gguf(file: Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
 
     from hyperfit.models.loading import quiet
 
-    where, gguf = str(file.parent), file.name
+    where, known = str(file.parent), {"gguf_file": file.name, "trust_remote_code": False}
     with read_once(), quiet(), redirect_stderr(io.StringIO()):  # a bar for seconds of work
-        model = AutoModelForCausalLM.from_pretrained(where, gguf_file=gguf, dtype=torch.float32)
-        return model, AutoTokenizer.from_pretrained(where, gguf_file=gguf)
+        model = AutoModelForCausalLM.from_pretrained(where, **known, dtype=torch.float32)
+        return model, AutoTokenizer.from_pretrained(where, **known)
 
 
 @contextmanager

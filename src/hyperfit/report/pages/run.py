@@ -120,6 +120,6 @@ def read_evaluation(folder: Path) -> dict[str, Any]:
         found = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(found, dict) or not isinstance(found.get("conditions"), dict):
             raise ValueError("it holds no conditions")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{file}: cannot be read ({error}); repeat hyperfit evaluate") from error
     return found
