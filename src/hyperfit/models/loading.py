@@ -1,7 +1,6 @@
 """Load a causal language model and its tokenizer, with every problem of its folder told at once."""
 
 import json
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,13 +18,15 @@ from transformers.quantizers.auto import get_hf_quantizer
 from transformers.utils import logging as transformers_logging
 
 from hyperfit.data.reading.hub import check_hub
-from hyperfit.errors import UserError
+from hyperfit.errors import UserError, naming
 from hyperfit.models.files.classes import model_class, refusal, unknown
-from hyperfit.models.files.folders import model_folder
+from hyperfit.models.files.folders import model_files, model_folder
 from hyperfit.models.files.pictures import PIXELS, of_pictures
 from hyperfit.models.files.quantized import is_quantized, let_gradients_through, outlier_threshold
-from hyperfit.models.files.shards import check_hub_shards
+from hyperfit.models.files.shards import check_hub_shards, check_weights_name
+from hyperfit.models.skeleton import parameters_of
 from hyperfit.models.structure.causal import check_model
+from hyperfit.numbers import COUNT
 
 UNREADABLE = (
     *(OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, RuntimeError),
@@ -34,6 +35,8 @@ UNREADABLE = (
 """What transformers and torch raise for files that are absent, damaged or do not belong together."""
 SENTENCEPIECE = b"\n"
 """How its files begin: with the tag of the first piece. Those of tiktoken, which may have the same name, are text."""
+PACKED = 8
+"""Weights that a byte holds at most, where they are quantized."""
 
 
 def load_config(name: str, *, weights: bool = True) -> Any:
@@ -60,19 +63,11 @@ def load_config(name: str, *, weights: bool = True) -> Any:
         ) from error
     if reason := refusal(config):
         raise UserError(f"{name}: {reason}")
-    check_weights_name(name, config)
+    with naming(f"{name}:"):
+        check_weights_name(getattr(config, "transformers_weights", None))
     if is_quantized(config):
         check_quantization(name, config)
     return config
-
-
-def check_weights_name(name: str, config: Any) -> None:
-    """Raises UserError where the config names a file of weights (``transformers_weights``) by a path."""
-    explicit = getattr(config, "transformers_weights", None)
-    if explicit is not None and (not isinstance(explicit, str) or re.search(r"[/\\:\0]", explicit)):
-        raise UserError(
-            f"{name}: transformers_weights in its config is {explicit!r}; give the name of a file in the model's folder"
-        )
 
 
 def check_quantization(name: str, config: Any) -> None:
@@ -173,6 +168,7 @@ def load_model(name: str, *, device: torch.device, dtype: torch.dtype) -> PreTra
     where = model_folder(name)
     try:
         check_hub_shards(where, getattr(config, "transformers_weights", None))
+        check_described(name, Path(where), config)
         with quiet():
             loaded: Any = model_class(config).from_pretrained(
                 where,
@@ -202,6 +198,21 @@ def load_model(name: str, *, device: torch.device, dtype: torch.dtype) -> PreTra
     except UserError as error:
         raise UserError(*(f"{name}: {problem}" for problem in error.problems)) from error
     return model
+
+
+def check_described(name: str, folder: Path, config: Any) -> None:
+    """Raises UserError where a folder's config describes far more weights than are there: they would be made first."""
+    if not folder.is_dir():
+        return
+    files = {file for file in model_files(folder) if file.suffix == ".safetensors" and file.is_file()}
+    held = sum(file.stat().st_size for file in files)
+    with quiet():
+        described = parameters_of(config)
+    if described > held * (PACKED if is_quantized(config) else 1):
+        raise UserError(
+            f"{name}: its weights cannot be loaded: its config.json describes {COUNT(described)} parameters, and its "
+            f"files hold {COUNT(held)} bytes; copy them again, or the config.json that they were saved with"
+        )
 
 
 def forget_ends(model: PreTrainedModel) -> None:

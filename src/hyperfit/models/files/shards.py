@@ -1,7 +1,9 @@
 """The shards of a model's weights, by the index that names them."""
 
 import json
+import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 from hyperfit.errors import UserError
 
@@ -31,6 +33,14 @@ def leads_out(name: str) -> bool:
     """Whether a name can be none of a file inside a folder, on whichever system."""
     kinds = (PurePosixPath(name), PureWindowsPath(name))
     return "\0" in name or any(path.drive or path.root or ".." in path.parts for path in kinds)
+
+
+def check_weights_name(explicit: Any) -> None:
+    """Raises UserError where a config names a file of weights (``transformers_weights``) by a path, or by none."""
+    if explicit is not None and (not isinstance(explicit, str) or re.search(r"[/\\:\0]", explicit)):
+        raise UserError(
+            f"transformers_weights in its config is {explicit!r}; give the name of a file in the model's folder"
+        )
 
 
 def check_hub_shards(where: str, explicit: str | None) -> None:
