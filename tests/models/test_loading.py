@@ -290,13 +290,29 @@ def test_an_adapter_is_no_model_to_start_from(tmp_path: Path) -> None:
 
 def test_weights_in_several_files_and_behind_links_load_the_same(tmp_path: Path) -> None:
     """As a large model is saved, and as the hub's cache keeps a snapshot."""
-    model, blobs, snapshot = tiny_model(), tmp_path / "blobs", tmp_path / "snapshot"
+    repository = tmp_path / "models--org--name"
+    model, blobs, snapshot = tiny_model(), repository / "blobs", repository / "snapshots" / "0123abcd"
     model.save_pretrained(blobs, max_shard_size="40KB")
     tiny_tokenizer().save_pretrained(blobs)
     assert len(list(blobs.glob("*.safetensors"))) > 2
-    snapshot.mkdir()
+    snapshot.mkdir(parents=True)
     for file in blobs.iterdir():
-        (snapshot / file.name).symlink_to(file)
+        (snapshot / file.name).symlink_to(f"../../blobs/{file.name}")
     ids = random_ids(1, 9)
     for folder in (blobs, snapshot):
         assert torch.equal(load(folder)(input_ids=ids).logits, model(input_ids=ids).logits)
+
+
+@pytest.mark.parametrize("sizes", [{"vocab_size": 10**12}, {"intermediate_size": 10**11}, {"hidden_size": 10**8}])
+def test_a_config_that_describes_far_more_than_the_files_hold_is_refused(tmp_path: Path, sizes: dict[str, int]) -> None:
+    """transformers would make all that is missing before it finds that it does not fit."""
+    config = save_tiny(tmp_path) / "config.json"
+    known = json.loads(config.read_text())
+    config.write_text(json.dumps({**known, **sizes}))
+    with pytest.raises(
+        UserError, match=r"weights cannot be loaded: its config.json describes [0-9,]+ parameters, and its files"
+    ):
+        load(tmp_path)
+    config.write_text(json.dumps({**known, "vocab_size": known["vocab_size"] + 1}))
+    with pytest.raises(UserError, match=r"they are not those of its config.json"):
+        load(tmp_path)

@@ -25,6 +25,11 @@ RECIPE = Recipe(model="builtin:tiny", data="Käse.txt", target_modules=("q_proj"
 ENVIRONMENT = {
     "data_fingerprint": "0123456789abcdef",
     "processes": 1,
+    "training_sequences": 64,
+    "trainable_parameters": 1_024,
+    "parameters": 4_096,
+    "adapted_blocks": [1],
+    "blocks": 2,
     "python": "3.11",
     "device_name": "größte",
     "threads": 2,

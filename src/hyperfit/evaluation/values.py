@@ -68,7 +68,7 @@ def read_values(folder: Path, evaluation: Mapping[str, Any]) -> dict[str, Any]:
                 if fits(found[part], evaluation.get(part, {}))
             },
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
 

@@ -22,9 +22,10 @@ from hyperfit.export.verify import Verification, Written, check_same, compare, o
 from hyperfit.models.devices import autocast
 from hyperfit.models.files.dequantise import read_gguf
 from hyperfit.models.loading import load_model
+from hyperfit.runs.adapter import with_adapter
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import writing
-from hyperfit.runs.result import load_any, with_adapter
+from hyperfit.runs.result import load_any
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -90,6 +90,6 @@ def read_mechanism(models: Models) -> dict[str, Any]:
         found = json.loads(file.read_text(encoding="utf-8"))
         if not all({"made_with", "made_on"} <= study.keys() for study in found["studies"].values()):
             raise ValueError("a study does not say what it was made with and on")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{file}: cannot be read ({error}); remove it, and the studies are run anew") from error
     return dict(found)

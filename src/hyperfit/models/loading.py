@@ -18,12 +18,15 @@ from transformers.quantizers.auto import get_hf_quantizer
 from transformers.utils import logging as transformers_logging
 
 from hyperfit.data.reading.hub import check_hub
-from hyperfit.errors import UserError
+from hyperfit.errors import UserError, naming
 from hyperfit.models.files.classes import model_class, refusal, unknown
-from hyperfit.models.files.folders import model_folder
+from hyperfit.models.files.folders import model_files, model_folder
 from hyperfit.models.files.pictures import PIXELS, of_pictures
 from hyperfit.models.files.quantized import is_quantized, let_gradients_through, outlier_threshold
+from hyperfit.models.files.shards import check_hub_shards, check_weights_name
+from hyperfit.models.skeleton import parameters_of
 from hyperfit.models.structure.causal import check_model
+from hyperfit.numbers import COUNT
 
 UNREADABLE = (
     *(OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, RuntimeError),
@@ -32,6 +35,8 @@ UNREADABLE = (
 """What transformers and torch raise for files that are absent, damaged or do not belong together."""
 SENTENCEPIECE = b"\n"
 """How its files begin: with the tag of the first piece. Those of tiktoken, which may have the same name, are text."""
+PACKED = 8
+"""Weights that a byte holds at most, where they are quantized."""
 
 
 def load_config(name: str, *, weights: bool = True) -> Any:
@@ -58,6 +63,8 @@ def load_config(name: str, *, weights: bool = True) -> Any:
         ) from error
     if reason := refusal(config):
         raise UserError(f"{name}: {reason}")
+    with naming(f"{name}:"):
+        check_weights_name(getattr(config, "transformers_weights", None))
     if is_quantized(config):
         check_quantization(name, config)
     return config
@@ -97,13 +104,15 @@ def _folder_problems(folder: Path, weights: bool) -> list[str]:
         if (folder / "adapter_config.json").is_file():
             return ["is an adapter; give its base model, or the two merged (merge_and_unload in PEFT) and saved"]
         return ["no config.json in this folder; give the folder of a Hugging Face causal LM"]
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
         return [f"config.json cannot be used ({type(error).__name__}: {error})"]
     problems = []
     if (reason := unknown(kind)) and "auto_map" in config:
         reason = "needs code of its own (auto_map in config.json), which hyperfit does not run; use another model"
     problems += [reason] if reason else []
     names = {path.name for path in folder.iterdir()}
+    if "adapter_config.json" in names:  # transformers would put it on the model, and nothing here would know
+        problems.append("holds an adapter (adapter_config.json) beside the model; move one of the two elsewhere")
     if weights and not any(name.endswith(".safetensors") for name in names):
         pickles = sorted(name for name in names if name.endswith((".bin", ".pt", ".pth")))
         if pickles:
@@ -158,6 +167,8 @@ def load_model(name: str, *, device: torch.device, dtype: torch.dtype) -> PreTra
     config = load_config(name)
     where = model_folder(name)
     try:
+        check_hub_shards(where, getattr(config, "transformers_weights", None))
+        check_described(name, Path(where), config)
         with quiet():
             loaded: Any = model_class(config).from_pretrained(
                 where,
@@ -187,6 +198,21 @@ def load_model(name: str, *, device: torch.device, dtype: torch.dtype) -> PreTra
     except UserError as error:
         raise UserError(*(f"{name}: {problem}" for problem in error.problems)) from error
     return model
+
+
+def check_described(name: str, folder: Path, config: Any) -> None:
+    """Raises UserError where a folder's config describes far more weights than are there: they would be made first."""
+    if not folder.is_dir():
+        return
+    files = {file for file in model_files(folder) if file.suffix == ".safetensors" and file.is_file()}
+    held = sum(file.stat().st_size for file in files)
+    with quiet():
+        described = parameters_of(config)
+    if described > held * (PACKED if is_quantized(config) else 1):
+        raise UserError(
+            f"{name}: its weights cannot be loaded: its config.json describes {COUNT(described)} parameters, and its "
+            f"files hold {COUNT(held)} bytes; copy them again, or the config.json that they were saved with"
+        )
 
 
 def forget_ends(model: PreTrainedModel) -> None:

@@ -23,6 +23,13 @@ def skeleton(config: Any, dtype: torch.dtype, device: torch.device) -> PreTraine
     return model
 
 
+def parameters_of(config: Any) -> int:
+    """How many a config's causal LM has; none are made. Raises whatever transformers does at odd configs."""
+    with torch.device("meta"):
+        model: nn.Module = model_class(config).from_config(config)
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
 def give_places(model: nn.Module) -> None:
     """Put a tensor of the CPU where the model has one on the meta device; shared ones stay shared.
 

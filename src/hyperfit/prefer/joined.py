@@ -6,7 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hyperfit.errors import UserError
+from hyperfit.data.reading.inside import check_links
+from hyperfit.errors import UserError, naming
 from hyperfit.prefer.judgement import HUMAN
 from hyperfit.prefer.statistics.score import PairScore, Scores
 from hyperfit.runs.files import write_json
@@ -53,14 +54,16 @@ def join_scores(folder: Path, people: Scores | None, models: Mapping[str, Scores
 
 
 def read_evaluation(folder: Path) -> dict[str, Any]:
-    """What evaluation.json holds. Raises UserError if it is not there, or damaged."""
+    """What evaluation.json holds. Raises UserError if it is not there or damaged, or for links that lead out."""
+    with naming("--run"):
+        check_links(folder)
     file = folder / "evaluation.json"
     try:
         evaluation = dict(json.loads(file.read_text(encoding="utf-8")))
         dict(evaluation["conditions"])
     except FileNotFoundError as error:
         raise UserError(f"--run {folder}: is not evaluated; run hyperfit evaluate {folder} first") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"--run {folder}: {file.name} cannot be read ({error}); repeat hyperfit evaluate") from error
     return evaluation
 

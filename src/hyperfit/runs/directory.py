@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hyperfit.data.reading.inside import check_links
 from hyperfit.errors import UserError
 from hyperfit.recipes.recipe import Recipe
+from hyperfit.runs.environment import fault_of
 from hyperfit.runs.files import check_writable, part_of, remove, sha256, telling_of_full_disk, write_json, writing
 
 KEPT_CHECKPOINTS = 2
@@ -54,10 +56,11 @@ class RunDir:
 
     @classmethod
     def open(cls, path: Path | str) -> "RunDir":
-        """An existing run. Raises UserError if the folder holds none."""
+        """An existing run. Raises UserError if the folder holds none, and for links in it that lead out of it."""
         path = Path(path)
         if not (path / "recipe.json").is_file():
             raise UserError(f"{path}: no run here (recipe.json is missing); give a folder made by hyperfit train")
+        check_links(path)
         return cls(path)
 
     def check_free(self) -> None:
@@ -84,14 +87,16 @@ class RunDir:
     def environment(self) -> dict[str, Any]:
         """Versions, device, fingerprints of data and weights at the start of the run. Raises UserError if damaged."""
         found = self._json("environment.json")
-        if not isinstance(found, dict) or not {"data_fingerprint", "processes"} <= found.keys():
-            raise UserError(f"{self.path / 'environment.json'}: is not what hyperfit wrote; the run is damaged")
-        return found
+        if fault := fault_of(found):
+            raise UserError(
+                f"{self.path / 'environment.json'}: is not what hyperfit wrote ({fault}); the run is damaged"
+            )
+        return dict(found)
 
     def _json(self, name: str) -> Any:
         try:
             return json.loads((self.path / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"{self.path / name}: cannot be read ({error}); the run is damaged") from error
 
     @contextmanager
@@ -136,7 +141,7 @@ class RunDir:
             events = [json.loads(line) for line in whole]
             if not all(isinstance(event, dict) and "event" in event for event in events):
                 raise ValueError("a line holds no event")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(
                 f"{self.events_file}: the log is damaged ({error}); train again in a new --output"
             ) from error
@@ -187,11 +192,12 @@ class RunDir:
         for path in reversed(self._checkpoints()):
             try:
                 sums = json.loads((path / "sha256.json").read_text())
-                needed = {"place.json", *(file.name for file in path.glob("*.safetensors"))}
-                if needed <= sums.keys() and all(sha256(path / name) == digest for name, digest in sums.items()):
+                there = {file.name for file in path.iterdir()}
+                needed = {"place.json", *(name for name in there if name.endswith(".safetensors"))}
+                if needed <= sums.keys() <= there and all(sha256(path / name) == sums[name] for name in sums):
                     return Checkpoint(path, json.loads((path / "place.json").read_text()))
                 reason = "its checksums do not match"
-            except (OSError, ValueError, AttributeError) as error:  # AttributeError: JSON, but no table of checksums
+            except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:  # some are of other JSON
                 reason = str(error)
             notice(f"{path} is damaged ({reason}); looking for the one before")
         if self._checkpoints():

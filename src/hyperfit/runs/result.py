@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from peft import PeftConfig, PeftModel
+from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from hyperfit.errors import UserError, first_line
+from hyperfit.errors import UserError
 from hyperfit.models.adapt import adapt, round_frozen
 from hyperfit.models.devices import pick_device
 from hyperfit.models.files.weights import weights_fingerprint
-from hyperfit.models.loading import UNREADABLE, load_model, quiet
+from hyperfit.models.loading import load_model, quiet
 from hyperfit.models.strength import scale_change
 from hyperfit.recipes.recipe import Precision, Recipe
+from hyperfit.runs.adapter import CONFIG, WEIGHTS, adapter_config, with_adapter
 from hyperfit.runs.card import model_card
 from hyperfit.runs.directory import RunDir
 
@@ -49,7 +50,7 @@ def save_result(
         if isinstance(model, PeftModel):
             model.peft_config["default"].base_model_name_or_path = recipe.model
             model.save_pretrained(str(folder), save_embedding_layers=False)
-            sort_modules(folder / "adapter_config.json")
+            sort_modules(folder / CONFIG)
         else:
             tokenizer.save_pretrained(folder)
             whole(model, recipe, learned).save_pretrained(folder)
@@ -97,14 +98,8 @@ def parts_of(name: str) -> tuple[str, Path | None]:
         run = RunDir.open(folder)
         result = run.result
         return (run.recipe.model, result) if result.name == "adapter" else (str(result), None)
-    if (folder / "adapter_config.json").is_file():
-        try:
-            config = PeftConfig.from_pretrained(name)
-        except UNREADABLE as error:
-            raise UserError(f"{name}: adapter_config.json cannot be used ({error})") from error
-        if config.peft_type != "LORA":
-            raise UserError(f"{name}: an adapter of type {config.peft_type}; only LoRA adapters can be loaded")
-        return str(config.base_model_name_or_path), folder
+    if (folder / CONFIG).is_file():
+        return str(adapter_config(folder, name).base_model_name_or_path), folder
     return name, None
 
 
@@ -160,8 +155,8 @@ def load_any(
 def _load(name: str, device: torch.device, precision: Precision) -> PreTrainedModel | PeftModel:
     base, adapter = parts_of(name)
     check_adapter(base, adapter)
-    if adapter is not None and not (adapter / "adapter_model.safetensors").is_file():
-        raise UserError(f"{adapter}: adapter_model.safetensors is missing; copy it there, or train again")
+    if adapter is not None and not (adapter / WEIGHTS).is_file():
+        raise UserError(f"{adapter}: {WEIGHTS} is missing; copy it there, or train again")
     trained = RunDir(Path(name)) if adapter is None and is_run(name) else None
     dtype = torch.bfloat16 if precision == "bf16" and trained is None else torch.float32
     model = load_model(base, device=device, dtype=dtype)
@@ -171,16 +166,3 @@ def _load(name: str, device: torch.device, precision: Precision) -> PreTrainedMo
     if adapter is None:
         return model.requires_grad_(False)
     return with_adapter(model, adapter, base)
-
-
-def with_adapter(model: PreTrainedModel, adapter: Path, base: str) -> PeftModel:
-    """The model with the adapter of a folder on it, frozen, in evaluation mode; base: the model's name in messages.
-
-    Raises UserError if the adapter does not belong on it.
-    """
-    try:
-        with quiet():
-            adapted = PeftModel.from_pretrained(model, str(adapter), autocast_adapter_dtype=True)
-            return adapted.eval().requires_grad_(False)
-    except UNREADABLE as error:
-        raise UserError(f"{adapter}: the adapter cannot be loaded onto {base} ({first_line(error)})") from error

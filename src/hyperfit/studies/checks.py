@@ -55,7 +55,7 @@ def check_folder(folder: Path, model: str) -> None:
         there = json.loads((folder / OF).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"--output {folder}: {OF} cannot be read ({error}); remove it, or name a new folder") from error
     if there != of_model(model):
         whose = there.get("model", "?") if isinstance(there, dict) else "?"

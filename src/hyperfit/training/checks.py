@@ -116,7 +116,9 @@ def check(
     with collecting(problems):
         limit = size_from(cache_limit, "--cache-limit")
     with collecting(problems):
-        if not going_on:
+        if going_on:
+            RunDir.open(run.path)
+        else:
             run.check_free()
     with collecting(problems):
         device = pick_device(wanted_device)

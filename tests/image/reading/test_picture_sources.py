@@ -170,6 +170,25 @@ def test_an_archive_that_claims_too_much_is_not_unpacked(tmp_path: Path) -> None
     assert problems(file) == (f"--data {file}: unpacks to 20 GiB, more than 16; give fewer pictures",)
 
 
+def test_arrays_packed_in_another_way_are_not_unpacked(tmp_path: Path) -> None:
+    file, kept = tmp_path / "a.npz", io.BytesIO()
+    np.save(kept, pixels_of(2))
+    for method in (zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2):
+        with zipfile.ZipFile(file, "w", method) as archive:
+            archive.writestr("images.npy", kept.getvalue())
+        told = "cannot be read as .npz (images.npy in it is packed in a way that such files are not)"
+        assert told in problems(file)[0]
+
+
+def test_pictures_in_arrays_may_be_as_large_as_in_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a.npz"
+    np.savez_compressed(file, np.zeros((2, 1500, 1000, 3), np.uint8))
+    assert len(read(file).train) == 2
+    monkeypatch.setattr("hyperfit.image.reading.arrays.MOST_PIXELS", 1_499_999)
+    (told,) = problems(file)
+    assert f"{file}, row 1 has 1000 by 1500 pixels, more than 1 million; {file}, row 2 has 1000 by" in told
+
+
 def test_arrays_that_cannot_be_read(tmp_path: Path) -> None:
     file = tmp_path / "a.npz"
     np.savez(file, one=pixels_of(1), two=pixels_of(1))

@@ -12,6 +12,7 @@ from hyperfit.data.reading.delimited import holds_strings, read_delimited
 from hyperfit.data.reading.documents import Document
 from hyperfit.data.reading.hub import load_hub
 from hyperfit.data.reading.messages import has_message, is_chat, messages_of
+from hyperfit.data.reading.parquet import read_columns
 from hyperfit.errors import UserError
 from hyperfit.numbers import COUNT
 
@@ -124,11 +125,12 @@ def read_parquet(path: Path, column: TextColumn, notes: list[str]) -> list[Docum
     import pyarrow.parquet
 
     try:
-        table = pyarrow.parquet.read_table(path)
-        if not table.num_rows:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            about, schema = file.metadata, file.schema_arrow
+        if not about.num_rows:
             return []
-        chosen, chats = arrow_columns(str(path), table.schema, column)
-        held = list(zip(*(table.column(name).to_pylist() for name in chosen), strict=True))
+        chosen, chats = arrow_columns(str(path), schema, column)
+        held = read_columns(path, about, chosen)
     except UserError:
         raise
     except Exception as error:  # pyarrow raises what it will at damage, also where values become Python's

@@ -59,5 +59,5 @@ def on_experts(adapter: Path) -> bool:
     try:
         config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
         return bool(config.get("target_parameters"))
-    except (OSError, ValueError, AttributeError):  # of which loading it will tell
+    except (OSError, ValueError, AttributeError, RecursionError):  # of which loading it will tell
         return False

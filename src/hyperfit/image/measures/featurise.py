@@ -17,6 +17,7 @@ from hyperfit.image.palette import load_palette
 from hyperfit.image.reading.decode import Pixels
 from hyperfit.models.files.folders import model_folder
 from hyperfit.models.files.pictures import of_pictures
+from hyperfit.models.files.shards import check_hub_shards
 from hyperfit.models.loading import UNREADABLE, evaluating, load_config, load_model, quiet
 from hyperfit.models.structure.forward import hidden_at
 from hyperfit.models.structure.layout import blocks_of
@@ -85,6 +86,7 @@ def of_encoder(name: str, device: torch.device) -> Callable[[Pixels], torch.Tens
     where = model_folder(name)
     model: Any
     try:
+        check_hub_shards(where, None)
         with quiet():
             model, report = AutoModel.from_pretrained(
                 where, use_safetensors=True, trust_remote_code=False, output_loading_info=True

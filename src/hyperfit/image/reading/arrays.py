@@ -1,6 +1,5 @@
 """Pictures of a .npz file: an array of them, as numpy.savez writes it."""
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hyperfit.data.reading.archives import unpacked_size
 from hyperfit.data.reading.parts import part_of
 from hyperfit.errors import UserError, first_line
-from hyperfit.image.reading.decode import DEEP, Unusable, as_rgb, fit
+from hyperfit.image.reading.decode import DEEP, MOST_PIXELS, Unusable, as_rgb, fit
 from hyperfit.image.reading.found import Found
 
 MOST_BYTES = 16 * 2**30
@@ -39,9 +39,7 @@ def read_npz(path: Path, column: str | None, parts: dict[str, Found]) -> None:
 def unpacked(path: Path) -> dict[str, NDArray[Any]]:
     """All arrays of the file by name. Raises UserError if it cannot be read, or would unpack to too much."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > MOST_BYTES:
+        if (size := unpacked_size(path)) > MOST_BYTES:
             raise UserError(
                 f"--data {path}: unpacks to {size // 2**30} GiB, more than {MOST_BYTES // 2**30}; give fewer pictures"
             )
@@ -90,6 +88,10 @@ def as_rows(array: NDArray[Any]) -> NDArray[Any]:
 
 def add_array(rows: NDArray[Any], place: Path | str, found: Found) -> None:
     """Add uint8 or uint16[pictures, height, width, channels], each named by its row, counted from 1."""
+    if rows.shape[1] * rows.shape[2] > MOST_PIXELS:
+        of = f"{rows.shape[2]} by {rows.shape[1]} pixels, more than {MOST_PIXELS // 1_000_000} million"
+        found.unusable += [f"{place}, row {number} has {of}" for number in range(1, len(rows) + 1)]
+        return
     for number, row in enumerate(rows, start=1):
         deep = row.dtype == np.uint16
         bytes_of = ((row.astype(np.int64) * 255 + 32767) // 65535).astype(np.uint8) if deep else row

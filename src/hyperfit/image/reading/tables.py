@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from hyperfit.data.reading.hub import load_hub
+from hyperfit.data.reading.parquet import check_size, chunks_of, leaves_of
 from hyperfit.errors import UserError
 from hyperfit.image.reading.found import Found
 
 USUAL = ("image", "img", "picture")
-ROWS = 256
-"""Read at once."""
+ROWS, AT_ONCE = 256, 2**30
+"""Read at once, and the bytes that these may take, unless one takes more."""
 
 
 def read_parquet(path: Path, column: str | None, parts: dict[str, Found]) -> None:
@@ -18,9 +19,11 @@ def read_parquet(path: Path, column: str | None, parts: dict[str, Found]) -> Non
 
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
+            about, frame = file.metadata, parts["train"].frame
             name = picture_column(str(path), file.schema_arrow, column)
-            row = 0
-            for batch in file.iter_batches(batch_size=ROWS, columns=[name]):
+            check_size(path, about.num_rows * 3 * frame.height * frame.width)
+            row, at_once = 0, rows_at_once(about, name)
+            for batch in file.iter_batches(batch_size=at_once, columns=[name]):
                 for value in batch.column(0).to_pylist():
                     row += 1
                     parts["train"].add(encoded(value), f"{path}:{row}")
@@ -28,6 +31,15 @@ def read_parquet(path: Path, column: str | None, parts: dict[str, Found]) -> Non
         raise
     except Exception as error:  # pyarrow raises what it will at damage, also where values become Python's
         raise UserError(f"--data {path}: cannot be read as {path.suffix} ({error}); mend or remove it") from error
+
+
+def rows_at_once(about: Any, name: str) -> int:
+    """How many rows of a column, of a .parquet file with these metadata, are unpacked together.
+
+    Each may be as large as all that is written of a group of rows: rows may name one that many share.
+    """
+    sizes = [chunk.total_uncompressed_size for leaf in leaves_of(about, [name]) for chunk in chunks_of(about, leaf)]
+    return max(1, min(ROWS, AT_ONCE // max(1, *sizes)))
 
 
 def read_hub(source: str, column: str | None, parts: dict[str, Found]) -> None:

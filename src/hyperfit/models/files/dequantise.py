@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from hyperfit.console import say
 from hyperfit.errors import UserError
+from hyperfit.models.files.gguf_header import check_header
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -122,9 +123,13 @@ def writable(name: str, folder: Path) -> Path:
 
 
 def unpacked_size(file: Path) -> int:
-    """Bytes that the folder made from a GGUF file takes: its weights as they are written, and the tokenizer."""
+    """Bytes that the folder made from a GGUF file takes: its weights as they are written, and the tokenizer.
+
+    Raises ValueError for a file whose header cannot be.
+    """
     from gguf import GGUFReader
 
+    check_header(file)
     tensors = GGUFReader(str(file)).tensors
     weights = sum(int(tensor.n_elements) for tensor in tensors) * (2 if rounded(file) else 4)
     return weights + TOKENIZER * (file.stat().st_size - sum(int(tensor.n_bytes) for tensor in tensors))
@@ -176,6 +181,7 @@ def save_dequantised(file: Path, folder: Path) -> None:
     from hyperfit.models.loading import quiet
 
     with read_once():
+        check_described(file)
         read, tokenizer = read_gguf(file)
         kind = "bfloat16" if rounded(file) else "float32"
     dtype = getattr(torch, kind)
@@ -190,6 +196,25 @@ def save_dequantised(file: Path, folder: Path) -> None:
         tokenizer.save_pretrained(folder)
 
 
+def check_described(file: Path) -> None:
+    """Raises ValueError for a GGUF file that describes another model than it holds: it would be made up first."""
+    from gguf import GGUFReader
+    from transformers import AutoConfig
+
+    from hyperfit.models.files.classes import refusal
+    from hyperfit.models.loading import quiet
+    from hyperfit.models.skeleton import parameters_of
+
+    config = AutoConfig.from_pretrained(str(file.parent), gguf_file=file.name, trust_remote_code=False)
+    if reason := refusal(config):
+        raise ValueError(reason)
+    with quiet():
+        described = parameters_of(config)
+    held = sum(int(tensor.n_elements) for tensor in GGUFReader(str(file)).tensors)
+    if described > 2 * held:
+        raise ValueError(f"it describes a model of {described} parameters, and holds {held}")
+
+
 def read_gguf(file: Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """The model in float32, in evaluation mode, and the tokenizer, as transformers reads them from a GGUF file."""
     import torch
@@ -197,10 +222,10 @@ def read_gguf(file: Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
 
     from hyperfit.models.loading import quiet
 
-    where, gguf = str(file.parent), file.name
+    where, known = str(file.parent), {"gguf_file": file.name, "trust_remote_code": False}
     with read_once(), quiet(), redirect_stderr(io.StringIO()):  # a bar for seconds of work
-        model = AutoModelForCausalLM.from_pretrained(where, gguf_file=gguf, dtype=torch.float32)
-        return model, AutoTokenizer.from_pretrained(where, gguf_file=gguf)
+        model = AutoModelForCausalLM.from_pretrained(where, **known, dtype=torch.float32)
+        return model, AutoTokenizer.from_pretrained(where, **known)
 
 
 @contextmanager

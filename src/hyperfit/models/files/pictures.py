@@ -23,6 +23,6 @@ def settings(where: str, name: str) -> dict[str, Any]:
     try:
         file = cached_file(where, name, _raise_exceptions_for_missing_entries=False)
         found = json.loads(Path(str(file)).read_text(encoding="utf-8")) if file else {}
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

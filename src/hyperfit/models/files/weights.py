@@ -10,6 +10,7 @@ from transformers.utils.hub import cached_file
 
 from hyperfit.errors import UserError
 from hyperfit.models.files.folders import model_folder
+from hyperfit.models.files.shards import shards_in
 from hyperfit.models.loading import UNREADABLE, load_config
 
 BLOCK = 4096
@@ -26,10 +27,13 @@ def weight_files(name: str) -> list[Path]:
     try:
         if single := cached_file(where, SAFE_WEIGHTS_NAME, _raise_exceptions_for_missing_entries=False):
             return [Path(single)]
-        index = json.loads(Path(str(cached_file(where, SAFE_WEIGHTS_INDEX_NAME))).read_text(encoding="utf-8"))
-        return [Path(str(cached_file(where, shard))) for shard in sorted(set(index["weight_map"].values()))]
+        index = Path(str(cached_file(where, SAFE_WEIGHTS_INDEX_NAME)))
+        files = [Path(str(cached_file(where, shard))) for shard in shards_in(index)]
     except UNREADABLE as error:
         raise UserError(f"{name}: its safetensors files cannot be found ({error})") from error
+    if not files:
+        raise UserError(f"{name}: its safetensors files cannot be found (its {SAFE_WEIGHTS_INDEX_NAME} names none)")
+    return files
 
 
 def weights_fingerprint(name: str) -> str:
@@ -58,7 +62,7 @@ def weights_fingerprint(name: str) -> str:
         try:
             with file.open("rb") as opened:
                 tensors |= sampled(opened)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(f"{file}: cannot be read ({error}); copy or download it again") from error
     for tensor in sorted(tensors):
         total.update(f"{tensor} {tensors[tensor]}\n".encode())

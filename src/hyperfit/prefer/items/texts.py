@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hyperfit.errors import UserError, collecting
+from hyperfit.data.reading.inside import check_links
+from hyperfit.errors import UserError, collecting, naming
 from hyperfit.evaluation.external_lines import read_lines
 from hyperfit.image.settings import LINES
 from hyperfit.prefer.judgement import HUMAN
@@ -59,7 +60,12 @@ def texts_of_runs(folders: Sequence[Path]) -> Texts:
 
 
 def texts_of_run(folder: Path) -> Texts:
-    """The samples of one run, or of a folder that hyperfit evaluate --output has filled; of pictures, completions."""
+    """The samples of one run, or of a folder that hyperfit evaluate --output has filled; of pictures, completions.
+
+    Raises UserError if there are none, and for links in the folder that lead out of it.
+    """
+    with naming("RUN"):
+        check_links(folder)
     if (folder / LINES).is_file():
         return texts_of_file(folder / LINES)
     conditions = by_condition(folder) if (folder / "samples").is_dir() else {}
@@ -83,7 +89,7 @@ def tokens_of(folder: Path) -> int | None:
     """Tokens of context and continuation in a run's evaluation; None where it does not tell."""
     try:
         total = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["settings"]["total"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return total if isinstance(total, int) else None
 

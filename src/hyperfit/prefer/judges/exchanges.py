@@ -78,7 +78,7 @@ class ExchangeLog:
                 try:
                     row = json.loads(line)
                     row["key"], row["choices"], row["seconds"], row["reply"]
-                except (ValueError, KeyError, TypeError) as error:
+                except (ValueError, KeyError, TypeError, RecursionError) as error:
                     raise UserError(
                         f"{self.path}, line {number}: is damaged ({error}); remove that line, or name another --output"
                     ) from error

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hyperfit.data.reading.inside import check_inside
 from hyperfit.errors import UserError, collecting
 from hyperfit.numbers import COUNT
 from hyperfit.prefer.judgement import Judgement
@@ -82,14 +83,17 @@ def told_apart(found: Sequence[tuple[Judgement, str]]) -> list[tuple[Judgement, 
 
 
 def files_of(path: Path, problems: list[str]) -> list[Path]:
-    """A file itself; of a folder its .jsonl files, or else its spreadsheets."""
+    """A file itself; of a folder its .jsonl files, or else its spreadsheets, unless one leads out of it: a problem."""
     wanted = ", ".join((*LINES, *SPREADSHEETS))
     if path.is_dir():
         files = [file for file in sorted(path.iterdir()) if file.is_file() and not file.name.startswith((".", "~$"))]
         for kinds in (LINES, SPREADSHEETS):
             of_kind = [file for file in files if file.suffix.lower() in kinds and not file.name.endswith(EXCHANGES)]
             if of_kind:
-                return of_kind
+                with collecting(problems):
+                    check_inside(path, of_kind)
+                    return of_kind
+                return []
         problems.append(f"{path}: holds no judgements; give a folder or file of {wanted}")
         return []
     if not path.is_file():

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperfit.errors import UserError, pip_install
+from hyperfit.errors import UserError
 from hyperfit.prefer.judgement import HUMAN, Choice, Judgement
 from hyperfit.prefer.reading.lines import Problems, judgement_of
+from hyperfit.prefer.reading.workbooks import workbook_rows
 
 SPREADSHEETS = (".csv", ".tsv", ".xlsx")
 COLUMNS = {
@@ -99,30 +100,6 @@ def delimited_rows(path: Path) -> Iterator[list[str]]:
         file.seek(0)
         semicolons = beginning.count(";") > beginning.count(",")
         yield from csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ";" if semicolons else ",")
-
-
-def workbook_rows(path: Path) -> Iterator[list[str]]:
-    """Of the first sheet of an .xlsx file; whole numbers without a point."""
-    try:
-        from openpyxl import load_workbook
-    except ImportError as error:
-        raise UserError(f"{path}: needs openpyxl; {pip_install('openpyxl')}, or save it as CSV") from error
-    try:
-        book = load_workbook(path, read_only=True, data_only=True)
-    except Exception as error:  # whatever zipfile and the XML parser find
-        raise UserError(f"{path}: is no workbook that can be read ({error}); save it as CSV") from error
-    try:
-        if not book.worksheets:
-            raise UserError(f"{path}: is a workbook without a sheet; save it as CSV")
-        for row in book.worksheets[0].iter_rows(values_only=True):
-            yield [written(cell) for cell in row]
-    finally:
-        book.close()
-
-
-def written(cell: Any) -> str:
-    """A cell as text."""
-    return "" if cell is None else str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
 def layout_of(path: Path, headings: Sequence[str]) -> Layout:

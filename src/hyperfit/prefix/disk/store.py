@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hyperfit.data.reading.inside import outside
 from hyperfit.runs.files import sha256
 
 FOLDER = ".prefix-cache"
@@ -55,14 +56,14 @@ def entries(folder: Path) -> list[Entry]:
 
 
 def read_entry(path: Path) -> Entry | None:
-    """The cache in a folder of its own, unchecked; None if there is none that can be read."""
-    if path.name != name_in(path):  # killed before it got its name
+    """The cache in a folder of its own, unchecked; None if there is none that can be read, or it is not all there."""
+    if path.name != name_in(path) or outside(path, (path / STATES, path / ABOUT)):  # killed before it got its name
         return None
     try:
         about = json.loads((path / ABOUT).read_text(encoding="utf-8"))
         complete = about.pop("digest") == digest_of(about) and (path / STATES).is_file()
         used = (path / ABOUT).stat().st_mtime
-    except (OSError, ValueError, AttributeError, KeyError):
+    except (OSError, ValueError, AttributeError, KeyError, RecursionError):
         return None
     return Entry(path, about, used) if complete else None
 

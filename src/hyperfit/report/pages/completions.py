@@ -44,7 +44,7 @@ def read_completions(folder: Path) -> Completed | None:
         scores = {name: estimates(row) for name, row in dict(found["conditions"]).items()}
         comparisons = {name: estimates(row) for name, row in dict(found["comparisons"]).items()}
         likelihoods = estimates(found["likelihoods"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{measures}: cannot be read ({error}); repeat hyperfit complete") from error
     return Completed(
         f"data:image/png;base64,{base64.b64encode(grid.read_bytes()).decode()}", scores, comparisons, likelihoods

@@ -125,6 +125,6 @@ def read_evaluation(folder: Path) -> dict[str, Any]:
             raise ValueError("it holds no conditions")
         if not isinstance(found.get("tasks", {}), dict):
             raise ValueError("its tasks have no names")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{file}: cannot be read ({error}); repeat hyperfit evaluate") from error
     return found

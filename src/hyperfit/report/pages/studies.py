@@ -58,7 +58,7 @@ def read_study(file: Path) -> Found:
         found = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(found, dict) or not found.keys() >= PARTS:
             raise ValueError("a part is missing")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{file}: cannot be read ({error}); remove it, and run the study again") from error
     return found
 

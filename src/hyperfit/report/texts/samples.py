@@ -93,7 +93,7 @@ def samples(folder: Path, name: str) -> list[dict[str, Any]]:
         rows = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
         if not all(isinstance(row, dict) and all(isinstance(row.get(key), str) for key in TEXTS) for row in rows):
             raise ValueError(f"a line is without {' or '.join(TEXTS)}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{file}: cannot be read ({error}); repeat hyperfit evaluate") from error
     return rows
 

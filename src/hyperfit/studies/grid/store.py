@@ -82,7 +82,7 @@ class Store:
         """What was measured under this description, if it was."""
         try:
             found = json.loads(self._file(what).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
         return found["measured"] if isinstance(found, dict) and found.get("of") == plain(what) else None
 

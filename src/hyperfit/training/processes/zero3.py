@@ -46,7 +46,7 @@ def asked_of_deepspeed() -> dict[str, str]:
         said = {"stage": zero.get("stage", 0), **{name: one.get("device", "none") for name, one in devices.items()}}
         said |= {name: found[name] for name in ("gradient_clipping", "gradient_accumulation_steps") if name in found}
         said |= {name: "given" for name in ("optimizer", "scheduler") if found.get(name)}
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise UserError(f"accelerate launch: --deepspeed_config_file {file}: cannot be read ({error})") from error
     return {name: str(value).lower() for name, value in said.items()}
 
