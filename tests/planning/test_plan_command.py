@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from accelerate.commands.launch import launch_command_parser
 
 from hyperfit.cli import main, parse
 from hyperfit.commands.train import Train
@@ -13,7 +14,8 @@ from hyperfit.models.loading import load_config
 from hyperfit.planning.machine import Machine
 from hyperfit.planning.options import Planner
 from hyperfit.recipes.defaults import filled_in
-from hyperfit.recipes.recipe import Recipe
+from hyperfit.recipes.recipe import Precision, Recipe
+from hyperfit.runs.directory import RunDir
 
 GB = 10**9
 
@@ -73,8 +75,55 @@ def test_the_commands_are_such_as_train_takes(folder: Path, capsys: pytest.Captu
         assert trained.late_blocks == (2 if "late" in one["method"] else None)
     several = planned(capsys, str(folder), "--gpus", "3", "--method", "lora")["options"]
     assert [one["command"] for one in several] == [
-        f"accelerate launch --num_processes 3 -m hyperfit train {folder} --data TEXTS --method lora"
+        f"accelerate launch --multi_gpu --num_processes 3 -m hyperfit train {folder} --data TEXTS --method lora"
     ]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "memory", "precision", "launched"),
+    [
+        ("0", "80", "fp32", (False, False)),
+        ("1", "80", "bf16", (False, False)),
+        ("4", "80", "auto", (True, False)),
+        ("4", "0.18", "fp32", (False, True)),
+    ],
+)
+def test_a_line_does_what_the_plan_is_of(
+    gpus: str,
+    memory: str,
+    precision: Precision,
+    launched: tuple[bool, bool],
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of several processes accelerate's own parser reads the beginning; launched: whole, or divided."""
+    given = ("--gpus", gpus, "--gpu-memory", memory, "--precision", precision, "--method", "full", "--samples", "60")
+    (one,) = planned(capsys, str(folder), *given, "--batch-size", "1")["options"]
+    start, *rest = shlex.split(one["divided"] or one["command"])
+    assert (start == "accelerate") == any(launched)
+    if start == "accelerate":
+        launch = launch_command_parser().parse_args(rest[1:])
+        assert (launch.num_processes, launch.module, launch.training_script) == (4, True, "hyperfit")
+        assert (launch.multi_gpu, launch.use_fsdp) == launched  # or it would go by its configuration
+        rest = launch.training_script_args
+    trained = parse(rest)
+    assert isinstance(trained, Train)
+    assert (trained.precision, trained.device) == (precision, "auto" if int(gpus) else "cpu")
+    assert (trained.method, trained.batch_size, trained.samples) == ("full", 1, 60)
+
+
+def test_the_line_for_this_machine_can_be_typed(
+    world: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With texts in place of TEXTS; the run is of the kind that was planned."""
+    small = ("--samples", "6", "--length", "16", "--batch-size", "2", "--rank", "4", "--method", "late-lora")
+    one = planned(capsys, world[0], "--gpus", "0", "--precision", "bf16", *small)["options"][1]
+    words = shlex.split(one["command"].replace("TEXTS", shlex.quote(world[1])))
+    main([*words[1:], "--epochs", "1", "-o", str(tmp_path / "run")])
+    run = RunDir.open(tmp_path / "run")
+    assert "--streaming" in words
+    assert (run.environment["precision"], run.environment["device"]) == ("bf16", "cpu")
+    assert (tmp_path / "run" / "adapter" / "adapter_model.safetensors").stat().st_size >= one["result"]
 
 
 def test_several_gpus_share_the_time_and_exchange_gradients(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,7 +136,7 @@ def test_several_gpus_share_the_time_and_exchange_gradients(folder: Path, capsys
     )
     assert alone["streaming"]
     assert shared["fill_seconds"] == pytest.approx(alone["fill_seconds"] / 4)
-    assert shared["command"].startswith("accelerate launch --num_processes 4 -m hyperfit train")
+    assert shared["command"].startswith("accelerate launch --multi_gpu --num_processes 4 -m hyperfit train")
     assert shared["command"].endswith("--streaming")
 
 
@@ -98,18 +147,34 @@ def test_where_the_whole_does_not_fit_several_gpus_may_divide_it(
     (whole,) = planned(capsys, str(folder), "--method", "full", "--gpus", "4")["options"]
     assert whole["shares"] == pytest.approx(4 * whole["parameters"], rel=1e-4)
     assert whole["divided"] == ""
-    tight = (str(folder), "--gpus", "4", "--gpu-memory", "0.1", "--batch-size", "1")
+    tight = (str(folder), "--gpus", "4", "--gpu-memory", "0.18", "--batch-size", "1")
     (full,), (lora,) = (planned(capsys, *tight, "--method", method)["options"] for method in ("full", "lora"))
     assert not full["fits"]
     assert full["divided"] == (
         "accelerate launch --use_fsdp --fsdp_version 2 --num_processes 4 -m hyperfit train "
         f"{folder} --data TEXTS --method full --batch-size 1"
     )
-    assert (lora["shares"], lora["divided"]) == (None, "")
+    assert full["shares"] < full["divided_peak"] <= 0.9 * 0.18 * GB
+    assert (lora["shares"], lora["divided_peak"], lora["divided"]) == (None, None, "")
     (single,) = planned(capsys, str(folder), "--method", "full", "--gpus", "1")["options"]
     assert single["shares"] is None
     main(["plan", *tight, "--method", "full"])
     assert "full, divided among the GPUs, where weights, gradients and moments take 0.04 GB" in capsys.readouterr().out
+
+
+def test_no_line_is_offered_whose_passes_do_not_fit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Weights, gradients and moments would, on each of four GPUs; embedding and head, which are whole there, do not."""
+    tight = (str(folder), "--gpus", "4", "--gpu-memory", "0.1", "--batch-size", "1", "--method", "full")
+    (full,) = planned(capsys, *tight)["options"]
+    outside = 4 * (2 * 16000 * 256 + 256)
+    assert full["shares"] < 0.9 * 0.1 * GB < full["shares"] + 2 * outside
+    assert full["divided_peak"] > full["shares"] * 3 / 4 + outside
+    assert full["divided"] == ""
+    main(["plan", *tight])
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("full, divided"))
+    assert line.endswith(f"and {full['divided_peak'] / GB:.2f} GB with what passes: does not fit either")
+    (few,), (many,) = (planned(capsys, *tight, "--accumulate", count)["options"] for count in ("1", "2"))
+    assert many["divided_peak"] == few["divided_peak"] + few["learning"] // 4  # gradients are there from the first on
 
 
 def test_time_is_operations_at_the_rate_that_is_given(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,8 +21,8 @@ class PlanCommand(PlanSettings):
 
     Only the model's config is read, not its weights. One update is rehearsed by the code that trains, on tensors
     that have shapes and no values, and what it holds and computes is counted. Time is these operations at a rate that
-    is given, so it is only as good as that. Each of several GPUs holds the whole model; where that does not fit and
-    FSDP2 may, its launch line is told, and what each GPU then holds of weights, gradients and moments.
+    is given, so it is only as good as that. Each of several GPUs holds the whole model; where that does not fit, what
+    each would hold of a model that FSDP2 divides among them is told, and the line that starts it where that fits.
 
     Example: hyperfit plan meta-llama/Llama-2-7b-hf --gpus 1 --gpu-memory 24 --batch-size 2
     """
@@ -114,9 +114,10 @@ def advice(found: "Plan") -> list[str]:
             lines.append(f"{name}: {one.command}")
         else:
             lines.append(f"{name}: does not fit" + (f"; it does with {one.instead}" if one.instead else ""))
-        if one.divided and one.shares is not None:
+        if not one.fits and one.shares is not None and one.divided_peak is not None:
+            line = one.divided or "does not fit either"
             lines.append(
                 f"{name}, divided among the GPUs, where weights, gradients and moments take {GIGABYTES(one.shares)} GB "
-                f"of each, beside what passes: {one.divided}"
+                f"of each, and {GIGABYTES(one.divided_peak)} GB with what passes: {line}"
             )
     return lines

@@ -10,8 +10,8 @@ from hyperfit.models.files.quantized import is_quantized
 from hyperfit.planning.machine import Machine
 from hyperfit.planning.rehearsal import Rehearsal, rehearse
 from hyperfit.recipes.defaults import default_late_blocks
-from hyperfit.recipes.recipe import MOST_SAMPLES, Method, Recipe
-from hyperfit.training.processes.launch import LAUNCH_FSDP2
+from hyperfit.recipes.recipe import MOST_SAMPLES, Method, Precision, Recipe
+from hyperfit.training.processes.launch import LAUNCH_FSDP2, LAUNCH_WHOLE
 
 CHECKPOINTS = 3
 """On the disk at once: the newest two, and the one that is being written."""
@@ -61,8 +61,10 @@ class Option:
     """What would fit, where this does not: flags, or nothing."""
     shares: int | None
     """Bytes of weights, gradients and moments on each GPU where FSDP2 divides them; None where it cannot."""
+    divided_peak: int | None
+    """Bytes of each GPU at their most, then: with what passes, and what is put together to compute."""
     divided: str
-    """The line that starts it so, where that may fit and this does not; or nothing."""
+    """The line that starts it so, where that fits and this does not; or nothing."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Planner:
 
     config: Any
     machine: Machine
+    precision: Precision = "auto"
+    """As it was asked for; what is rehearsed has none of its own left open."""
     rehearsed: dict[Recipe, Rehearsal] = field(default_factory=dict)
     """With and without ``--streaming`` the same ones are asked for."""
 
@@ -99,8 +103,9 @@ class Planner:
         program = self.machine.beside(tensors)
         count, rate = recipe.samples or 0, self.machine.rate
         fits = tensors + program <= self.machine.usable
-        shares = self.shares(recipe, found)
-        divided = not fits and shares is not None and shares <= self.machine.usable
+        gpus = 0 if self.machine.gpus < 2 or recipe.adapters else self.machine.gpus
+        divided_peak = found.divided_peak(gpus, recipe.accumulate) if gpus else None
+        divided = not fits and divided_peak is not None and divided_peak <= self.machine.usable
         return Option(
             method=recipe.method,
             streaming=streaming,
@@ -123,15 +128,10 @@ class Planner:
             epoch_seconds=rate and count * found.operations / rate,
             command=self.command(recipe, streaming=streaming),
             instead="" if fits else self.instead(recipe, found, streaming=streaming),
-            shares=shares,
+            shares=found.shares(gpus) if gpus else None,
+            divided_peak=divided_peak,
             divided=self.command(recipe, streaming=False, launch=LAUNCH_FSDP2) if divided else "",
         )
-
-    def shares(self, recipe: Recipe, found: Rehearsal) -> int | None:
-        """Bytes that each GPU holds where the model is divided: of weights, gradients in fp32 and moments its part."""
-        if self.machine.gpus < 2 or recipe.adapters:
-            return None
-        return (found.weights + 2 * found.learning + found.optimiser) // self.machine.gpus
 
     def tensors(self, found: Rehearsal, *, streaming: bool) -> int:
         """Most bytes of tensors on each GPU, or on the CPU."""
@@ -162,8 +162,11 @@ class Planner:
         tensors = self.tensors(self.rehearse(recipe), streaming=streaming)
         return tensors + self.machine.beside(tensors) <= self.machine.usable
 
-    def command(self, recipe: Recipe, *, streaming: bool, launch: str = "accelerate launch") -> str:
-        """The line that starts a training, with what is not a default. launch: how several processes are started."""
+    def command(self, recipe: Recipe, *, streaming: bool, launch: str = LAUNCH_WHOLE) -> str:
+        """The line that starts a training, with what is not a default. launch: how several processes are started.
+
+        It names the precision if that was asked for, and the CPU if it is for that: a GPU that is there would be taken.
+        """
         gpus, depth = self.machine.gpus, self.config.get_text_config(decoder=True).num_hidden_layers
         start = "hyperfit" if gpus < 2 else f"{launch} --num_processes {gpus} -m hyperfit"
         usual = {"late_blocks": default_late_blocks(depth), "samples": MOST_SAMPLES, "accumulate": Recipe.accumulate}
@@ -172,7 +175,9 @@ class Planner:
         names += ["batch_size", "accumulate", "samples", "length"]
         given = {name: getattr(recipe, name) for name in names if getattr(recipe, name) != usual[name]}
         words = [start, "train", shlex.quote(recipe.model), "--data", recipe.data, "--method", recipe.method]
-        return " ".join([*words, *([flags(given)] if given else []), *(["--streaming"] * streaming)])
+        words += [flags(given)] if given else []
+        words += ["--precision", self.precision] if self.precision != "auto" else []
+        return " ".join([*words, *(["--device cpu"] * (not gpus)), *(["--streaming"] * streaming)])
 
 
 def flags(settings: dict[str, int]) -> str:

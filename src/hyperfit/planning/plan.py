@@ -52,7 +52,7 @@ def plan(settings: PlanSettings) -> Plan:
     with progress("rehearsing", len(fit)) as advance:
         for one in fit:
             recipe = resolved(replace(one, precision=precision), config)
-            found += Planner(config, machine).options(recipe)
+            found += Planner(config, machine, settings.precision).options(recipe)
             advance(1)
     return Plan(model=settings.model, precision=precision, machine=machine, options=tuple(found), left_out=left_out)
 

@@ -16,6 +16,7 @@ from hyperfit.models.devices import autocast
 from hyperfit.models.loading import UNREADABLE, evaluating
 from hyperfit.models.structure.forward import hidden_at, within_positions
 from hyperfit.planning.count import Count
+from hyperfit.planning.divided import Together, rounded_blocks, together
 from hyperfit.planning.stage import Stage, absent, set_stage
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.training.loss import SequenceLoss
@@ -47,6 +48,12 @@ class Rehearsal:
     """Bytes of Adam's two moments."""
     update: int
     """Most bytes held at once in an update, beside all of these: activations, gradients, logits, rounded weights."""
+    forward: int
+    """Most of them until the loss is known, without the rounded weights of blocks: activations, logits."""
+    kept: int
+    """Of these, what backward begins with."""
+    together: Together
+    """What of the model is whole on each GPU where it is divided."""
     probe: int
     """Bytes that writing the texts of a probe takes, beside weights and moments; 0 where none are written."""
     operations: float
@@ -60,6 +67,28 @@ class Rehearsal:
         """Most bytes held at once. streaming: without the frozen blocks, and without writing texts."""
         held = self.weights + self.learning + self.optimiser
         return held - self.streamed + self.update if streaming else held + max(self.update, self.probe)
+
+    def shares(self, gpus: int) -> int:
+        """Bytes that each GPU holds where the model is divided: of weights, gradients in fp32 and moments its part."""
+        return (self.weights + 2 * self.learning + self.optimiser) // gpus
+
+    def divided_peak(self, gpus: int, accumulate: int = 1) -> int:
+        """Most bytes held at once on each GPU where the model is divided: its part, what is together, what passes.
+
+        That is in the loss, in the block where backward begins, in the one where it ends, at the very end, where the
+        gradients of what is outside of the blocks are summed, or in a probe. Gradients come while activations go; with
+        more than one pass in an update they are there from the first on.
+        """
+        whole, gradients = self.together, self.learning // gpus
+        before = gradients if accumulate > 1 else 0
+        passing = max(
+            before + self.forward,
+            before + self.kept + whole.learning,
+            gradients + whole.learning,
+            max(before, gradients - whole.learning_outside // gpus) + 2 * whole.learning_outside,
+            self.probe + whole.block,
+        )
+        return self.shares(gpus) - gradients + whole.outside + passing
 
 
 def rehearse(config: Any, recipe: Recipe, *, positions: int | None = None) -> Rehearsal:
@@ -89,13 +118,17 @@ def rehearsed(stage: Stage, recipe: Recipe, positions: int | None) -> Rehearsal:
         read_below(stage, recipe, ids)
         fill_operations = count.operations / len(ids)
         stage.bypass(*ids.shape)
-        update, optimizer = updating(stage, recipe, ids, positions)
+        passed: list[tuple[int, int]] = []
+        update, optimizer = updating(stage, recipe, ids, positions, lambda: passed.append((count.peak, count.held)))
         update()  # the first makes the moments
         moments = bytes_of(value for state in optimizer.state.values() for value in state.values())
         done = count.operations
         count.forget_peak()
+        passed.clear()
         update()
         operations = (count.operations - done) / (len(ids) * recipe.accumulate)
+    before = held + moments + (rounded_blocks(stage) if recipe.precision == "bf16" else 0)
+    forward, kept = (most - before for most in passed[0])
     return Rehearsal(
         parameters=counted.total,
         trainable=counted.trainable,
@@ -107,6 +140,9 @@ def rehearsed(stage: Stage, recipe: Recipe, positions: int | None) -> Rehearsal:
         learning=learned,
         optimiser=moments,
         update=count.peak - held - moments + stage.written_out,
+        forward=forward,
+        kept=kept,
+        together=together(stage, recipe.precision),
         probe=probe_bytes(stage, recipe),
         operations=operations,
         fill_operations=fill_operations,
@@ -122,15 +158,19 @@ def read_below(stage: Stage, recipe: Recipe, ids: Tensor) -> None:
 
 
 def updating(
-    stage: Stage, recipe: Recipe, ids: Tensor, positions: int | None
+    stage: Stage, recipe: Recipe, ids: Tensor, positions: int | None, passed: Callable[[], object]
 ) -> tuple[Callable[[], None], torch.optim.Optimizer]:
-    """(what does one update on int64[batch, length] sequences, its optimiser), as the loop of training does it."""
+    """(what does one update on int64[batch, length] sequences, its optimiser), as the loop of training does it.
+
+    passed: called when the loss of each forward pass is known.
+    """
     optimizer = adam(stage.model, recipe)
     loss = SequenceLoss(stage.model, partial(autocast, ids.device, recipe.precision), recipe.unlikelihood, positions)
 
     def update() -> None:
         for _ in range(recipe.accumulate):
             _, part = loss(ids, len(ids), 1 / ids.numel())
+            passed()
             part.backward()
         optimizer.step()
         optimizer.zero_grad()

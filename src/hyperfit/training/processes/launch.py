@@ -13,6 +13,8 @@ from hyperfit.errors import UserError
 from hyperfit.recipes.recipe import CacheMode, Recipe
 from hyperfit.training.processes.zero3 import zero3_problems
 
+LAUNCH_WHOLE = "accelerate launch --multi_gpu"
+"""How a training is started in which every process holds the whole model."""
 LAUNCH_FSDP2 = "accelerate launch --use_fsdp --fsdp_version 2"
 """How a training is started whose model is divided among the processes."""
 FSDP2 = f"{LAUNCH_FSDP2} (with torchrun: ACCELERATE_USE_FSDP=true FSDP_VERSION=2)"
