@@ -80,8 +80,9 @@ def encodings_of(about: Any, leaf: int) -> set[str]:
 def unpacked(array: Any) -> int:
     """Bytes that an Arrow array takes once its dictionaries are written out."""
     import pyarrow as pa
-    import pyarrow.compute as pc
+    import pyarrow.compute
 
+    pc: Any = pyarrow.compute  # whose functions are made at import, unseen by type checkers
     if isinstance(array, pa.DictionaryArray):
         lengths = pc.binary_length(array.dictionary).cast(pa.int64())
         return pc.sum(pc.take(lengths, array.indices)).as_py() or 0
