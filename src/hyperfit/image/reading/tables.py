@@ -38,7 +38,9 @@ def rows_at_once(about: Any, name: str) -> int:
 
     Each may be as large as all that is written of a group of rows: rows may name one that many share.
     """
-    sizes: list[int] = [chunk.total_uncompressed_size for leaf in leaves_of(about, [name]) for chunk in chunks_of(about, leaf)]
+    sizes: list[int] = [
+        chunk.total_uncompressed_size for leaf in leaves_of(about, [name]) for chunk in chunks_of(about, leaf)
+    ]
     return max(1, min(ROWS, AT_ONCE // max(1, *sizes)))
 
 
