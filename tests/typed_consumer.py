@@ -1,4 +1,5 @@
-"""A program that uses hyperfit, as mypy --strict sees somebody else's: make check reads it, nothing runs it.
+"""A program that uses hyperfit, as mypy --strict sees somebody else's: make check reads it, and a test
+of the wheel; nothing runs it.
 
 What the public names give is of the types that they say, and nothing is untyped.
 """

@@ -125,13 +125,15 @@ _LAZY = {
 """Names that need torch: imported when they are first asked for, so that ``hyperfit --help`` is quick."""
 
 
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
+if not TYPE_CHECKING:  # to which any name would then be one that there is
 
-    if name in _LAZY:
-        value = globals()[name] = getattr(import_module(_LAZY[name]), name)
-        return value
-    raise AttributeError(f"module 'hyperfit' has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        from importlib import import_module
+
+        if name in _LAZY:
+            value = globals()[name] = getattr(import_module(_LAZY[name]), name)
+            return value
+        raise AttributeError(f"module 'hyperfit' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
