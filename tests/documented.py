@@ -11,10 +11,12 @@ PAGES = sorted(
     for path in (ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md"))
 )
 """Every document that is read as a page, from the repository's root."""
+NOTES = ("CONTRIBUTING.md", "LAB.md", "SECURITY.md", "CHANGELOG.md", "pretraining/README.md")
+"""What else names commands: they are parsed, and not run."""
 BLOCK = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 SHELL = ("", "bash", "console", "sh", "shell")
 """Languages of blocks that hold commands; without one, too."""
-INLINE = re.compile(r"(?<!`)`(hyperfit [^`]+)`(?!`)")
+INLINE = re.compile(r"(?<!`)`(?:[A-Z_]+=\S+\s+)*(?:(?:accelerate launch|torchrun)\s[^`]*?-m\s+)?(hyperfit [^`]+)`(?!`)")
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,6 @@ def commands(page: str) -> list[Command]:
 
 
 def mentions(page: str) -> list[Command]:
-    """The hyperfit commands, whole or in part, that stand between words."""
+    """The hyperfit commands, whole or in part, that stand between words; without what launches them."""
     text = BLOCK.sub("", (ROOT / page).read_text("utf-8"))
     return [Command(page, tuple(shlex.split(found))) for found in INLINE.findall(text)]

@@ -6,6 +6,8 @@ MODEL, EMBEDDED = "model", "builtin:tiny"
 """The folder of a random model, in place of every other, and the embedded one, which takes several times as long."""
 ON_EMBEDDED = ("docs/tutorial.md",)
 """Pages that are run on that one."""
+PICTURES = "runs/cifar-base/model"
+"""The folder of a random model of pictures."""
 NAMES = (
     *("TinyLlama/TinyLlama_v1.1", "meta-llama/Llama-2-7b-hf", "meta-llama/Llama-3.1-70B"),
     *("builtin:smollm2", "builtin:tiny", "gpt2", "facebook/opt-2.7b"),
@@ -27,12 +29,18 @@ SMALL: dict[str, dict[str, tuple[str, ...]]] = {
         "--seeds": ("1",), "--samples": ("4",), "--length": ("24",), "--most-contexts": ("3",), "--context": ("8",),
         "--total": ("24",),
     },
+    "complete": {"--count": ("3",)},
+    "play": {"--longest": ("64",), "--new-tokens": ("8",)},
 }  # fmt: skip
 """Command → flags with the values that make it small, in place of its own."""
 REFUSED: dict[str, tuple[str, ...]] = {
     "chats.jsonl": ("--length",),
     "--streaming": ("--probe-texts",),
     "carlsson2025": ("--late-blocks",),
+    "full": ("--late-blocks",),
+    "cifar10/fresh": ("--length",),
+    "runs/birds": ("--total", "--context"),
+    "images": ("--length", "--context", "--total"),
     "--texts": (),
     "--list": (),
 }
@@ -53,25 +61,14 @@ NOT_RUN = {
     ("cp",): "copies what was made",
     ("python", "-c"): "draws the committed page anew, which needs ten seconds; tests/report",
     ("hyperfit", "demo"): "takes minutes; tests/commands runs it, made small",
-    ("hyperfit", "play"): "serves until it is stopped; tests/play",
-    ("hyperfit", "prefer", "serve", "--url"): "needs the server of that name; tests/prefer/app",
-    ("hyperfit", "complete"): "is for models of pictures; tests/image",
-    ("hyperfit", "train", "runs/cifar-base/model"): "is of a model of pictures; tests/image",
     ("python", "pretraining/pretrain_images.py"): "takes an hour; tests/test_pretraining.py",
     ("python", "pretraining/split_cifar10.py"): "needs CIFAR-10; tests/test_pretraining.py",
-    ("python", "docs/pictures/completions.py"): "draws what the commands above it make",
-    ("hyperfit", "report", "runs/birds"): "is of a model of pictures; tests/image",
-    ("hyperfit", "mechanism", "runs/birds"): "is of a model of pictures; tests/image",
-    ("hyperfit", "mechanism", "runs/late-full-200"): "is of a model of pictures; tests/image",
-    ("hyperfit", "study", "images"): "is of a model of pictures; tests/studies",
-    ("hyperfit", "prefer", "serve", "runs/birds"): "is of a model of pictures; tests/prefer",
     ("hyperfit", "evaluate", "hellaswag"): "needs data from the hub; tests/evaluation/tasks",
     ("hyperfit", "evaluate", "--backend"): "needs vLLM and a GPU; tests/evaluation/test_bulk.py",
-    ("hyperfit", "judge", "--people"): "asks a server; tests/prefer/judges",
     ("hyperfit", "mechanism", "placement"): "trains sixteen times; tests/studies/placement",
     ("hyperfit", "study", "mmlu"): "needs data from the hub; tests/studies/tasks",
     ("hyperfit", "study", "rank"): "is the example of its page; tests/docs/test_extend_page.py",
-    ("hyperfit", "study", "--budget"): "is the command above it with more studies; tests/studies run each",
+    ("hyperfit", "study", "all"): "is the command above it with more studies; tests/studies run each",
     ("hyperfit", "study", "downstream", "long-range"): "made docs/results; tests/studies run each",
 }
 """Words that a command holds → why it is only parsed."""
@@ -96,6 +93,7 @@ def made_small(command: Command) -> list[str]:
             while place < len(command.words) and not command.words[place].startswith("-"):
                 place += 1
         else:
-            words.append(model if word in NAMES and words[-1:] != ["--base-model"] else word)
+            named = word in NAMES and words[-1:] != ["--base-model"]
+            words.append(model if named else PICTURES if word == "MODEL" else word)
     added = [(flag, *values) for flag, values in small.items()]
     return [*words, *(word for flag in added for word in flag)]

@@ -9,6 +9,9 @@ import pytest
 
 from documented import PAGES, ROOT, Command, commands
 from hyperfit.cli import main
+from hyperfit.prefer.judges.dimensions import ASKED
+from play_server import Client, playing
+from scripted_server import better, serving
 from small_commands import NOT_RUN, made_small, reason
 from study_server import Server, start
 
@@ -26,7 +29,17 @@ class Shell:
             return
         words = made_small(command)
         if words[:2] == ["prefer", "serve"]:
+            self.stop()
             self.server = start([*words[2:], "--port", "0"])
+            return
+        if words[0] == "play":
+            with playing(*words[1:]) as address:
+                assert Client(address).write(), command
+            return
+        if words[0] == "judge" and "--dry-run" not in words:
+            with serving(lambda number, body: better("A", tuple(ASKED))) as judge:
+                words[words.index("--endpoint") + 1] = judge.url
+                main(words)
             return
         if words[0] in ("train", "export") and "-o" in words:
             shutil.rmtree(words[words.index("-o") + 1], ignore_errors=True)
@@ -36,6 +49,7 @@ class Shell:
         """End the server, if there is one."""
         if self.server is not None:
             self.server.kill()
+            self.server = None
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if any(reason(one) is None for one in commands(page))])

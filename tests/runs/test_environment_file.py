@@ -32,7 +32,7 @@ def test_what_a_run_writes_is_read(tmp_path: Path, environment: dict[str, Any]) 
     assert written(tmp_path / "run", environment).environment == environment
 
 
-@pytest.mark.parametrize("name", ENVIRONMENT.keys() - {"versions", "precision"})
+@pytest.mark.parametrize("name", sorted(ENVIRONMENT.keys() - {"versions", "precision"}))
 def test_what_every_run_says_is_needed(tmp_path: Path, name: str) -> None:
     run = written(tmp_path / "run", {key: value for key, value in WHOLE.items() if key != name})
     with pytest.raises(UserError, match=rf"environment.json: is not what hyperfit wrote \({name} is missing\)"):
