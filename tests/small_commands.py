@@ -40,6 +40,7 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "full": ("--late-blocks",),
     "cifar10/fresh": ("--length",),
     "runs/birds": ("--total", "--context"),
+    "runs/late-full-200": ("--total", "--context"),
     "images": ("--length", "--context", "--total"),
     "--texts": (),
     "--list": (),
