@@ -31,7 +31,7 @@ def test_what_a_budget_leaves_out_is_told_before_it_is_spent() -> None:
     assert "of which what fits into 40 s is done, in this order: 3, in about 35 s" in lines
     assert lines[-4:] == [
         "  a-seed0 (main): about 10 s",
-        "  b-seed0 (main): about 50 s; left out, as the budget is used up",
+        "  b-seed0 (main): about 50 s; left out: more than is left of the budget",
         "  c-seed0 (main): about 20 s",
         "  d-seed0 (main): about 5 s",
     ]

@@ -13,6 +13,10 @@ from hyperfit.errors import UserError
 
 MOST_BYTES = 16 * 2**30
 """Of the columns that are read of a file, unpacked."""
+AT_ONCE = 2**28
+"""Bytes of a column that are unpacked together at most, before they are counted, unless a single value takes more."""
+MOST_ROWS = 2**16
+"""Of those that are unpacked together."""
 VALUE = 256
 """Bytes that a value takes in memory at least, with what is kept of its row."""
 DICTIONARIES, SHARED = {"RLE_DICTIONARY", "PLAIN_DICTIONARY"}, "DELTA_BYTE_ARRAY"
@@ -32,13 +36,19 @@ def read_columns(path: Path, about: Any, names: Sequence[str]) -> list[tuple[Any
     paths = [about.schema.column(leaf).path for leaf in by_number]
     rows, size = list[tuple[Any, ...]](), 0
     with pyarrow.parquet.ParquetFile(path, read_dictionary=paths) as file:
-        for group in range(about.num_row_groups):
-            table = file.read_row_group(group, columns=list(names))
-            columns = [table.column(name) for name in names]
-            size += sum(unpacked(chunk) for column in columns for chunk in column.chunks)
+        for batch in file.iter_batches(batch_size=rows_at_once(about, names), columns=list(names)):
+            columns = [batch.column(name) for name in names]
+            size += sum(map(unpacked, columns))
             check_size(path, size)
             rows += zip(*(column.to_pylist() for column in columns), strict=True)
     return rows
+
+
+def rows_at_once(about: Any, names: Sequence[str]) -> int:
+    """How many rows are unpacked together: few, where each may be as long as all that is written of its group."""
+    leaves = leaves_of(about, names)
+    shared = [one for leaf in leaves for one in chunks_of(about, leaf) if SHARED in one.encodings]
+    return max(1, min(MOST_ROWS, AT_ONCE // max((one.total_uncompressed_size for one in shared), default=1)))
 
 
 def check_declared(path: Path, about: Any, names: Sequence[str]) -> None:
@@ -47,8 +57,7 @@ def check_declared(path: Path, about: Any, names: Sequence[str]) -> None:
     for leaf in leaves_of(about, names):
         width = max(VALUE, about.schema.column(leaf).length or 0)
         for chunk in chunks_of(about, leaf):
-            shared = chunk.total_uncompressed_size if SHARED in chunk.encodings else 0
-            size += chunk.total_uncompressed_size + chunk.num_values * max(width, shared)
+            size += chunk.total_uncompressed_size + chunk.num_values * width
     check_size(path, size)
 
 

@@ -34,7 +34,7 @@ def plan_lines(planned: Sequence[Planned], budget: float | None, count: int = 1)
             f"{duration(seconds / count)}"
         )
     for one in left:
-        late = "" if one in fits else "; left out, as the budget is used up"
+        late = "" if one in fits else "; left out: more than is left of the budget"
         lines.append(f"  {one.trial.name} ({', '.join(one.wanted.studies)}): about {duration(one.seconds)}{late}")
     return lines
 
