@@ -213,7 +213,7 @@ def renamed(index: Path, new: str, other: str | None = None) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../secret.safetensors", "/secret.safetensors", "a/../../b", "C:\\a", "..\\a", "a\0b"]
+    "name", ["../secret.safetensors", "/secret.safetensors", "a/../../b", "C:\\a", "..\\a", "a\0b", "a\ud800b"]
 )
 def test_shards_that_lead_out_of_the_folder_of_a_model_are_refused(tmp_path: Path, name: str) -> None:
     index = sharded(tmp_path / "model")

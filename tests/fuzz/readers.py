@@ -3,11 +3,11 @@
 import hashlib
 import io
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import cache
+import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import openpyxl
@@ -15,46 +15,35 @@ import pyarrow as pa
 import pyarrow.parquet
 from PIL import Image
 
+from fuzz.of_models import OF_MODELS
+from fuzz.reader import Reader
 from hyperfit.data.chats import passage_of
 from hyperfit.data.reading.columns import TextColumn
 from hyperfit.data.reading.sources import read_source
 from hyperfit.evaluation.external_lines import read_lines
-from hyperfit.image.palette import load_palette
 from hyperfit.image.reading.decode import Frame
 from hyperfit.image.reading.sources import read_pictures
 from hyperfit.mechanism.explain import read_mechanism
 from hyperfit.mechanism.pair.inputs import Models
-from hyperfit.models.loading import load_config, load_model, load_tokenizer
 from hyperfit.prefer.judges.exchanges import ExchangeLog
 from hyperfit.prefer.reading.files import read_judgements
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.report.pages.completions import read_completions
 from hyperfit.report.pages.run import read_evaluation
 from hyperfit.report.pages.studies import PARTS, read_study
+from hyperfit.report.pages.verdicts import facts, in_a_line
 from hyperfit.report.texts.repetition import repeated_spans
 from hyperfit.report.texts.samples import by_condition
 from hyperfit.runs.directory import RunDir
+from hyperfit.training.processes.launch import check_launch
+from hyperfit.training.processes.zero3 import FILE, USE, asked_of_deepspeed
+from made_runs import ENVIRONMENT
 from simulated_studies import judgement
 from tiny_chats import MARKED, chat_tokenizer
-from tiny_images import save_tiny_image, stripes
-from tiny_models import save_tiny
+from tiny_images import stripes
 
 FRAME = Frame(8, 8)
 TEXTS = ["Two families shared a kitchen.", 'The ferry, "late" again; and', "Zoë's dog – 犬 – barked.\nTwice.", ""]
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A kind of file."""
-
-    name: str
-    """As it is called in a folder."""
-    whole: Callable[[], bytes]
-    """One that is in order."""
-    read: Callable[[Path], Any]
-    """Reads it. Raises UserError for what it cannot read, and nothing else."""
-    beside: Callable[[Path], None] = lambda folder: None
-    """Puts what else belongs there into the folder."""
 
 
 def lines(rows: list[dict[str, Any]]) -> bytes:
@@ -118,31 +107,6 @@ def pictures_of(path: Path) -> Any:
     return read_pictures(str(path), FRAME)
 
 
-@cache
-def model_files(of_pictures: bool = False) -> dict[str, bytes]:
-    """Of a tiny random model."""
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        if of_pictures:
-            save_tiny_image(Path(folder))
-        else:
-            save_tiny(Path(folder), num_hidden_layers=1)
-        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
-
-
-def model_beside(folder: Path, of_pictures: bool = False) -> None:
-    for name, whole in model_files(of_pictures).items():
-        if not (folder / name).exists():
-            (folder / name).write_bytes(whole)
-
-
-def weights_of(path: Path) -> Any:
-    import torch
-
-    return load_model(str(path.parent), device=torch.device("cpu"), dtype=torch.float32)
-
-
 def recipe() -> bytes:
     return json.dumps(Recipe(model="m", data="d", blocks=(0, 1), method="lora").to_dict()).encode()
 
@@ -157,6 +121,31 @@ def events() -> bytes:
     return lines(
         [begin, {**begin, "epoch": 1, "train_loss": 0.5}, {"event": "end", "reason": "loss", "epoch": 1, "step": 4}]
     )
+
+
+def environment_of(path: Path) -> Any:
+    """What a report says of it."""
+    found = RunDir.open(path.parent).environment
+    recipes = [Recipe(model="m", data="d", lr=1e-4, method=method) for method in ("late-lora", "full")]
+    return [(facts(recipe, found), in_a_line(recipe, found)) for recipe in recipes]
+
+
+def whole_environment() -> dict[str, Any]:
+    more = {"weights_fingerprint": "0123abcd", "picture": [8, 8], "prefix_cache": {"seconds": 0.5}, "device": "cpu"}
+    return {**ENVIRONMENT, **more, "validation_sequences": 3}
+
+
+def deepspeed() -> bytes:
+    zero = {"stage": 3, "offload_optimizer": {"device": "none"}, "offload_param": {"device": "none"}}
+    more = {"gradient_clipping": "auto", "gradient_accumulation_steps": 1, "optimizer": {}, "fp16": {"enabled": False}}
+    return json.dumps({"zero_optimization": zero, **more}).encode()
+
+
+def launch_of(path: Path) -> Any:
+    """A launch by DeepSpeed that this file configures."""
+    with patch.dict(os.environ, {USE: "true", FILE: str(path)}):
+        check_launch()
+        return asked_of_deepspeed()
 
 
 def run_beside(folder: Path) -> None:
@@ -249,24 +238,12 @@ READERS = {
     ),
     "judgements": Reader("a.jsonl", judgements, lambda path: read_judgements([path])),
     "spreadsheet": Reader("a.xlsx", sheet, lambda path: read_judgements([path])),
-    "config": Reader(
-        "config.json", lambda: model_files()["config.json"], lambda path: load_config(str(path.parent)), model_beside
-    ),
-    "model": Reader("config.json", lambda: model_files()["config.json"], weights_of, model_beside),
-    "processor": Reader(
-        "preprocessor_config.json",
-        lambda: model_files(True)["preprocessor_config.json"],
-        lambda path: load_palette(str(path.parent)),
-        lambda folder: model_beside(folder, True),
-    ),
-    "tokenizer": Reader(
-        "tokenizer.json",
-        lambda: model_files()["tokenizer.json"],
-        lambda path: load_tokenizer(str(path.parent)),
-        model_beside,
-    ),
-    "weights": Reader("model.safetensors", lambda: model_files()["model.safetensors"], weights_of, model_beside),
+    **OF_MODELS,
     "recipe": Reader("recipe.json", recipe, run_of),
+    "environment": Reader(
+        "environment.json", lambda: json.dumps(whole_environment()).encode(), environment_of, run_beside
+    ),
+    "deepspeed": Reader("ds.json", deepspeed, launch_of),
     "events": Reader("events.jsonl", events, run_of, run_beside),
     "evaluation": Reader("evaluation.json", evaluation, lambda path: read_evaluation(path.parent)),
     "samples": Reader("samples/base-greedy.jsonl", own_lines, samples_of),

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from fuzz.damage import damaged
-from fuzz.readers import READERS, Reader
+from fuzz.reader import Reader
+from fuzz.readers import READERS
 from hyperfit.errors import UserError
 
 COUNT = int(os.environ.get("HYPERFIT_FUZZ", "60"))
@@ -53,6 +54,14 @@ def test_a_damaged_file_is_read_or_refused(kind: str, tmp_path: Path) -> None:
                 CASES.mkdir(exist_ok=True)
                 (CASES / f"{kind.replace(' ', '-')}-{seed}").write_bytes(content)
     assert not failed, "\n".join(failed[:10])
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind, reader in READERS.items() if reader.name.endswith((".json", ".jsonl"))]
+)
+@pytest.mark.parametrize("nested", [b"[", b'{"a":'])
+def test_what_is_nested_without_end_is_read_or_refused(kind: str, nested: bytes, tmp_path: Path) -> None:
+    check(READERS[kind], nested * 100_000 + b"\n", tmp_path / "file")
 
 
 @pytest.mark.parametrize("case", sorted(CASES.iterdir()) if CASES.is_dir() else [], ids=lambda case: case.name)

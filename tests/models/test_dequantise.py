@@ -203,3 +203,13 @@ def test_a_file_is_parsed_once(cache: Path, tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(UserError):
         model_folder(str(tmp_path / "bad.gguf"))
     assert gguf.GGUFReader is Counting
+
+
+def test_a_file_without_some_of_the_weights_is_refused(cache: Path, tmp_path: Path) -> None:
+    """transformers would draw them at random, and say so where nobody looks."""
+    file = tmp_path / "tiny.gguf"
+    write_gguf(file, llama(), F16)
+    file.write_bytes(file.read_bytes().replace(b"blk.1.ffn_up.weight", b"blk.1.ffn_op.weight"))
+    with pytest.raises(UserError, match=r"has no weights for 1 tensors of the model, such as model.layers.1.mlp.up"):
+        model_folder(str(file))
+    assert all(path.name.endswith(".lock") for path in cache.iterdir())

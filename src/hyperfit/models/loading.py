@@ -145,6 +145,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     check_sentencepiece(name, Path(where))
     try:
         tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
+        tokenizer("a")  # what its settings cannot be shows only here
     except Exception as error:  # the package tokenizers raises that kind itself
         raise UserError(f"{name}: its tokenizer cannot be loaded ({_reason(error)})") from error
     if tokenizer.pad_token_id is None:

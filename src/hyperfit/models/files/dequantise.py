@@ -216,7 +216,10 @@ def check_described(file: Path) -> None:
 
 
 def read_gguf(file: Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-    """The model in float32, in evaluation mode, and the tokenizer, as transformers reads them from a GGUF file."""
+    """The model in float32, in evaluation mode, and the tokenizer, as transformers reads them from a GGUF file.
+
+    Raises ValueError for a file without some of the weights, and whatever transformers does at others.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -224,7 +227,12 @@ def read_gguf(file: Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
 
     where, known = str(file.parent), {"gguf_file": file.name, "trust_remote_code": False}
     with read_once(), quiet(), redirect_stderr(io.StringIO()):  # a bar for seconds of work
-        model = AutoModelForCausalLM.from_pretrained(where, **known, dtype=torch.float32)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            where, **known, dtype=torch.float32, output_loading_info=True
+        )
+        model, report = loaded
+        if missing := sorted(report["missing_keys"]):
+            raise ValueError(f"it has no weights for {len(missing)} tensors of the model, such as {missing[0]}")
         return model, AutoTokenizer.from_pretrained(where, **known)
 
 

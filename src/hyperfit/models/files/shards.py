@@ -32,7 +32,9 @@ def shards_in(index: Path) -> list[str]:
 def leads_out(name: str) -> bool:
     """Whether a name can be none of a file inside a folder, on whichever system."""
     kinds = (PurePosixPath(name), PureWindowsPath(name))
-    return "\0" in name or any(path.drive or path.root or ".." in path.parts for path in kinds)
+    return bool(re.search("[\0\ud800-\udfff]", name)) or any(
+        path.drive or path.root or ".." in path.parts for path in kinds
+    )
 
 
 def check_weights_name(explicit: Any) -> None:

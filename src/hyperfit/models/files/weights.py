@@ -62,7 +62,7 @@ def weights_fingerprint(name: str) -> str:
         try:
             with file.open("rb") as opened:
                 tensors |= sampled(opened)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise UserError(f"{file}: cannot be read ({error}); copy or download it again") from error
     for tensor in sorted(tensors):
         total.update(f"{tensor} {tensors[tensor]}\n".encode())
@@ -72,7 +72,7 @@ def weights_fingerprint(name: str) -> str:
 def sampled(file: BinaryIO) -> dict[str, str]:
     """Tensor → type, shape and SHA-256 of samples of its values, of an open safetensors file.
 
-    Raises ValueError, KeyError, TypeError or AttributeError for what is no such file.
+    Raises one of UNREADABLE for what is no such file.
     """
 
     def read(start: int, size: int) -> bytes:
@@ -85,6 +85,7 @@ def sampled(file: BinaryIO) -> dict[str, str]:
     if length > LONGEST_HEADER:
         raise ValueError("it does not begin with the header of a safetensors file")
     header: dict[str, Any] = json.loads(read(8, length))
+    json.dumps(header, ensure_ascii=False).encode()  # half a surrogate pair is JSON, but not text
     found = {}
     for name, tensor in header.items():
         if name != "__metadata__":

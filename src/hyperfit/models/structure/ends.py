@@ -5,6 +5,7 @@ from typing import Any
 
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from hyperfit.errors import UserError, first_line
 from hyperfit.models.files.folders import model_folder
 from hyperfit.models.loading import load_config
 
@@ -21,12 +22,17 @@ def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> li
 
 
 def end_tokens_of(name: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The same of a model's files, which is not loaded for it."""
+    """The same of a model's files, which is not loaded for it.
+
+    Raises UserError for a generation_config.json that cannot be used.
+    """
     config = load_config(name)
     try:
         generation = GenerationConfig.from_pretrained(model_folder(name))
     except OSError:  # it has none
         generation = None
+    except Exception as error:  # it may hold anything
+        raise UserError(f"{name}: generation_config.json cannot be used ({first_line(error)})") from error
     return declared(config, generation, tokenizer)
 
 
