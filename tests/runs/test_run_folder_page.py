@@ -22,7 +22,8 @@ LATE = f"{SMALL} --late-blocks 1 --rank 4"
 FEW = "--most-contexts 2 --context 8 --total 104 --device cpu"
 COMMANDS = (
     f"train model --data stories.jsonl --length 24 {LATE} --keep-every 1 --log-with tensorboard -o runs/texts",
-    "evaluate runs/texts --most-contexts 2 --context 8 --total 24 --contexts stories.jsonl --decodings greedy",
+    "evaluate runs/texts --most-contexts 2 --context 8 --total 24 --contexts stories.jsonl --decodings greedy "
+    "--tasks builtin:continuation --task-limit 2",
     f"mechanism runs/texts --studies ranks placement --depths 1 --contexts stories.jsonl {FEW}",
     "judge runs/texts --model model --device cpu",
     "export runs/texts --most-contexts 2 --context 8 --new-tokens 4",

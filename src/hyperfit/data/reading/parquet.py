@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperfit.errors import UserError
+from hyperfit.numbers import figures
 
 MOST_BYTES = 16 * 2**30
 """Of the columns that are read of a file, unpacked."""
@@ -65,7 +66,7 @@ def check_size(path: Path, size: int) -> None:
     """Raises UserError for a file of which so many bytes are too much."""
     if size > MOST_BYTES:
         raise UserError(
-            f"--data {path}: unpacks to more than {MOST_BYTES / 2**30:.3g} GiB, or may do so; give a part of it, in a "
+            f"--data {path}: unpacks to more than {figures(MOST_BYTES / 2**30, 3)} GiB, or may do so; give a part of it, in a "
             "file of its own"
         )
 
