@@ -105,7 +105,8 @@ def test_texts_that_begin_alike_are_refused_where_they_may_be_too_much(
             writer.write_table(pa.table({"text": ["z" * 100_000] * 500}))
     assert path.stat().st_size < 20_000
     monkeypatch.setattr(parquet, "MOST_BYTES", 90_000_000)
-    with taking_less_than(250 * MEGABYTE):
+    monkeypatch.setattr(parquet, "AT_ONCE", MEGABYTE)
+    with taking_less_than(4 * MEGABYTE):
         assert "unpacks to more than 0.0838 GiB, or may do so" in problem(path)
     monkeypatch.setattr(parquet, "MOST_BYTES", 110_000_000)
     assert len(texts(path)) == 1000
