@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -47,16 +48,7 @@ def settings_for(world: tuple[str, str], **changes: Any) -> StudySettings:
     return replace(base, **changes)
 
 
-@pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few epochs: what is learnt does not matter here."""
-    plain = StudySettings.recipe.fget
-    assert plain is not None
-    monkeypatch.setattr(
-        StudySettings,
-        "recipe",
-        property(lambda self: replace(plain(self), epochs=2, heldout=0.3, rank=2, batch_size=4)),
-    )
+pytestmark = pytest.mark.usefixtures("short")
 
 
 def test_a_study_is_trained_once_and_told_again(world: tuple[str, str], tmp_path: Path) -> None:
@@ -78,6 +70,10 @@ def test_another_study_takes_what_is_there(world: tuple[str, str], tmp_path: Pat
     run_studies(["sharpening"], settings_for(world, seeds=1), tmp_path, notify=lambda line: None)
     lines: list[str] = []
     run_studies(["main"], settings_for(world, seeds=1), tmp_path, dry_run=True, notify=lines.append)
+    assert lines[0] == "1 trainings, 1 of them done"
+    assert re.match(r"  hyperfitted-seed0 \(main\): about .* to measure it$", lines[-1])
+    lines.clear()
+    run_studies(["sharpening"], settings_for(world, seeds=1), tmp_path, dry_run=True, notify=lines.append)
     assert lines == ["1 trainings, 1 of them done"]
     lines.clear()
     run_studies(["main"], settings_for(world, seeds=2), tmp_path, dry_run=True, notify=lines.append)

@@ -39,7 +39,7 @@ class StudyCommand(StudySettings):
     """Folder of trainings and results. None: studies/MODEL."""
     budget: str | None = None
     """Begin no training that is expected to end later, most informative first, and say what is left: 90m, 2h, 600s.
-    Of each, what is measured is counted; the base model, tasks and a scorer come on top."""
+    What is measured of each and of the base model is counted; what a scorer says and tasks of lm-eval come on top."""
     dry_run: bool = False
     """Say what would be trained, and about what it takes; train nothing."""
     workers: int | None = None

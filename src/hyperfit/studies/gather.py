@@ -9,16 +9,21 @@ import torch
 
 from hyperfit.console import within
 from hyperfit.errors import UserError
+from hyperfit.evaluation.tasks import continuation
 from hyperfit.evaluation.tasks.harness import Harness
 from hyperfit.evaluation.tasks.named import load_harness
 from hyperfit.studies.catalogue import load_study
-from hyperfit.studies.grid.store import key_of
+from hyperfit.studies.grid.plan import CONTINUATION, WRITTEN, beams
+from hyperfit.studies.grid.store import digest, key_of
 from hyperfit.studies.grid.training import Trained, trained_by
 from hyperfit.studies.grid.wanted import Wanted, seeded
 from hyperfit.studies.measures.bench import BLOCKED
-from hyperfit.studies.measures.measurer import Measurer, bench_of
+from hyperfit.studies.measures.measurer import Asked, Measurer, bench_of
 from hyperfit.studies.measures.results import BASE, Model, Results
 from hyperfit.studies.study import Study, Trial
+
+TASKS = "tasks"
+"""Folder, beside the studies, of what is ours of tasks."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +42,59 @@ class Measures:
     def __call__(self, wanted: Wanted, trained: Trained[Trial]) -> None:
         """Everything into the store."""
         device = trained.run.recipe.device
-        here = self.measurer if device == "auto" else self.measurer.on(torch.device(device))
+        here = self if device == "auto" else replace(self, measurer=self.measurer.on(torch.device(device)))
         for name, trial in wanted.models:
-            study = load_study(name)
-            with_tasks = replace(here, harness=self.harness if study.tasks else None)
-            for measurer, asked in measurements(study, with_tasks, self.trials):
-                model_of(asked, measurer, replace(trained, trial=trial))
+            for measurer, study in here.of_study(load_study(name)):
+                model_of(study, measurer, replace(trained, trial=trial))
+
+    def of_study(self, study: Study) -> list[tuple[Measurer, Study]]:
+        """What measures, at every length of texts."""
+        with_tasks = replace(self.measurer, harness=self.harness if study.tasks else None)
+        return measurements(study, with_tasks, self.trials)
+
+    def left(self, wanted: Wanted) -> float:
+        """What is not yet known of a training that is done: how many texts are written in the time that it takes."""
+        found: dict[str, float] = {}
+        trained = self.measurer.store.train(wanted.trial)
+        for name, trial in wanted.models:
+            for measurer, study in self.planned(load_study(name)):
+                _, asked = asked_of(study, measurer, replace(trained, trial=trial))
+                found |= self.unknown(study, measurer, asked) if asked else {}
+        return sum(found.values())
+
+    def left_of_base(self, studies: Sequence[Study]) -> float:
+        """The same of the base model."""
+        found: dict[str, float] = {}
+        store = self.measurer.store
+        for study in studies:
+            for measurer, same in self.planned(study):
+                trials = [
+                    one for seed in range(measurer.settings.seeds) for one in seeded(study, measurer.settings, seed)
+                ]
+                done = [store.train(one) for one in trials if store.done(one.recipe)]
+                found |= self.unknown(same, measurer, asked_of_base(same, measurer, done))
+        return sum(found.values())
+
+    def planned(self, study: Study) -> list[tuple[Measurer, Study]]:
+        """As ``of_study``; tasks only where they lie in the folder already, as a plan writes nothing."""
+        here = self if (self.measurer.store.folder / TASKS).is_dir() else replace(self, on_tasks=False)
+        return here.of_study(study)
+
+    def unknown(self, study: Study, measurer: Measurer, asked: Asked) -> dict[str, float]:
+        """What is not in the store yet: its key, and how many texts of the settings' length are written in its time."""
+        keys, contexts, settings = measurer.keys(asked), measurer.settings.most_contexts, self.measurer.settings
+        longer = measurer.settings.total / settings.total
+        rounds = {one.name: one.rounds(measurer.settings) for one in asked.extras}
+        prices = [
+            (keys.predictions, contexts * longer / (1 + WRITTEN)),
+            *((key, contexts * longer * beams(way)) for way, key in keys.written.items()),
+            *((key, contexts * rounds[name]) for name, key in keys.extras.items()),
+            *((key, CONTINUATION * (name == continuation.NAME)) for name, key in keys.tasks.items()),
+        ]
+        found = {digest(key): float(price) for key, price in prices if measurer.store.read(key) is None}
+        if study.tasks and self.on_tasks and measurer.harness is None and continuation.NAME in settings.tasks:
+            found[f"{digest(keys.predictions)}, {continuation.NAME}"] = CONTINUATION
+        return found
 
     @property
     def harness(self) -> Harness | None:
@@ -54,7 +106,7 @@ class Measures:
 @cache
 def harness_of(tasks: tuple[str, ...], limit: int | None, folder: Path) -> Harness:
     """Tasks of a study's folder, in which what is ours of them lies."""
-    return load_harness(tasks, limit, folder / "tasks")
+    return load_harness(tasks, limit, folder / TASKS)
 
 
 def measurements(study: Study, measurer: Measurer, trials: Sequence[Trial]) -> list[tuple[Measurer, Study]]:
@@ -74,19 +126,32 @@ def measurements(study: Study, measurer: Measurer, trials: Sequence[Trial]) -> l
 def model_of(study: Study, measurer: Measurer, one: Trained[Trial]) -> tuple[Trained[Trial], Model | None]:
     """A trial's training, up to the epoch that it is about, and its model measured; None where training diverged."""
     trial = one.trial
+    one, asked = asked_of(study, measurer, one)
+    if asked is None:
+        return one, None
+    with within(f"{study.name}, {trial.name}"):
+        model = measurer.model(asked)
+    return one, replace(model, seed=trial.recipe.seed)
+
+
+def asked_of(study: Study, measurer: Measurer, one: Trained[Trial]) -> tuple[Trained[Trial], Asked | None]:
+    """A trial's training, up to the epoch that it is about, and what its study asks; None where training diverged."""
+    trial = one.trial
     if trial.epoch and not one.diverged:
         one = trained_by(trial, one.run.kept.get(trial.epoch(one.run), one.run), found=True)
     if one.diverged:
         return one, None
-    with within(f"{study.name}, {trial.name}"):
-        model = measurer.model(
-            str(one.run.path),
-            study.decodings(measurer.settings),
-            measurer.bench.trained_on(one.run),
-            strength=trial.strength,
-            extras=study.extras,
-        )
-    return one, replace(model, seed=trial.recipe.seed)
+    decodings, training = study.decodings(measurer.settings), measurer.bench.trained_on(one.run)
+    return one, Asked(str(one.run.path), decodings, training, trial.strength, study.extras)
+
+
+def asked_of_base(study: Study, measurer: Measurer, trained: Sequence[Trained[Trial]]) -> Asked:
+    """What a study asks of the base model, beside what one of the trainings has read."""
+    first = next((one for one in trained if not one.diverged), None)
+    reading: list[list[int]] = measurer.bench.trained_on(first.run) if first else []
+    of_base = (study.base_decodings or study.decodings)(measurer.settings)
+    unblocked = [name for name in of_base if not name.endswith(BLOCKED)]
+    return Asked(measurer.settings.model, unblocked, reading, extras=study.extras)
 
 
 def results_of(
@@ -106,7 +171,6 @@ def results_of(
 def results_at(study: Study, measurer: Measurer, trained: dict[str, Trained[Trial]]) -> Results:
     """Everything at one length of texts."""
     settings, bench = measurer.settings, measurer.bench
-    decodings = study.decodings(settings)
     trainings: dict[str, list[Trained[Trial]]] = {}
     models: dict[str, list[Model]] = {}
     for seed in range(settings.seeds):
@@ -117,11 +181,8 @@ def results_at(study: Study, measurer: Measurer, trained: dict[str, Trained[Tria
                 one, model = model_of(study, measurer, replace(there, trial=trial))
                 trainings[trial.label].append(one)
                 models[trial.label] += [model] if model else []
-    first = next((one for of_label in trainings.values() for one in of_label if not one.diverged), None)
-    reading: list[list[int]] = bench.trained_on(first.run) if first else []
-    of_base = (study.base_decodings or study.decodings)(settings)
-    unblocked = [name for name in of_base if not name.endswith(BLOCKED)]
+    asked = asked_of_base(study, measurer, [one for of_label in trainings.values() for one in of_label])
     with within(f"{study.name}, {BASE}"):
-        base = measurer.model(settings.model, unblocked, reading, extras=study.extras)
-    human = measurer.human(decodings, reading)
+        base = measurer.model(asked)
+    human = measurer.human(study.decodings(settings), asked.training)
     return Results(settings, base, human, trainings, models, bench.texts.sources, bench.contexts)

@@ -19,7 +19,7 @@ from hyperfit.studies.gather import Measures, harness_of, results_of
 from hyperfit.studies.grid.plan import Planner
 from hyperfit.studies.grid.possible import possible
 from hyperfit.studies.grid.schedule import plan_lines, train_all
-from hyperfit.studies.grid.store import Store
+from hyperfit.studies.grid.store import Store, key_of
 from hyperfit.studies.grid.wanted import Say, wanted_by
 from hyperfit.studies.kinds import for_pictures
 from hyperfit.studies.measures.bench import Bench
@@ -70,28 +70,41 @@ def run_studies(
     wanted = possible(wanted_by(studies, settings), notify)
     if not wanted:
         raise UserError(f"--data {settings.data}: there is too little of it for any training of these studies")
-    planned = Planner(store, settings, {one.name: one for one in studies}).plan(wanted)
     trials = tuple(one.trial for one in wanted)
     bench = bench_of(settings, trials)
     scorer = scorer_of(settings, bench)
+    measures = Measures(Measurer(settings, store, bench), trials, on_tasks)
+    planner = Planner(store, settings, {one.name: one for one in studies}, measures.left)
+    planned = planner.plan(wanted)
+    base = measures.left_of_base(studies) * planner.of_a_text
     count = workers or max(1, torch.cuda.device_count())
-    for line in plan_lines(planned, budget, count):
+    for line in plan_lines(planned, budget, count, base):
         notify(line)
+    for_trainings = None if budget is None else budget - base
     if (
-        budget is not None
-        and all(one.seconds > budget for one in planned if not one.done)
-        and not any(one.done for one in planned)
+        for_trainings is not None
+        and all(one.seconds > for_trainings for one in planned if one.left)
+        and all(one.left for one in planned)
     ):
-        shortest = min(one.seconds for one in planned)
-        raise UserError(f"--budget: nothing fits; the shortest training is expected to take {duration(shortest)}")
+        shortest, besides = (
+            min(one.seconds for one in planned),
+            f", and the base model {duration(base)}" if base else "",
+        )
+        raise UserError(
+            f"--budget: nothing fits; the shortest training is expected to take {duration(shortest)}{besides}"
+        )
     if dry_run:
         return {}
     harness = harness_of(settings.tasks, settings.task_limit, folder) if on_tasks else None
     write_json(folder / OF, of_model(settings.model))
-    measures = Measures(Measurer(settings, store, bench), trials, on_tasks)
-    trained = train_all(store, planned, budget, notify, count, measures)
+    trained = train_all(store, planned, for_trainings, notify, count, measures)
     found: dict[str, Any] = {}
+    left_out = {name for one in wanted for name in one.studies}
+    left_out -= {name for one in wanted if key_of(one.trial.recipe) in trained for name in one.studies}
     for study in studies:
+        if study.name in left_out:
+            notify(f"{study.name}: left out, as none of its trainings is done")
+            continue
         measurer = Measurer(settings, store, bench, scorer if study.scored else None, harness if study.tasks else None)
         results = results_of(study, measurer, trained, trials)
         told = study.tell(results)

@@ -1,5 +1,6 @@
 """What the studies of long texts, copying, sharpness, the mechanism, dynamics and stopping say of made-up numbers."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from hyperfit.errors import UserError
 from hyperfit.metrics.text.words import Lexicon
 from hyperfit.numbers import style_of
 from hyperfit.recipes.recipe import Recipe
+from hyperfit.studies.catalogue import load_study
 from hyperfit.studies.grid.store import key_of
 from hyperfit.studies.grid.training import Trained
 from hyperfit.studies.measures.results import Model
@@ -227,6 +229,29 @@ def test_half_the_epochs_are_those_of_the_same_training(tmp_path: Path) -> None:
     run = trained(tmp_path, [{"epoch": epoch} for epoch in range(8)]).run
     assert half.epoch(run) == 3
     assert key_of(half.recipe) == key_of(trials[0].recipe)
+
+
+@pytest.mark.parametrize(("epochs", "half", "compared"), [(1, 1, 1), (4, 2, 2)])
+def test_half_of_one_epoch_is_no_change(tmp_path: Path, epochs: int, half: int, compared: int) -> None:
+    labels = (sensitivity.REFERENCE, "rank 8", sensitivity.HALF_THE_EPOCHS)
+    one = trained(tmp_path, [])
+    known = results({label: model(0.5) for label in labels})
+    known.trained[sensitivity.REFERENCE].append(replace(one, epochs=epochs))
+    known.trained[sensitivity.HALF_THE_EPOCHS].append(replace(one, epochs=half))
+    found = sensitivity.tell(known)
+    assert f"Of {compared} changes" in found.sentence
+    assert len(found.tables[0].rows) == 3 + compared, "base, as it is, human"
+
+
+# Order
+
+
+@pytest.mark.parametrize(("samples", "told"), [(4, True), (5, False)])
+def test_where_one_batch_holds_all_there_is_no_order(samples: int, told: bool) -> None:
+    settings = StudySettings(model="builtin:tiny", samples=samples)
+    assert settings.recipe.batch_size * settings.recipe.accumulate == 4
+    said = "--samples 4: an update reads 4 sequences, so that their order changes nothing; give at least 5"
+    assert load_study("order").hinders(settings) == (said if told else None)
 
 
 def course(*val: float) -> list[dict[str, Any]]:

@@ -66,8 +66,8 @@ def check_size(path: Path, size: int) -> None:
     """Raises UserError for a file of which so many bytes are too much."""
     if size > MOST_BYTES:
         raise UserError(
-            f"--data {path}: unpacks to more than {figures(MOST_BYTES / 2**30, 3)} GiB, or may do so; give a part of it, in a "
-            "file of its own"
+            f"--data {path}: unpacks to more than {figures(MOST_BYTES / 2**30, 3)} GiB, or may do so; give a part of "
+            "it, in a file of its own"
         )
 
 

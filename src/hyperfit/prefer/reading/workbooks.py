@@ -25,7 +25,9 @@ def workbook_rows(path: Path) -> Iterator[list[str]]:
         raise UserError(f"{path}: needs openpyxl; {pip_install('openpyxl')}, or save it as CSV") from error
     try:
         if unpacked_size(path) > MOST_BYTES:
-            raise UserError(f"{path}: unpacks to more than {figures(MOST_BYTES / 2**20, 3)} MiB; save its first sheet as CSV")
+            raise UserError(
+                f"{path}: unpacks to more than {figures(MOST_BYTES / 2**20, 3)} MiB; save its first sheet as CSV"
+            )
         book = load_workbook(path, read_only=True, data_only=True)
         try:
             if not book.worksheets:

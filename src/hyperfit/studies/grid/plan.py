@@ -1,7 +1,7 @@
 """What studies will take before they start: trainings, seconds, disk, memory; each a rough estimate, said as one."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import median
@@ -87,8 +87,9 @@ class Planned:
 
     wanted: Wanted
     done: bool
+    """Whether it is trained, measured or not."""
     seconds: float
-    """With what is measured of it; 0 if it is done."""
+    """With what is still to be measured of it."""
     disk: int
     """Bytes of its result."""
     memory: int
@@ -99,6 +100,11 @@ class Planned:
         """With the looks that all studies want."""
         return self.wanted.trial
 
+    @property
+    def left(self) -> bool:
+        """Whether there is anything to do for it."""
+        return not self.done or self.seconds > 0
+
 
 @dataclass(frozen=True)
 class Planner:
@@ -108,6 +114,8 @@ class Planner:
     settings: StudySettings
     studies: Mapping[str, Study]
     """By name, of all that want something."""
+    left: Callable[[Wanted], float] = lambda wanted: 0.0
+    """How many texts are written in the time that it takes to measure what is not known of a training that is done."""
 
     def plan(self, wanted: Sequence[Wanted]) -> list[Planned]:
         """Every training with what it takes."""
@@ -117,8 +125,9 @@ class Planner:
         """One training."""
         recipe, size = wanted.trial.recipe, self.size
         done = self.store.done(recipe)
-        seconds = 0.0
-        if not done:
+        if done:
+            seconds = self.left(wanted) * self.of_a_text
+        else:
             epochs = self.epochs(recipe)
             looks = epochs / recipe.greedy_every * recipe.probe_texts if recipe.greedy_every else 0
             texts = self.settings.most_contexts * self.rounds(wanted) + self.as_tasks(wanted) + looks

@@ -15,10 +15,14 @@ from hyperfit.studies.grid.workers import do_one, workers
 from hyperfit.studies.study import Trial
 
 
-def plan_lines(planned: Sequence[Planned], budget: float | None, count: int = 1) -> list[str]:
-    """What is to be done, for people. count: processes that train side by side."""
-    left = [one for one in planned if not one.done]
-    lines = [f"{len(planned)} trainings, {len(planned) - len(left)} of them done"]
+def plan_lines(planned: Sequence[Planned], budget: float | None, count: int = 1, base: float = 0) -> list[str]:
+    """What is to be done, for people.
+
+    count: processes that train side by side. base: seconds that it takes to measure the base model, which a budget has
+    to have room for.
+    """
+    left = [one for one in planned if one.left]
+    lines = [f"{len(planned)} trainings, {sum(one.done for one in planned)} of them done"]
     if left:
         disk = sum(one.disk for one in left)
         memory = sum(sorted((one.memory for one in left), reverse=True)[:count])
@@ -26,7 +30,9 @@ def plan_lines(planned: Sequence[Planned], budget: float | None, count: int = 1)
             f"about {duration(sum(one.seconds for one in left) / count)}, {readable(disk)} of disk, "
             f"{readable(memory)} of memory (rough estimates, with what is measured of each)"
         )
-    fits = fitting(left, budget, count)
+    if base:
+        lines.append(f"and about {duration(base)} to measure the base model")
+    fits = fitting(left, None if budget is None else budget - base, count)
     if budget is not None:
         seconds = sum(one.seconds for one in fits)
         lines.append(
@@ -35,7 +41,8 @@ def plan_lines(planned: Sequence[Planned], budget: float | None, count: int = 1)
         )
     for one in left:
         late = "" if one in fits else "; left out: more than is left of the budget"
-        lines.append(f"  {one.trial.name} ({', '.join(one.wanted.studies)}): about {duration(one.seconds)}{late}")
+        what = " to measure it" if one.done else ""
+        lines.append(f"  {one.trial.name} ({', '.join(one.wanted.studies)}): about {duration(one.seconds)}{what}{late}")
     return lines
 
 
@@ -66,8 +73,8 @@ def train_all(
     """
     started, trained, left = time.monotonic(), dict[str, Trained[Trial]](), []
     running: dict[Future[Trained[Trial]], Planned] = {}
-    waiting = [one for one in planned if not one.done]
-    trained |= {key_of(one.trial.recipe): store.train(one.trial) for one in planned if one.done}
+    waiting = [one for one in planned if one.left]
+    trained |= {key_of(one.trial.recipe): store.train(one.trial) for one in planned if not one.left}
 
     def collect(when: str) -> None:
         for future in wait(running, return_when=when).done:

@@ -52,6 +52,41 @@ def bench_of(settings: StudySettings, trials: Sequence[Trial]) -> Bench:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What is to be measured of a model."""
+
+    name: str
+    """A run's folder, or a model."""
+    decodings: Sequence[str]
+    training: list[list[int]]
+    """The sequences it was trained on; of the base model, those of one training."""
+    strength: float = 1.0
+    extras: Sequence[Extra] = ()
+
+    @property
+    def run(self) -> RunDir | None:
+        """None of a model."""
+        return RunDir(Path(self.name)) if is_run(self.name) else None
+
+
+About = dict[str, Any]
+"""All that a measurement depends on."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Everything that is to be measured of a model, by what each depends on: under that the store keeps it."""
+
+    predictions: About
+    written: dict[str, About]
+    """By decoding."""
+    extras: dict[str, About]
+    """By the name of what a study measures besides."""
+    tasks: dict[str, About]
+    """By task, as it is named."""
+
+
+@dataclass(frozen=True)
 class Measurer:
     """Measures models, each thing once: what is in the store is taken from there."""
 
@@ -73,49 +108,51 @@ class Measurer:
             {}, dict.fromkeys(decodings, judged(self.bench.human(training), self.store, self.bench, self.scorer))
         )
 
-    def model(
-        self,
-        name: str,
-        decodings: Sequence[str],
-        training: list[list[int]],
-        *,
-        strength: float = 1.0,
-        extras: Sequence[Extra] = (),
-    ) -> Model:
-        """What a model predicts and writes, what the scorer says of it, and what a study measures besides."""
-        store, bench = self.store, self.bench
-        alone = {"model": weights_of(name), "device": bench.device.type, "precision": bench.precision, "format": 1}
-        alone |= {"strength": strength} if strength != 1 else {}
+    def keys(self, asked: Asked) -> Keys:
+        """Under what the store keeps what is asked, known or not."""
+        bench, harness = self.bench, self.harness
+        alone: About = {"model": weights_of(asked.name), "device": bench.device.type, "precision": bench.precision}
+        alone |= {"format": 1, **({"strength": asked.strength} if asked.strength != 1 else {})}
         about = {**alone, "texts": digest({"ids": bench.texts.rows, "cuts": bench.texts.cuts})}
+        texts = {**about, "what": "texts", "training": digest({"rows": asked.training}), "words": "of training"}
+        return Keys(
+            {**about, "what": "predictions"},
+            {way: {**texts, "decoding": way} for way in asked.decodings},
+            {
+                one.name: {**about, "what": one.name, **one.about(self.settings)}
+                for one in asked.extras
+                if asked.run is not None or one.of_base
+            },
+            {task.name: {**alone, "what": "task", **known_by(task, harness.limit)} for task in harness.tasks}
+            if harness
+            else {},
+        )
+
+    def model(self, asked: Asked) -> Model:
+        """What a model predicts and writes, what the scorer says of it, and what a study measures besides."""
+        store, bench, keys, training = self.store, self.bench, self.keys(asked), asked.training
         reader: list[Reader] = []
 
         def load() -> Reader:
             if not reader:
-                reader.append(Reader(load_any(name, device=bench.device, precision=bench.precision, strength=strength)))
+                one = load_any(asked.name, device=bench.device, precision=bench.precision, strength=asked.strength)
+                reader.append(Reader(one))
             return reader[0]
 
-        predictions = store.known({**about, "what": "predictions"}, lambda: bench.predictions(load()))
-        texts = {**about, "what": "texts", "training": digest({"rows": training}), "words": "of training"}
+        predictions = store.known(keys.predictions, lambda: bench.predictions(load()))
         written = {
-            decoding: store.known(
-                {**texts, "decoding": decoding},
-                lambda decoding=decoding: bench.written(load(), decoding, training),  # type: ignore[misc]
-            )
-            for decoding in decodings
+            way: store.known(key, lambda way=way: bench.written(load(), way, training))  # type: ignore[misc]
+            for way, key in keys.written.items()
         }
-        run = RunDir(Path(name)) if is_run(name) else None
-        subject = Subject(self.settings, bench, run, training, load)
+        subject = Subject(self.settings, bench, asked.run, training, load)
         extra = {
-            one.name: store.known(
-                {**about, "what": one.name, **one.about(self.settings)},
-                lambda one=one: one.of(subject),  # type: ignore[misc]
-            )
-            for one in extras
-            if run is not None or one.of_base
+            one.name: store.known(keys.extras[one.name], lambda one=one: one.of(subject))  # type: ignore[misc]
+            for one in asked.extras
+            if one.name in keys.extras
         }
         scores = {
             task.name: store.known(
-                {**alone, "what": "task", **known_by(task, harness.limit)},
+                keys.tasks[task.name],
                 lambda harness=harness, task=task: self.scored(harness, task, load().model),  # type: ignore[misc]
             )
             for harness in filter(None, [self.harness])

@@ -32,6 +32,18 @@ def trials(settings: StudySettings) -> list[Trial]:
     ]
 
 
+def hinders(settings: StudySettings) -> str | None:
+    """Where a batch holds all sequences: in whatever order they stand, each update is the same."""
+    recipe = settings.recipe
+    together = recipe.batch_size * recipe.accumulate
+    if recipe.samples is None or recipe.samples > together:
+        return None
+    return (
+        f"--samples {recipe.samples}: an update reads {together} sequences, so that their order changes nothing; give "
+        f"at least {together + 1}"
+    )
+
+
 def tell(results: Results) -> Findings:
     """Top-1 similarity of every pair of models on human text."""
     there = results.labels
@@ -91,6 +103,7 @@ STUDY = Study(
     name="order",
     trials=trials,
     tell=tell,
+    hinders=hinders,
     method="One recipe and one choice of sequences, in four random orders, and in one order with two sequences "
     "of the first epoch exchanged; the first also against itself with other seeds, which choose other sequences. "
     f"Models count as different where they agree at less than {PERCENT.told(ALIKE)} of positions.",

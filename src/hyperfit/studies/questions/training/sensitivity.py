@@ -63,17 +63,16 @@ def rate_of(settings: StudySettings) -> float:
 
 def tell(results: Results) -> Findings:
     """Which changes move the ratio, corrected for the number of comparisons."""
-    others = [label for label in results.labels if label != REFERENCE]
+    labels = [label for label in results.labels if label != HALF_THE_EPOCHS or is_another(results)]
+    others = [label for label in labels if label != REFERENCE]
     moved = {
         label: results.difference(label, REFERENCE, "ttr", comparisons=len(others))
         for label in others
-        if REFERENCE in results.labels
+        if REFERENCE in labels
     }
-    rows = [
-        changed(results.row(label, MEASURES), moved.get(label, UNKNOWN)) for label in (BASE, *results.labels, HUMAN)
-    ]
+    rows = [changed(results.row(label, MEASURES), moved.get(label, UNKNOWN)) for label in (BASE, *labels, HUMAN)]
     table = Table("sensitivity", "One setting at a time", rows, (MEASURES[0], "ttr_change", *MEASURES[1:]))
-    if REFERENCE not in results.labels or not others:
+    if REFERENCE not in labels or not others:
         return Findings("Not shown", "Fewer than two settings were trained.", [table])
     if math.isnan(results.estimate(REFERENCE, "ttr").value):
         return Findings("Not shown", "No type-token ratio is defined: texts are too short.", [table])
@@ -87,6 +86,12 @@ def tell(results: Results) -> Findings:
         "is too wide to say. Intervals hold for all changes at once.",
         [table],
     )
+
+
+def is_another(results: Results) -> bool:
+    """Whether half of the epochs is less than all, in any training: one epoch has no half."""
+    whole, half = (results.trained.get(label, []) for label in (REFERENCE, HALF_THE_EPOCHS))
+    return [one.epochs for one in whole] != [one.epochs for one in half]
 
 
 def said_of(off: Estimate) -> Answer:
