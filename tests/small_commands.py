@@ -27,7 +27,7 @@ SMALL: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "study": {
         "--seeds": ("1",), "--samples": ("4",), "--length": ("24",), "--most-contexts": ("3",), "--context": ("8",),
-        "--total": ("24",),
+        "--total": ("24",), "--contexts": ("passages.jsonl",),  # none of which is as long as 256 tokens
     },
     "complete": {"--count": ("3",)},
     "play": {"--longest": ("64",), "--new-tokens": ("8",)},
@@ -41,7 +41,7 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "cifar10/fresh": ("--length",),
     "runs/birds": ("--total", "--context"),
     "runs/late-full-200": ("--total", "--context"),
-    "images": ("--length", "--context", "--total"),
+    "images": ("--length", "--context", "--total", "--contexts"),
     "--texts": (),
     "--list": (),
 }
