@@ -2,14 +2,18 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from tyro.conf import Positional, arg
 
 from hyperfit.commands.interface.output import Json, show_results, show_tables
-from hyperfit.errors import UserError
+from hyperfit.errors import UserError, collecting
 from hyperfit.evaluation.settings import EvaluationSettings
+from hyperfit.evaluation.tasks.also import also_of_tasks
 from hyperfit.generation.settings import useless_text_column
+
+if TYPE_CHECKING:
+    from hyperfit.runs.directory import RunDir
 
 OF_TEXTS = ("mauve", "coherence", "device", "precision")
 """Settings of an evaluation that go with --texts too."""
@@ -53,24 +57,36 @@ class Evaluate(EvaluationSettings):
     }
     positional_unless: ClassVar = ("--texts",)
 
+    def __post_init__(self) -> None:
+        """Raises UserError with every problem of the settings and, where there are some, with those of the tasks."""
+        with also_of_tasks(self.tasks_of_run):
+            super().__post_init__()
+
+    @property
+    def tasks_of_run(self) -> tuple[str, ...]:
+        """The tasks that are to be done; with --texts none."""
+        return (self.tasks or ()) if self.texts is None else ()
+
     def run(self) -> None:
         """Evaluate, print, and renew the report."""
         settings = EvaluationSettings(**{field.name: getattr(self, field.name) for field in fields(EvaluationSettings)})
-        self.check(settings)
+        with also_of_tasks(self.tasks_of_run):
+            run = self.checked(settings)
         if self.texts is not None:
             self.measure_texts(self.texts, settings)
-        elif self.run_folder is not None:
+        elif run is not None:
             from hyperfit.evaluation.evaluate import evaluate
             from hyperfit.report.pages.run import write_report
-            from hyperfit.runs.directory import RunDir
 
-            run = RunDir.open(self.run_folder)
             evaluate(run, settings, self.output)
             write_report(run, output=self.output)
             show_results(self.output or run.path, as_json=self.json, texts=2)
 
-    def check(self, settings: EvaluationSettings) -> None:
-        """Raises UserError unless there is just one thing to evaluate, and all flags are of use for it."""
+    def checked(self, settings: EvaluationSettings) -> "RunDir | None":
+        """The run; None with --texts.
+
+        Raises UserError unless there is just one thing to evaluate, and all flags are of use for it.
+        """
         if (self.run_folder is None) == (self.texts is None):
             raise UserError("evaluate: give either a RUN, or texts from elsewhere with --texts FILE.jsonl")
         read, sources = (self.contexts, "--contexts") if self.texts is None else (self.training, "--training")
@@ -84,8 +100,15 @@ class Evaluate(EvaluationSettings):
                 for flag, value in of_texts.items()
                 if value is not None
             ]
+        run = None
+        if self.run_folder is not None:
+            from hyperfit.runs.directory import RunDir
+
+            with collecting(problems):
+                run = RunDir.open(self.run_folder)
         if problems:
             raise UserError(*problems)
+        return run
 
     def measure_texts(self, texts: Path, settings: EvaluationSettings) -> None:
         """Measure texts from elsewhere, and print or write what they come to."""

@@ -13,6 +13,7 @@ from hyperfit.commands.interface.help import columns, filled
 from hyperfit.commands.interface.output import Json
 from hyperfit.data.builtin import PREFIX
 from hyperfit.errors import UserError, collecting
+from hyperfit.evaluation.tasks.also import also_of_tasks
 from hyperfit.studies.catalogue import STUDIES, unknown
 from hyperfit.studies.settings import StudySettings
 
@@ -62,7 +63,10 @@ class StudyCommand(StudySettings):
     }
 
     def __post_init__(self) -> None:
-        """Raises UserError with every problem: studies that there are not, and values that cannot be."""
+        """Raises UserError with every problem: studies that there are not, and values that cannot be.
+
+        Where there are some, those of the tasks' names are told, too.
+        """
         problems = unknown(self.names)
         for check in (super().__post_init__, partial(seconds, self.budget)):
             with collecting(problems):
@@ -70,7 +74,8 @@ class StudyCommand(StudySettings):
         if self.workers is not None and self.workers < 1:
             problems.append(f"--workers {self.workers}: give a whole number of 1 or more")
         if problems:
-            raise UserError(*problems)
+            with also_of_tasks(() if self.tasks == StudySettings().tasks else self.tasks):
+                raise UserError(*problems)
 
     def run(self) -> None:
         """Run the studies and print an answer each."""

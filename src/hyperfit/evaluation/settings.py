@@ -58,10 +58,10 @@ class EvaluationSettings:
     coherence: str | None = None
     """Measure how well continuations follow from their contexts, with this model as scorer; that paper takes
     facebook/opt-2.7b; for texts of a smaller model, builtin:smollm2 needs no network. None: not measured."""
-    tasks: tuple[str, ...] = ()
+    tasks: tuple[str, ...] | None = None
     """Measure both models on these, too: tasks, groups and tags of lm-eval (hellaswag, mmlu, glue), YAML files or
     folders of tasks, or builtin:continuation, which needs no network: which of four continuations of an embedded text
-    is the real one. Needs the package lm-eval; transformers computes them under every --backend. Empty: none."""
+    is the real one. Needs the package lm-eval; transformers computes them under every --backend. None: none."""
     task_limit: int | None = None
     """Examples of each task, the first. None: all."""
     backend: Backend = "transformers"
@@ -86,7 +86,9 @@ class EvaluationSettings:
     def __post_init__(self) -> None:
         least = {"most_contexts": 1, "context": 1, "citation_tokens": 1, "batch_size": 1, "task_limit": 1}
         problems = too_small(self, **least, context_seed=0, seed=0)
-        if self.task_limit is not None and not self.tasks:
+        if self.tasks is not None and not self.tasks:
+            problems.append(f"--tasks: names none; give names, such as {CONTINUATION}, or leave it out")
+        if self.task_limit is not None and self.tasks is None:
             problems.append("--task-limit: says how much is done of --tasks; give these, too, or leave it out")
         if self.total <= self.context:
             problems.append(f"--total {self.total}: give more than the --context of {self.context}")

@@ -1,6 +1,7 @@
 """The verb: plan the trainings of some studies, do them, measure, and tell what they found."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from hyperfit.console import duration, say
 from hyperfit.errors import UserError, collecting, naming
 from hyperfit.evaluation.by_model import check_scorer
+from hyperfit.evaluation.tasks.also import also_of_tasks
 from hyperfit.evaluation.tasks.harness import missing
 from hyperfit.evaluation.tasks.named import check_names
 from hyperfit.image.palette import palette_of
@@ -20,13 +22,14 @@ from hyperfit.studies.grid.plan import Planner
 from hyperfit.studies.grid.possible import possible
 from hyperfit.studies.grid.schedule import plan_lines, train_all
 from hyperfit.studies.grid.store import Store, key_of
-from hyperfit.studies.grid.wanted import Say, wanted_by
+from hyperfit.studies.grid.wanted import Say, Wanted, wanted_by
 from hyperfit.studies.kinds import for_pictures
 from hyperfit.studies.measures.bench import Bench
 from hyperfit.studies.measures.measurer import Measurer, bench_of
 from hyperfit.studies.measures.scorer import Scorer
 from hyperfit.studies.record import as_json
 from hyperfit.studies.settings import StudySettings
+from hyperfit.studies.study import Study
 
 
 def run_studies(
@@ -45,6 +48,69 @@ def run_studies(
     expected to pass them; what is left is told. dry_run: plan only, and return nothing. workers: processes that train
     side by side; None: one for every GPU, or one. Raises UserError with every problem before anything is trained.
     """
+    tasks = settings.tasks if settings.tasks != StudySettings().tasks else ()
+    with also_of_tasks(tasks):
+        asked = prepared(names, settings, folder, notify)
+    if asked.on_tasks:
+        check_names(settings.tasks)
+    settings, studies, store, wanted = asked.settings, asked.studies, asked.store, asked.wanted
+    trials = tuple(one.trial for one in wanted)
+    measures = Measures(Measurer(settings, store, asked.bench), trials, asked.on_tasks)
+    planner = Planner(store, settings, {one.name: one for one in studies}, measures.left)
+    planned = planner.plan(wanted)
+    base = measures.left_of_base(studies) * planner.of_a_text
+    count = workers or max(1, torch.cuda.device_count())
+    for line in plan_lines(planned, budget, count, base):
+        notify(line)
+    for_trainings = None if budget is None else budget - base
+    if (
+        for_trainings is not None
+        and all(one.seconds > for_trainings for one in planned if one.left)
+        and all(one.left for one in planned)
+    ):
+        shortest = min(one.seconds for one in planned)
+        besides = f", and the base model {duration(base)}" if base else ""
+        raise UserError(
+            f"--budget: nothing fits; the shortest training is expected to take {duration(shortest)}{besides}"
+        )
+    if dry_run:
+        return {}
+    harness = harness_of(settings.tasks, settings.task_limit, folder) if asked.on_tasks else None
+    write_json(folder / OF, of_model(settings.model))
+    trained = train_all(store, planned, for_trainings, notify, count, measures)
+    found: dict[str, Any] = {}
+    left_out = {name for one in wanted for name in one.studies}
+    left_out -= {name for one in wanted if key_of(one.trial.recipe) in trained for name in one.studies}
+    for study in studies:
+        if study.name in left_out:
+            notify(f"{study.name}: left out, as none of its trainings is done")
+            continue
+        scorer, scored_on = asked.scorer if study.scored else None, harness if study.tasks else None
+        measurer = Measurer(settings, store, asked.bench, scorer, scored_on)
+        results = results_of(study, measurer, trained, trials)
+        told = study.tell(results)
+        found[study.name] = as_json(study, settings, results, told)
+        write_json(folder / f"{study.name}.json", found[study.name])
+        notify(f"{study.name}: {told.answer}. {told.sentence}")
+    return found
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Studies that can be run, and what they go by."""
+
+    studies: list[Study]
+    settings: StudySettings
+    store: Store
+    on_tasks: bool
+    """Whether any is measured on tasks, and can be here."""
+    wanted: list[Wanted]
+    bench: Bench
+    scorer: Scorer | None
+
+
+def prepared(names: Sequence[str], settings: StudySettings, folder: Path, notify: Say) -> Prepared:
+    """What can be run of what is asked for. Raises UserError for what cannot; nothing is written."""
     problems: list[str] = []
     palette = None
     with collecting(problems):
@@ -60,58 +126,15 @@ def run_studies(
     if palette is not None:
         settings = for_pictures(settings, palette)
     check_folder(folder, settings.model)
-    store = Store(folder)
     on_tasks = any(one.tasks for one in studies)
     if on_tasks and (lack := missing()):
         notify(f"--tasks are left out: {lack}")
         on_tasks = False
-    if on_tasks:
-        check_names(settings.tasks)
     wanted = possible(wanted_by(studies, settings), notify)
     if not wanted:
         raise UserError(f"--data {settings.data}: there is too little of it for any training of these studies")
-    trials = tuple(one.trial for one in wanted)
-    bench = bench_of(settings, trials)
-    scorer = scorer_of(settings, bench)
-    measures = Measures(Measurer(settings, store, bench), trials, on_tasks)
-    planner = Planner(store, settings, {one.name: one for one in studies}, measures.left)
-    planned = planner.plan(wanted)
-    base = measures.left_of_base(studies) * planner.of_a_text
-    count = workers or max(1, torch.cuda.device_count())
-    for line in plan_lines(planned, budget, count, base):
-        notify(line)
-    for_trainings = None if budget is None else budget - base
-    if (
-        for_trainings is not None
-        and all(one.seconds > for_trainings for one in planned if one.left)
-        and all(one.left for one in planned)
-    ):
-        shortest, besides = (
-            min(one.seconds for one in planned),
-            f", and the base model {duration(base)}" if base else "",
-        )
-        raise UserError(
-            f"--budget: nothing fits; the shortest training is expected to take {duration(shortest)}{besides}"
-        )
-    if dry_run:
-        return {}
-    harness = harness_of(settings.tasks, settings.task_limit, folder) if on_tasks else None
-    write_json(folder / OF, of_model(settings.model))
-    trained = train_all(store, planned, for_trainings, notify, count, measures)
-    found: dict[str, Any] = {}
-    left_out = {name for one in wanted for name in one.studies}
-    left_out -= {name for one in wanted if key_of(one.trial.recipe) in trained for name in one.studies}
-    for study in studies:
-        if study.name in left_out:
-            notify(f"{study.name}: left out, as none of its trainings is done")
-            continue
-        measurer = Measurer(settings, store, bench, scorer if study.scored else None, harness if study.tasks else None)
-        results = results_of(study, measurer, trained, trials)
-        told = study.tell(results)
-        found[study.name] = as_json(study, settings, results, told)
-        write_json(folder / f"{study.name}.json", found[study.name])
-        notify(f"{study.name}: {told.answer}. {told.sentence}")
-    return found
+    bench = bench_of(settings, tuple(one.trial for one in wanted))
+    return Prepared(studies, settings, Store(folder), on_tasks, wanted, bench, scorer_of(settings, bench))
 
 
 def scorer_of(settings: StudySettings, bench: Bench) -> Scorer | None:

@@ -346,3 +346,71 @@ def test_flags_that_go_together(capsys: pytest.CaptureFixture[str], tmp_path: Pa
         "--task-limit 0: give 1 or more, below 2^63",
         "--task-limit: says how much is done of --tasks; give these, too, or leave it out",
     )
+
+
+def test_none_after_the_flag_is_refused(adapted: RunDir, others: str, capsys: pytest.CaptureFixture[str]) -> None:
+    wanted = f"--tasks: names none; give names, such as {CONTINUATION}, or leave it out"
+    assert refused(capsys, *flags(adapted, others, "--tasks")) == [wanted]
+    assert refused(capsys, *flags(adapted, others, "--tasks", "--task-limit", "3")) == [wanted]
+    assert not (adapted.path / "evaluation.json").exists()
+    with pytest.raises(UserError, match="--tasks: names none"):
+        EvaluationSettings(tasks=())
+
+
+@pytest.mark.usefixtures("few_own")
+def test_names_are_told_with_what_is_wrong_with_other_flags(
+    adapted: RunDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.yaml").write_text("task: [\n")
+    tasks = ["--tasks", "next_wrod", str(tmp_path / "bad.yaml"), "next_word"]
+    wrong = [
+        "--tasks next_wrod: neither a task of lm-eval",
+        f"--tasks {tmp_path / 'bad.yaml'}: cannot be read as a task",
+    ]
+    run, nowhere = str(adapted.path), str(tmp_path / "nowhere")
+    for arguments, other in (
+        ([run, "--total", "4", *tasks], ["--total 4: "]),
+        ([run, "--tokenizer", "builtin:tiny", *tasks], ["--tokenizer: is not for a RUN"]),
+        ([nowhere, "--tokenizer", "builtin:tiny", *tasks], ["--tokenizer: is not for", f"{nowhere}: no run here"]),
+    ):
+        told = refused(capsys, "evaluate", *arguments)
+        for begins in [*other, *wrong]:
+            assert sum(line.startswith(begins) for line in told) == 1, told
+        assert len(told) == len(other) + len(wrong)
+
+
+@pytest.mark.usefixtures("few_own")
+def test_names_are_told_with_what_is_wrong_with_a_study(
+    world: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, texts = world
+    gone, out = str(tmp_path / "gone"), str(tmp_path / "out")
+    small = ["study", "downstream", "--tasks", "next_wrod", "--output", out, "--seeds", "1", "--device", "cpu"]
+    told_of_tasks = (
+        "--tasks next_wrod: neither a task of lm-eval, nor a YAML file or folder here; did you mean next_word?"
+    )
+    for more, begins in (
+        (["--model", model, "--data", texts, "--total", "3"], "--total 3: "),
+        (["--model", gone, "--data", texts], f"--model {gone}: "),
+        (["--model", model, "--data", gone], f"--data {gone}: "),
+        (["--model", model, "--data", texts, "--length", "900"], f"--data {texts}: gives 0 training sequences"),
+    ):
+        first, *others = refused(capsys, *small, *more)
+        assert first.startswith(begins)
+        assert others == [told_of_tasks]
+    right = [
+        "--data",
+        texts,
+        "--samples",
+        "4",
+        "--length",
+        "24",
+        "--contexts",
+        texts,
+        "--context",
+        "6",
+        "--total",
+        "24",
+    ]
+    assert refused(capsys, *small, "--model", model, *right, "--most-contexts", "4") == [told_of_tasks]
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())

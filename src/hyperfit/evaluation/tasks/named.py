@@ -1,6 +1,8 @@
 """Tasks as a user names them: lm-eval's own, groups and tags of them, a YAML file, a folder of such, or our own."""
 
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from hyperfit.data.builtin import PREFIX
 from hyperfit.data.reading.hub import check_hub
 from hyperfit.errors import UserError, collecting, first_line
 from hyperfit.evaluation.tasks import continuation
+from hyperfit.evaluation.tasks.files import ENDINGS, check_path, read_file
 from hyperfit.evaluation.tasks.harness import Harness, NamedTask, silent, task_manager
 
 
@@ -33,19 +36,57 @@ def load_harness(names: Sequence[str], limit: int | None, folder: Path) -> Harne
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Raises UserError with every name that is neither a task of lm-eval, a file or folder here, nor one of ours."""
-    problems = []
-    for name in names:
-        if name == continuation.NAME or Path(name).exists():
-            continue
-        known = [continuation.NAME] if name.startswith(PREFIX) else own_tasks().all_tasks
-        if name in known:
-            continue
-        near = get_close_matches(name, known, 1) or ([continuation.NAME] if name.startswith(PREFIX) else [])
-        meant = f"did you mean {near[0]}?" if near else "lm_eval ls tasks lists those of lm-eval"
-        problems.append(f"--tasks {name}: neither a task of lm-eval, nor a YAML file or folder here; {meant}")
+    """Raises UserError with every name that is neither a task of lm-eval, a file or folder here, nor one of ours.
+
+    Files are read, too, and what is wrong with them told as far as it is seen without their data.
+    """
+    problems: list[str] = []
+    for name in dict.fromkeys(names):
+        with collecting(problems):
+            if name != continuation.NAME:
+                check_name(name)
     if problems:
         raise UserError(*problems)
+
+
+def check_name(name: str) -> None:
+    """Raises UserError for a name that stands for nothing, or for files that cannot be used."""
+    if Path(name).exists():
+        check_path(Path(name))
+        return
+    known = [] if name.startswith(PREFIX) else own_tasks().all_tasks
+    if name not in known:
+        raise UserError(
+            f"--tasks {name}: neither a task of lm-eval, nor a YAML file or folder here; {meant(name, known)}"
+        )
+
+
+def meant(name: str, known: Sequence[str]) -> str:
+    """What a name that stands for nothing was perhaps meant to be; else where the names are told."""
+    parts = [one.strip() for one in name.split(",")]
+    if len(parts) > 1 and any(one in known or one == continuation.NAME or Path(one).exists() for one in parts):
+        return f"names stand apart by spaces: --tasks {' '.join(one for one in parts if one)}"
+    path = Path(name)
+    of_file = path.suffix in ENDINGS
+    if "/" in name or of_file:
+        files = {one.name.lower(): str(one) for one in beside(path)}
+        if near := get_close_matches(path.name.lower(), files, 1):
+            return f"did you mean {files[near[0]]}?"
+    near = []
+    if path.parent == Path():
+        names = {one.lower(): one for one in [*known, continuation.NAME]}
+        near = [names[one] for one in get_close_matches((path.stem if of_file else path.name).lower(), names, 1)]
+    if path.name.startswith(PREFIX):
+        near = [continuation.NAME]
+    return f"did you mean {near[0]}?" if near else "lm_eval ls tasks lists those of lm-eval"
+
+
+def beside(path: Path) -> list[Path]:
+    """The folders and YAML files where a file was looked for; none where there is no such folder."""
+    try:
+        return sorted(one for one in path.parent.iterdir() if one.is_dir() or (one.suffix in ENDINGS and one.exists()))
+    except OSError:
+        return []
 
 
 NOT_DONE = {
@@ -73,10 +114,12 @@ def loaded(name: str, folder: Path) -> list[NamedTask]:
     if path.is_dir():
         manager = task_manager(defaults=False, folder=name)
         if not manager.all_subtasks:
-            raise UserError(f"--tasks {name}: no YAML file in this folder defines a task")
+            raise UserError(f"--tasks {name}: no YAML file in this folder defines a task (task: NAME, in a file .yaml)")
         return [one for task in manager.all_subtasks for one in built(manager, task, name)]
     if path.is_file():
-        if group := group_of(path):  # which names tasks beside it; by its path lm-eval 0.4.13 cannot load one
+        if group := read_file(path).get(
+            "group"
+        ):  # which names tasks beside it; by its path lm-eval 0.4.13 cannot load one
             return built(task_manager(defaults=False, folder=str(path.parent)), group, name)
         return built(task_manager(defaults=False), name, name)
     manager = own_tasks()
@@ -86,17 +129,6 @@ def loaded(name: str, folder: Path) -> list[NamedTask]:
         except UserError as error:
             raise UserError(f"--tasks {name}: its data set {error}") from error
     return built(manager, name, name)
-
-
-def group_of(path: Path) -> str | None:
-    """The name of the group that a YAML file defines; None if it defines a task. Raises UserError if it is no YAML."""
-    from lm_eval.tasks._yaml_loader import load_yaml
-
-    try:
-        group: str | None = load_yaml(path, resolve_func=False).get("group")
-    except Exception as error:  # of the file, of what it includes, and of the parser below
-        raise UserError(f"--tasks {path}: cannot be read as a task ({first_line(error)})") from error
-    return group
 
 
 def built(manager: Any, spec: str, name: str) -> list[NamedTask]:
@@ -111,7 +143,8 @@ def built(manager: Any, spec: str, name: str) -> list[NamedTask]:
         ) from error
     except Exception as error:  # a task's YAML and the functions it names are anyone's code
         raise UserError(
-            f"--tasks {name}: lm-eval cannot load it ({type(error).__name__}: {first_line(error)})"
+            f"--tasks {name}: lm-eval cannot load it ({type(error).__name__}: {first_line(error)}); "
+            + mended(error, name)
         ) from error
     tasks, groups = found["tasks"], found.get("groups", {})
     for task in tasks.values():
@@ -126,6 +159,20 @@ def built(manager: Any, spec: str, name: str) -> list[NamedTask]:
     if outer is not None and outer.aggregate_metric_list:
         return [NamedTask(spec, tuple(tasks.values()))]
     return [NamedTask(one, (task,)) for one, task in tasks.items()]
+
+
+def mended(error: Exception, name: str) -> str:
+    """What to do about a task that lm-eval cannot load."""
+    if not Path(name).exists():
+        return "leave it out, or see lm-eval's own page on it"
+    if key := re.search(r"unexpected keyword argument '(\w+)'", str(error)):
+        from lm_eval.config.task import TaskConfig
+
+        near = get_close_matches(key[1], [field.name for field in fields(TaskConfig)], 1)
+        return f"{key[1]} is no key of a task's file" + (f" (did you mean {near[0]}?)" if near else "; take it out")
+    if isinstance(error, KeyError):
+        return "the file names a split, a metric or an aggregation that there is not; correct it there"
+    return "correct that in the file"
 
 
 def data_sets(manager: Any, name: str) -> set[str]:
