@@ -1,6 +1,7 @@
 """Folders of somebody else's that lead out of themselves: by links, or by names of files. Nothing outside is read."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
@@ -298,6 +299,85 @@ def test_links_out_of_the_folder_of_a_run_are_refused(
         assert message in refused(lambda read=read: read([folder]))  # type: ignore[misc]
     assert not place.is_file() or place.read_bytes() == before
     assert not (folder / "report.html").exists()
+
+
+CONTENTS = re.findall(
+    r"`([^` ]+)`",
+    "".join(
+        re.findall(r"^\| (`.+?) \|", Path("docs/reference/run-folder.md").read_text().partition("## events")[0], re.M)
+    ),
+)
+
+
+def test_a_link_that_nobody_reads_is_let_be(tmp_path: Path) -> None:
+    """A run's other files are read: its log, its samples and its evaluation."""
+    folder = made_run(tmp_path / "run").path
+    (tmp_path / "disk" / "deep").mkdir(parents=True)
+    (folder / "notes.txt").symlink_to(tmp_path / "disk" / "notes.txt")
+    (folder / "mine").symlink_to(tmp_path / "disk")
+    (folder / "old" / "model").mkdir(parents=True)
+    (folder / "old" / "model" / "weights.bin").symlink_to("/etc/hostname")
+    assert RunDir.open(folder).end
+    assert texts_of_runs([folder]).keys() == {"base/greedy"}
+    assert read_evaluation(folder) == {"conditions": {}}
+
+
+@pytest.mark.parametrize("name", [*CONTENTS, "Evaluation.json"])
+def test_whatever_the_documentation_says_is_of_a_run_may_not_lead_out(tmp_path: Path, name: str) -> None:
+    """Also a file in one of its folders, and a folder that a link of the run leads to, in it."""
+    assert len(CONTENTS) > 20
+    folder = made_run(tmp_path / "run").path
+    place = folder / name.replace("*", "4").rstrip("/")
+    place.parent.mkdir(exist_ok=True)
+    if place.is_dir():
+        shutil.rmtree(place)
+    place.unlink(missing_ok=True)
+    secret = tmp_path / "secret" if name.endswith("/") else tmp_path / "secret.txt"
+    secret.mkdir() if name.endswith("/") else secret.write_text("{}")
+    place.symlink_to(secret)
+    assert f"{place}: leads out of {folder}, to {secret}" in refused(lambda: RunDir.open(folder))
+    if name.endswith("/"):
+        place.unlink()
+        (folder / "elsewhere" / "deep").mkdir(parents=True)
+        place.symlink_to("elsewhere")
+        (folder / "elsewhere" / "round").symlink_to(".")
+        assert RunDir.open(folder)
+        (folder / "elsewhere" / "deep" / "a.jsonl").symlink_to(secret)
+        assert f"{place}/deep/a.jsonl: leads out of {folder}, to {secret}" in refused(lambda: RunDir.open(folder))
+
+
+def test_blobs_on_another_disk_are_read_in_the_own_cache_of_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In another's cache they may lead to whatever its maker likes; then it is said what to do, and that helps."""
+    cache, disk = tmp_path / "hub", tmp_path / "disk"
+    expected = weights_fingerprint(str(save_tiny(tmp_path / "model")))
+    tiny_model().save_pretrained(tmp_path / "model")
+    repository = cache / "models--org--name"
+    snapshot = str(hub(repository, tmp_path / "model"))
+    disk.mkdir()
+    moved(repository / "blobs", disk / "blobs")
+    message = refused(lambda: weights_fingerprint(snapshot))
+    assert message.endswith(
+        f"{repository}/blobs is a link; move all of {repository} to where it leads and link to that, or set "
+        f"HF_HUB_CACHE={cache} if that cache is yours"
+    )
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    assert weights_fingerprint(snapshot) == expected
+    assert load_tokenizer(snapshot).encode("goat")
+    assert whole_model(snapshot)
+    place = moved(disk / "blobs" / f"{0:040x}", tmp_path / "secret" / "file")
+    assert f"leads out of {snapshot}, to {place}" in refused(lambda: weights_fingerprint(snapshot))
+    place.rename(disk / "blobs" / "again")
+    (disk / "blobs" / f"{0:040x}").unlink()
+    (disk / "blobs" / "again").rename(disk / "blobs" / f"{0:040x}")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+
+    (repository / "blobs").unlink()
+    (disk / "blobs").rename(repository / "blobs")
+    moved(repository, disk / "models--org--name")
+    assert weights_fingerprint(snapshot) == expected, "as the message says"
 
 
 def test_the_base_model_of_an_adapter_may_lie_anywhere_but_not_its_files(trained: Path, tmp_path: Path) -> None:

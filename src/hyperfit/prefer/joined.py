@@ -6,10 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hyperfit.data.reading.inside import check_links
 from hyperfit.errors import UserError, naming
 from hyperfit.prefer.judgement import HUMAN
 from hyperfit.prefer.statistics.score import PairScore, Scores
+from hyperfit.runs.contents import check_contents
 from hyperfit.runs.files import write_json
 from hyperfit.runs.json_values import json_values
 
@@ -56,7 +56,7 @@ def join_scores(folder: Path, people: Scores | None, models: Mapping[str, Scores
 def read_evaluation(folder: Path) -> dict[str, Any]:
     """What evaluation.json holds. Raises UserError if it is not there or damaged, or for links that lead out."""
     with naming("--run"):
-        check_links(folder)
+        check_contents(folder)
     file = folder / "evaluation.json"
     try:
         evaluation = dict(json.loads(file.read_text(encoding="utf-8")))

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperfit.data.reading.inside import check_links
 from hyperfit.errors import UserError
 from hyperfit.recipes.recipe import Recipe
+from hyperfit.runs.contents import check_contents
 from hyperfit.runs.environment import fault_of
 from hyperfit.runs.files import check_writable, part_of, remove, sha256, telling_of_full_disk, write_json, writing
 
@@ -56,11 +56,11 @@ class RunDir:
 
     @classmethod
     def open(cls, path: Path | str) -> "RunDir":
-        """An existing run. Raises UserError if the folder holds none, and for links in it that lead out of it."""
+        """An existing run. Raises UserError if the folder holds none, and for links of the run that lead out of it."""
         path = Path(path)
         if not (path / "recipe.json").is_file():
             raise UserError(f"{path}: no run here (recipe.json is missing); give a folder made by hyperfit train")
-        check_links(path)
+        check_contents(path)
         return cls(path)
 
     def check_free(self) -> None:

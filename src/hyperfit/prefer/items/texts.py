@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hyperfit.data.reading.inside import check_links
 from hyperfit.errors import UserError, collecting, naming
 from hyperfit.evaluation.external_lines import read_lines
 from hyperfit.image.settings import LINES
 from hyperfit.prefer.judgement import HUMAN
 from hyperfit.report.texts.samples import by_condition
+from hyperfit.runs.contents import check_contents
 
 Key = tuple[str, int]
 """(context, how many texts of the same condition with that context come before): what two conditions' texts share."""
@@ -65,7 +65,7 @@ def texts_of_run(folder: Path) -> Texts:
     Raises UserError if there are none, and for links in the folder that lead out of it.
     """
     with naming("RUN"):
-        check_links(folder)
+        check_contents(folder)
     if (folder / LINES).is_file():
         return texts_of_file(folder / LINES)
     conditions = by_condition(folder) if (folder / "samples").is_dir() else {}
