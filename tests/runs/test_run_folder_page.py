@@ -10,6 +10,7 @@ import pytest
 
 from documented import ROOT
 from hyperfit.cli import main
+from hyperfit.runs.contents import CONTENTS
 from hyperfit.training import probes
 from small_runs import write_texts
 from tiny_images import save_pictures, save_tiny_image, stripes
@@ -87,6 +88,12 @@ def test_everything_that_runs_leave_is_named_and_nothing_else(runs: Path) -> Non
     for pattern in (pattern for pattern in patterns if not pattern.endswith("/") and "/" in pattern):
         inside = (runs / "texts" / pattern.partition("/")[0]).iterdir()
         assert all(fnmatch(path.name, pattern.partition("/")[2]) for path in inside)
+
+
+def test_links_are_looked_for_in_all_that_is_named() -> None:
+    """``.prefix-cache`` lies beside a run, not in it."""
+    named_first = {name.partition("/")[0] for cells in rows("# The run's folder") for name in named(cells[0])}
+    assert [name for name in named_first if not any(fnmatch(name, one) for one in CONTENTS)] == []
 
 
 def test_every_event_has_the_fields_that_are_named(runs: Path) -> None:
