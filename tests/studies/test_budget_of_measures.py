@@ -11,6 +11,7 @@ from hyperfit.studies.grid.plan import Planner
 from hyperfit.studies.run import run_studies
 from hyperfit.studies.settings import StudySettings
 from small_runs import quiet
+from small_studies import settings_for
 
 pytestmark = pytest.mark.usefixtures("short")
 SEEDS = 2
@@ -20,11 +21,7 @@ CONTEXTS = 4
 @pytest.fixture
 def settings(world: tuple[str, str]) -> StudySettings:
     """Of a study of one training a seed, each measured on greedy texts."""
-    model, texts = world
-    return StudySettings(
-        model=model, data=texts, samples=8, length=24, seeds=SEEDS, contexts=(texts,),
-        most_contexts=CONTEXTS, context=6, total=24,
-    )  # fmt: skip
+    return settings_for(world, seeds=SEEDS, most_contexts=CONTEXTS)
 
 
 @pytest.fixture

@@ -33,20 +33,11 @@ from hyperfit.studies.questions.texts import alternatives, long_range
 from hyperfit.studies.questions.training.quantity import epochs_of
 from hyperfit.studies.ranges import RANGES
 from hyperfit.studies.run import run_studies
-from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.study import Trial
 from small_runs import quiet
+from small_studies import settings_for
 from small_tasks import write_tasks
 from tiny_models import save_tiny
-
-
-def settings_for(world: tuple[str, str], **changes: Any) -> StudySettings:
-    model, texts = world
-    base = StudySettings(
-        model=model, data=texts, samples=8, length=24, seeds=2, contexts=(texts,), most_contexts=4, context=6, total=24
-    )
-    return replace(base, **changes)
-
 
 pytestmark = pytest.mark.usefixtures("short")
 

@@ -16,9 +16,9 @@ from hyperfit.evaluation.tasks.harness import Harness, NamedTask, task_manager
 from hyperfit.evaluation.tasks.named import load_harness
 from hyperfit.runs.directory import RunDir
 from hyperfit.studies.run import run_studies
-from hyperfit.studies.settings import StudySettings
 from hyperfit.studies.tasks.known import known_by
 from small_runs import quiet
+from small_studies import settings_for
 from small_tasks import CHOICE, QUESTIONS, WRITE, write_tasks
 
 pytest.importorskip("lm_eval.evaluator", reason="lm-eval is not installed")
@@ -57,26 +57,6 @@ def test_a_data_set_that_cannot_be_had_is_named_before_anything_is_trained(
     assert said.startswith("--tasks mmlu_law: its data set could not be had (")
     assert "cais/mmlu" in said
     assert not (tmp_path / "out").exists()
-
-
-def settings_for(world: tuple[str, str], **changes: Any) -> StudySettings:
-    model, texts = world
-    base = StudySettings(
-        model=model, data=texts, samples=8, length=24, seeds=2, contexts=(texts,), most_contexts=4, context=6, total=24
-    )
-    return replace(base, **changes)
-
-
-@pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two epochs: what is learnt does not matter here."""
-    plain = StudySettings.recipe.fget
-    assert plain is not None
-    monkeypatch.setattr(
-        StudySettings,
-        "recipe",
-        property(lambda self: replace(plain(self), epochs=2, heldout=0.3, rank=2, batch_size=4)),
-    )
 
 
 @pytest.mark.usefixtures("short")
