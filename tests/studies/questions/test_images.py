@@ -24,23 +24,14 @@ from tiny_images import SIDE, save_pictures, save_tiny_image, stripes
 NOISE = np.array([-0.02, -0.01, 0.0, 0.01, 0.02, 0.0, -0.01, 0.01])
 
 
+pytestmark = pytest.mark.usefixtures("short")
+
+
 @pytest.fixture(scope="module")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     folder = tmp_path_factory.mktemp("gallery")
     save_tiny_image(folder / "model", num_hidden_layers=3)
     return str(folder / "model"), str(save_pictures(folder / "pictures", stripes(14)))
-
-
-@pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few epochs: what is learnt does not matter here."""
-    plain = StudySettings.recipe.fget
-    assert plain is not None
-    monkeypatch.setattr(
-        StudySettings,
-        "recipe",
-        property(lambda self: replace(plain(self), epochs=2, heldout=0.3, rank=2, batch_size=4)),
-    )
 
 
 def settings_for(gallery: tuple[str, str], **changes: Any) -> StudySettings:
