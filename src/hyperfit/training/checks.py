@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hyperfit.data.characters import excerpt
 from hyperfit.data.corpus import Corpus, build_corpus
+from hyperfit.data.least import least_loss
 from hyperfit.data.split import split_documents
 from hyperfit.errors import UserError, collecting, naming
 from hyperfit.image.palette import Palette, load_palette
@@ -63,6 +64,11 @@ class CheckedRecipe:
     def batch_size(self) -> int:
         """Sequences of every forward pass in training: the recipe's, or all there are."""
         return min(self.recipe.batch_size, len(self.corpus.train))
+
+    @cached_property
+    def least_loss(self) -> float:
+        """Of training, nats per token: what no model can get below on these sequences."""
+        return least_loss(self.corpus.train, self.corpus.learned)
 
     @cached_property
     def index(self) -> TrainingIndex:

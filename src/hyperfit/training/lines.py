@@ -3,7 +3,7 @@
 from typing import Any
 
 from hyperfit.metrics.copying.memorisation import LONG_OVERLAP, REMEDY, copies_much
-from hyperfit.numbers import PERCENT, TENTHS, style_of
+from hyperfit.numbers import PERCENT, TENTHS, figures, style_of
 from hyperfit.recipes.recipe import Recipe
 
 
@@ -48,16 +48,29 @@ def unjudged(recipe: Recipe) -> str:
     return "copying was judged only here, at the end (--greedy-every 0)"
 
 
-def verdict(reason: str, loss: float, goal: float | None, copied: str, rule: str) -> str:
+def unreachable(goal: float | None, least: float) -> str:
+    """That no model can reach the goal on sequences that allow no loss below ``least``, nats per token; or ""."""
+    if goal is None or goal >= least:
+        return ""
+    return (
+        f"--stop-loss {goal:g}: no model can come below {figures(least, 2)} on these sequences: several begin alike, "
+        "and how each goes on cannot be known; give more than that, or training ends with its --epochs"
+    )
+
+
+def verdict(reason: str, loss: float, goal: float | None, copied: str, rule: str, least: float = 0) -> str:
     """How training ended, and what would have reached its goal: not said where texts recite, as it would add to that.
 
-    loss, goal: nats per token. copied: the ``copying_line`` of the last probe. rule: the name of that of --stop auto.
+    loss, goal, least: nats per token; least: what no model can get below. copied: the ``copying_line`` of the last
+    probe. rule: the name of that of --stop auto.
     """
     if reason == "auto":
         return f"ended by --stop auto ({rule})"
     if goal is None:
         return "all epochs done"
     told = f"goal (at most {goal:g}) {'' if loss <= goal else 'NOT '}reached"
-    if loss > goal and reason == "epochs" and REMEDY not in copied:
+    if loss > goal and unreachable(goal, least):
+        told += f" (no model can come below {figures(least, 2)} on these sequences)"
+    elif loss > goal and reason == "epochs" and REMEDY not in copied:
         told += " (more --epochs, a larger --lr or --rank, or a higher --stop-loss would reach it)"
     return told

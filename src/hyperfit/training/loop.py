@@ -173,7 +173,7 @@ class Loop:
         if self.prefix is not None and not self.checked.streaming:
             self.notify(self.prefix.saving())
         loss, copied = last["train_loss"], self.saving.copied(last)
-        ended = verdict(str(state.reason), loss, goal, copied, stopping.AUTO.name)
+        ended = verdict(str(state.reason), loss, goal, copied, stopping.AUTO.name, self.checked.least_loss)
         told = f"{ended}: training loss {THOUSANDTHS.told(loss)} after {state.epoch} epochs; {self.run.result}"
         judged = unjudged(self.checked.recipe) if copied else ""
         self.notify("; ".join(filter(None, (told, copied, judged))))

@@ -22,6 +22,7 @@ from hyperfit.runs.directory import ENDED, RunDir
 from hyperfit.runs.trackers import tracked_by, tracking
 from hyperfit.training.checks import CheckedRecipe, check, check_learning, environment
 from hyperfit.training.interrupts import stop_requests, terminable
+from hyperfit.training.lines import unreachable
 from hyperfit.training.looks import Say
 from hyperfit.training.loop import Loop
 from hyperfit.training.processes.launch import (
@@ -141,7 +142,8 @@ def make_ready(
 
     SIGTERM meanwhile is KeyboardInterrupt.
     """
-    for line in (*checked.corpus.notes, checked.corpus.describe()):
+    goal = unreachable(checked.recipe.stop_loss, checked.least_loss)
+    for line in filter(None, (*checked.corpus.notes, checked.corpus.describe(), goal)):
         notify(line)
     model: PreTrainedModel | PeftModel
     prefix, sharded = None, None
