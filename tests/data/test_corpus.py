@@ -153,10 +153,32 @@ def test_one_text_cannot_be_split(recipe_of: Make, texts: list[str]) -> None:
         split_documents(recipe)
     assert str(caught.value).startswith(f"--data {recipe.data}: 1 document(s) cannot be split")
     assert "--heldout 0" in str(caught.value)
+    assert str(caught.value).endswith("and --chunking packed to train on all of one long text")
+    with pytest.raises(UserError) as caught:
+        split_documents(dataclasses.replace(recipe, chunking="packed"))
+    assert str(caught.value).endswith("or --heldout 0 to go without validation"), "nothing that is given already"
     assert len(split_documents(dataclasses.replace(recipe, heldout=0)).train) == 1
 
 
 # Sequences
+
+
+def test_long_texts_of_which_the_beginnings_are_taken_are_told(
+    recipe_of: Make, bare_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    sizes = [len(bare_tokenizer.encode(text)) for text in (story(1, 300), story(2, 90))]
+    recipe = recipe_of([story(1, 300), story(2, 90)], heldout=0, samples=2)
+    (told,) = build_corpus(recipe, bare_tokenizer).notes
+    assert told == (
+        f"of {sum(sizes):,} tokens in 2 documents only the first {LENGTH} of each are trained on; "
+        "--chunking packed takes all"
+    )
+    most = sum(sizes) // 2 // 20
+    assert build_corpus(dataclasses.replace(recipe, length=most), bare_tokenizer).notes, "twenty times as long"
+    for quiet in ({"chunking": "packed"}, {"length": most + 1}):
+        assert not build_corpus(dataclasses.replace(recipe, **quiet), bare_tokenizer).notes
+    (told,) = build_corpus(recipe_of([story(1, 300)], heldout=0), bare_tokenizer).notes
+    assert told.startswith(f"of {sizes[0]:,} tokens in 1 document only")
 
 
 def test_start_gives_the_first_tokens_of_documents(recipe_of: Make, tokenizer: PreTrainedTokenizerFast) -> None:

@@ -242,6 +242,11 @@ def test_the_summary_by_hand() -> None:
     ]
     results["conditions"]["hyperfitted/greedy"]["word_share"] = about(0.81)
     assert "Words that are words fall from 97 % to 81 % (human texts: 98 %)." in summary(results)
+    results["conditions"]["hyperfitted/greedy"]["long_overlap_share"] = about(0.0)
+    assert summary(results)[1] == (
+        "The price: perplexity on human text goes from 127 to 1,413. No hyperfitted text repeats more than 10 tokens "
+        "of the training data."
+    ), "what nobody pays is no price"
 
 
 def test_the_bars_by_hand() -> None:

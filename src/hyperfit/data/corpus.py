@@ -22,6 +22,9 @@ from hyperfit.errors import UserError
 from hyperfit.numbers import COUNT
 from hyperfit.recipes.recipe import MOST_SAMPLES, Recipe
 
+MUCH_LONGER = 20
+"""Times as long as a sequence are documents, on average, of which one would hardly want the beginnings alone."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
@@ -143,7 +146,9 @@ def build_corpus(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Corpus:
         fresh = new_rows(heldout_rows, train_rows)
         heldout_rows, heldout_learned = heldout_rows[fresh], heldout_learned[fresh]
     elif recipe.chunking == "start":
-        beginnings = tokenize(train, tokenizer, recipe.length)
+        texts = tokenize(train, tokenizer, None)
+        notes += left_behind(texts, recipe.length)
+        beginnings = [row[: recipe.length] for row in texts]
         train_rows, train_short = whole(beginnings, recipe.length)
         names = [place for place, row in zip(places, beginnings, strict=True) if len(row) == recipe.length]
         heldout_rows, heldout_short = starts(heldout, tokenizer, recipe.length)
@@ -213,6 +218,18 @@ def learned_runs(rows: Tensor, learned: Tensor | None) -> list[tuple[int, list[i
         return list(enumerate(found))
     passages = map(Passage, found, learned.tolist())
     return [(row, one.ids[start:end]) for row, one in enumerate(passages) for start, end in one.replies]
+
+
+def left_behind(texts: Sequence[list[int]], length: int) -> list[str]:
+    """A note where nearly all of the texts is left out: on average they are longer than ``MUCH_LONGER`` sequences."""
+    tokens = sum(len(row) for row in texts)
+    if tokens <= MUCH_LONGER * length * len(texts):
+        return []
+    documents = f"{len(texts)} document{'s' * (len(texts) != 1)}"
+    return [
+        f"of {COUNT(tokens)} tokens in {documents} only the first {length} of each are trained on; "
+        "--chunking packed takes all"
+    ]
 
 
 def new_rows(rows: Tensor, trained: Tensor) -> Tensor:

@@ -62,17 +62,20 @@ def split_documents(recipe: Recipe) -> Split:
 def hold_out(documents: list[Document], recipe: Recipe) -> tuple[list[Document], list[Document], int]:
     """(training documents, a random share that is held out, how many of all have near-copies)."""
     groups = near_copies([compared(document) for document in documents])
-    chosen = held_out_places(groups, recipe, "documents (one a file or row)")
+    one_text = len(documents) == 1 and recipe.chunking == "start" and not documents[0].prompted
+    instead = ", and --chunking packed to train on all of one long text" if one_text else ""
+    chosen = held_out_places(groups, recipe, "documents (one a file or row)", instead)
     train = [document for index, document in enumerate(documents) if index not in chosen]
     heldout = [document for index, document in enumerate(documents) if index in chosen]
     return train, heldout, with_near_copies(groups)
 
 
-def held_out_places(groups: Sequence[int], recipe: Recipe, more: str) -> set[int]:
+def held_out_places(groups: Sequence[int], recipe: Recipe, more: str, instead: str = "") -> set[int]:
     """A random share of the places of documents, or pictures, of which near-copies of each other are in one group.
 
     They are taken in random order, each with its near-copies, unless these are more than are still wanted. more: what
-    to give more of, in the UserError that is raised where all are of one group.
+    to give more of, in the UserError that is raised where all are of one group; instead: what to give otherwise, behind
+    ``--heldout 0``.
     """
     members: dict[int, list[int]] = defaultdict(list)
     for index, group in enumerate(groups):
@@ -81,7 +84,7 @@ def held_out_places(groups: Sequence[int], recipe: Recipe, more: str) -> set[int
         what = "near-copies of one another" if len(groups) > 1 else f"{more.split()[0].removesuffix('s')}(s)"
         raise UserError(
             f"--data {recipe.data}: {len(groups)} {what} cannot be split into training and held-out parts; "
-            f"give more {more}, or --heldout 0 to go without validation"
+            f"give more {more}, or --heldout 0 to go without validation{instead}"
         )
     wanted = min(max(1, round(recipe.heldout * len(groups))), len(groups) - 1)
     seed = recipe.seed if recipe.heldout_seed is None else recipe.heldout_seed

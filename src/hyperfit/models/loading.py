@@ -103,7 +103,7 @@ def _folder_problems(folder: Path, weights: bool) -> list[str]:
             return ["is a run of hyperfit; give its model/ folder, or the base model that it was trained from"]
         if (folder / "adapter_config.json").is_file():
             return ["is an adapter; give its base model, or the two merged (merge_and_unload in PEFT) and saved"]
-        return ["no config.json in this folder; give the folder of a Hugging Face causal LM"]
+        return ["no config.json in this folder, and it is no run; give the folder of a Hugging Face causal LM"]
     except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
         return [f"config.json cannot be used ({type(error).__name__}: {error})"]
     problems = []

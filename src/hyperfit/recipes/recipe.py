@@ -89,12 +89,12 @@ class Recipe:
     stop_loss: float | None = NEAR_ZERO
     """Mean training loss of an epoch (nats per token) at which the run ends. None: run all epochs."""
     stop: Stop = "loss"
-    """loss: the run ends where stop_loss says; auto: where the probes show that more training does not pay
-    (``hyperfit.training.stopping``), and there at the latest."""
+    """loss: the run ends where the training loss is low enough; auto: where the probes show that more training does not
+    pay (``hyperfit.training.stopping``), and there at the latest."""
     stop_copying: float | None = MOST_COPYING
     """Share of a probe's greedy texts with a run of more than ten tokens of training data above which the run ends, and
-    the last probed epoch below is its result (0 to 1); never, where greedy_every is 0, and not on pictures. None: go
-    on, whatever is copied."""
+    the last probed epoch below is its result (0 to 1); never, where greedy text is probed only at the end, and not on
+    pictures. None: go on, whatever is copied."""
 
     probe_every: int = 1
     """Epochs between probes of validation loss and entropy; 0: only before the first and after the last."""

@@ -250,4 +250,4 @@ class RunDir:
             raise UserError(f"{self.path}: training diverged (NaN); train with a smaller --lr in a new --output")
         if self.end and self.end["reason"] in ENDED:
             raise UserError(f"{self.path}: its adapter or model has been removed; train again in a new --output")
-        raise UserError(f"{self.path}: training has not ended; repeat its command with --resume")
+        raise UserError(f"{self.path}: training has not ended; repeat its command with --resume, unless it still runs")

@@ -174,7 +174,8 @@ class Loop:
             self.notify(self.prefix.saving())
         loss, copied = last["train_loss"], self.saving.copied(last)
         ended = verdict(str(state.reason), loss, goal, copied, stopping.AUTO.name, self.checked.least_loss)
-        told = f"{ended}: training loss {THOUSANDTHS.told(loss)} after {state.epoch} epochs; {self.run.result}"
+        epochs = f"{state.epoch} epoch{'s' * (state.epoch != 1)}"
+        told = f"{ended}: training loss {THOUSANDTHS.told(loss)} after {epochs}; {self.run.result}"
         judged = unjudged(self.checked.recipe) if copied else ""
         self.notify("; ".join(filter(None, (told, copied, judged))))
 

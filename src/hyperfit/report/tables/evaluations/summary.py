@@ -87,13 +87,16 @@ def price(measures: Results, models: Results) -> str:
     """How much worse the model reads, and how often it repeats its training data."""
     before, after = (found(models.get(model, {}), "perplexity").value for model in ("base", "hyperfitted"))
     long = found(measures, "long_overlap_share").value
-    parts = []
+    parts, none = [], ""
     if not math.isnan(before) and not math.isnan(after):
         parts.append(f"perplexity on human text goes from {PERPLEXITY.told(before)} to {PERPLEXITY.told(after)}")
-    if not math.isnan(long):
+    if long == 0:
+        none = f"No hyperfitted text repeats more than {LONG_OVERLAP} tokens of the training data."
+    elif not math.isnan(long):
         of = "of texts repeat" if parts else "of the hyperfitted texts repeat"
         parts.append(f"{PERCENT.told(long)} {of} more than {LONG_OVERLAP} tokens of the training data")
-    return f"The price: {', and '.join(parts)}." if parts else ""
+    told = f"The price: {', and '.join(parts)}." if parts else ""
+    return " ".join(filter(None, (told, none)))
 
 
 def lost_words(measures: Mapping[str, Results]) -> str:
