@@ -146,7 +146,7 @@ def test_the_column_of_the_training_texts(tmp_path: Path, capsys: pytest.Capture
     overlap = json.loads(capsys.readouterr().out)["conditions"]["texts"]["longest_overlap"]["value"]
     main([*flags, "--training", str(training), "--text-column", "title"])
     assert json.loads(capsys.readouterr().out)["conditions"]["texts"]["longest_overlap"]["value"] < overlap
-    for useless in (flags, ["evaluate", "run"]):
+    for useless in (flags, ["evaluate", a_run(tmp_path)]):
         (said,) = fails(capsys, *useless, "--text-column", "body")
         assert said.startswith("hyperfit: --text-column: says which column of --")
 
@@ -254,6 +254,13 @@ def test_what_mauve_and_coherence_lack_is_told_at_once(tmp_path: Path, capsys: p
     )
 
 
+def a_run(folder: Path) -> Path:
+    """A folder that is taken for one as long as nothing of it is read."""
+    (folder / "run").mkdir()
+    (folder / "run" / "recipe.json").write_text("{}")
+    return folder / "run"
+
+
 def test_a_run_or_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for both in (["run", "--texts", "x.jsonl"], []):
         (line,) = fails(capsys, "evaluate", *both)
@@ -264,7 +271,7 @@ def test_a_run_or_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         assert line.startswith(f"hyperfit: {useless[0]}: is with --texts for --mauve and --coherence")
     said = fails(capsys, "evaluate", "--texts", "x.jsonl", "--mauve", "builtin:tiny", "--device", "cpu", "--total", 99)
     assert [line.split()[1] for line in said] == ["--total:"]
-    said = fails(capsys, "evaluate", "run", "--training", "builtin:news", "-o", "there")
+    said = fails(capsys, "evaluate", a_run(tmp_path), "--training", "builtin:news", "-o", "there")
     assert [line.split()[1] for line in said] == ["--training:"]
 
 

@@ -32,6 +32,31 @@ def folder(settings: StudySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     return tmp_path
 
 
+def test_a_study_that_is_done_stays_so_where_another_wants_more_of_its_trainings(
+    settings: StudySettings, folder: Path
+) -> None:
+    """``main`` writes in twenty ways, for which there is no time."""
+    before = (folder / "curves.json").read_text()
+    lines: list[str] = []
+    found = run_studies(["curves", "main"], settings, folder, budget=50, notify=lines.append)
+    assert list(found) == ["curves"]
+    assert "main: left out, as none of its trainings is done and measured" in lines
+    assert (folder / "curves.json").read_text() == before
+
+
+def test_a_plan_leaves_what_is_damaged_as_it_is(settings: StudySettings, folder: Path) -> None:
+    """It is to be trained again, and is not before the plan is told."""
+    (first, *_) = sorted((folder / "runs").iterdir())
+    (first / "environment.json").write_text("{")
+    there = sorted(path.name for path in first.iterdir())
+    lines = plan(settings, folder)
+    assert lines[0] == "2 trainings, 1 of them done"
+    assert sorted(path.name for path in first.iterdir()) == there
+    assert (first / "environment.json").read_text() == "{"
+    run_studies(["curves"], settings, folder, notify=quiet)
+    assert plan(settings, folder) == ["2 trainings, 2 of them done"]
+
+
 def plan(settings: StudySettings, folder: Path, budget: float | None = None) -> list[str]:
     lines: list[str] = []
     run_studies(["curves"], settings, folder, budget=budget, dry_run=True, notify=lines.append)
@@ -93,5 +118,5 @@ def test_a_study_without_any_training_is_left_out(
     lines: list[str] = []
     found = run_studies(["curves", "dynamics"], settings, tmp_path, budget=600, notify=lines.append)
     assert list(found) == ["curves"]
-    assert "dynamics: left out, as none of its trainings is done" in lines
+    assert "dynamics: left out, as none of its trainings is done and measured" in lines
     assert not (tmp_path / "dynamics.json").exists()

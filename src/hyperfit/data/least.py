@@ -13,14 +13,16 @@ def least_loss(rows: Tensor, learned: Tensor | None = None) -> float:
     that have nothing but their first token in common it is ln n / (T - 1).
     """
     counts = torch.ones_like(rows, dtype=torch.bool) if learned is None else learned
-    total, alike = torch.zeros((), dtype=torch.float64), rows[:, 0].unique(return_inverse=True)[1]
+    predicted = int(counts[:, 1:].sum())
+    total, alike = 0.0, rows[:, 0].unique(return_inverse=True)[1]
     for place in range(1, rows.shape[1]):
-        of_group = torch.bincount(alike, weights=counts[:, place].double())
-        if int(torch.bincount(alike).max()) == 1:
+        several = alike.bincount()[alike] > 1  # a sequence that is like no other so far stays so
+        if not several.any():
             break
+        rows, counts, alike = rows[several], counts[several], alike[several]
         _, longer = torch.stack([alike, rows[:, place]]).unique(dim=1, return_inverse=True)
-        of_token = torch.bincount(longer, weights=counts[:, place].double())
+        of_group, of_token = (torch.bincount(group, counts[:, place].double()) for group in (alike, longer))
         share = of_token[longer] / of_group[alike]
-        total -= share[counts[:, place]].log().sum()
+        total -= float(share[counts[:, place]].log().sum())
         alike = longer
-    return float(total / counts[:, 1:].sum())
+    return total / predicted

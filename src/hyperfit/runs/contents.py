@@ -1,6 +1,7 @@
 """What hyperfit reads and writes in a run's folder; what else lies there is nobody's business."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from os.path import realpath
 from pathlib import Path
@@ -34,4 +35,7 @@ def links_below(paths: list[Path], folder: Path, seen: set[str]) -> Iterator[Pat
             yield path
         if path.is_dir() and (there := realpath(path)) not in seen and not outside(folder, [path]):
             seen.add(there)
-            yield from links_below(list(path.iterdir()), folder, seen)
+            inside = list[Path]()
+            with suppress(PermissionError, FileNotFoundError):  # what cannot be listed, or has gone, is not read either
+                inside = list(path.iterdir())
+            yield from links_below(inside, folder, seen)

@@ -1,7 +1,8 @@
 """All that a study goes by: its models, measured where they were trained, and found in the store when it is told."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from hyperfit.studies.grid.plan import CONTINUATION, WRITTEN, beams
 from hyperfit.studies.grid.store import digest, key_of
 from hyperfit.studies.grid.training import Trained, trained_by
 from hyperfit.studies.grid.wanted import Wanted, seeded
-from hyperfit.studies.measures.bench import BLOCKED
+from hyperfit.studies.measures.bench import BLOCKED, Bench
 from hyperfit.studies.measures.measurer import Asked, Measurer, bench_of
 from hyperfit.studies.measures.results import BASE, Model, Results
 from hyperfit.studies.study import Study, Trial
@@ -38,26 +39,31 @@ class Measures:
     """All that are to be trained: none reads the contexts."""
     on_tasks: bool = False
     """Whether the tasks of the settings can be done here."""
+    longer: dict[int, list[Bench]] = field(default_factory=dict, repr=False)
+    """By length, on what longer texts are measured, once it was asked for; nothing where no text is as long."""
 
     def __call__(self, wanted: Wanted, trained: Trained[Trial]) -> None:
         """Everything into the store."""
         device = trained.run.recipe.device
-        here = self if device == "auto" else replace(self, measurer=self.measurer.on(torch.device(device)))
         for name, trial in wanted.models:
-            for measurer, study in here.of_study(load_study(name)):
-                model_of(study, measurer, replace(trained, trial=trial))
+            for measurer, study in self.of_study(load_study(name)):
+                here = measurer if device == "auto" else measurer.on(torch.device(device))
+                model_of(study, here, replace(trained, trial=trial))
 
     def of_study(self, study: Study) -> list[tuple[Measurer, Study]]:
         """What measures, at every length of texts."""
         with_tasks = replace(self.measurer, harness=self.harness if study.tasks else None)
-        return measurements(study, with_tasks, self.trials)
+        return measurements(study, with_tasks, self.trials, self.longer)
 
-    def left(self, wanted: Wanted) -> float:
-        """What is not yet known of a training that is done: how many texts are written in the time that it takes."""
+    def left(self, wanted: Wanted, of: str | None = None) -> float:
+        """What is not yet known of a training that is done: how many texts are written in the time that it takes.
+
+        of: the study that it is to be known for; None: all that want it.
+        """
         found: dict[str, float] = {}
-        trained = self.measurer.store.train(wanted.trial)
+        trained = self.measurer.store.found(wanted.trial)
         for name, trial in wanted.models:
-            for measurer, study in self.planned(load_study(name)):
+            for measurer, study in self.planned(load_study(name)) if of in (None, name) else ():
                 _, asked = asked_of(study, measurer, replace(trained, trial=trial))
                 found |= self.unknown(study, measurer, asked) if asked else {}
         return sum(found.values())
@@ -67,18 +73,20 @@ class Measures:
         found: dict[str, float] = {}
         store = self.measurer.store
         for study in studies:
+            settings = self.measurer.settings
+            by_seed = [seeded(study, settings, seed) for seed in range(settings.seeds)]
+            trials = [one for of_label in zip(*by_seed, strict=True) for one in of_label]  # as results_at has them
+            done = [store.found(one) for one in trials if store.done(one.recipe)]
             for measurer, same in self.planned(study):
-                trials = [
-                    one for seed in range(measurer.settings.seeds) for one in seeded(study, measurer.settings, seed)
-                ]
-                done = [store.train(one) for one in trials if store.done(one.recipe)]
                 found |= self.unknown(same, measurer, asked_of_base(same, measurer, done))
         return sum(found.values())
 
     def planned(self, study: Study) -> list[tuple[Measurer, Study]]:
-        """As ``of_study``; tasks only where they lie in the folder already, as a plan writes nothing."""
-        here = self if (self.measurer.store.folder / TASKS).is_dir() else replace(self, on_tasks=False)
-        return here.of_study(study)
+        """As ``of_study``, but of tasks ours alone, where it lies in the folder: a plan writes and fetches nothing."""
+        folder, settings = self.measurer.store.folder, self.measurer.settings
+        ours = study.tasks and self.on_tasks and continuation.NAME in settings.tasks and (folder / TASKS).is_dir()
+        harness = harness_of((continuation.NAME,), settings.task_limit, folder) if ours else None
+        return measurements(study, replace(self.measurer, harness=harness), self.trials, self.longer)
 
     def unknown(self, study: Study, measurer: Measurer, asked: Asked) -> dict[str, float]:
         """What is not in the store yet: its key, and how many texts of the settings' length are written in its time."""
@@ -91,7 +99,7 @@ class Measures:
             *((key, contexts * rounds[name]) for name, key in keys.extras.items()),
             *((key, CONTINUATION * (name == continuation.NAME)) for name, key in keys.tasks.items()),
         ]
-        found = {digest(key): float(price) for key, price in prices if measurer.store.read(key) is None}
+        found = {digest(key): float(price) for key, price in prices if not measurer.store.has(key)}
         if study.tasks and self.on_tasks and measurer.harness is None and continuation.NAME in settings.tasks:
             found[f"{digest(keys.predictions)}, {continuation.NAME}"] = CONTINUATION
         return found
@@ -109,17 +117,23 @@ def harness_of(tasks: tuple[str, ...], limit: int | None, folder: Path) -> Harne
     return load_harness(tasks, limit, folder / TASKS)
 
 
-def measurements(study: Study, measurer: Measurer, trials: Sequence[Trial]) -> list[tuple[Measurer, Study]]:
-    """The study as it is, then with longer texts where it asks for them and the sources hold some."""
-    found = [(measurer, study)]
+def measurements(
+    study: Study, measurer: Measurer, trials: Sequence[Trial], known: dict[int, list[Bench]] | None = None
+) -> list[tuple[Measurer, Study]]:
+    """The study as it is, then with longer texts where it asks for them and the sources hold some.
+
+    known: by length, on what was measured before; what is new is added.
+    """
+    found, benches = [(measurer, study)], {} if known is None else known
     for total in study.more_totals:
         if total > measurer.settings.total:
             longer = replace(measurer.settings, total=total)
-            try:
-                bench = bench_of(longer, trials)
-            except UserError:
-                continue  # no text is as long
-            found.append((replace(measurer, settings=longer, bench=bench), replace(study, extras=())))
+            if total not in benches:
+                benches[total] = []
+                with suppress(UserError):  # no text is as long
+                    benches[total].append(bench_of(longer, trials))
+            for bench in benches[total]:
+                found.append((replace(measurer, settings=longer, bench=bench), replace(study, extras=())))
     return found
 
 

@@ -65,8 +65,8 @@ def run_studies(
     for_trainings = None if budget is None else budget - base
     if (
         for_trainings is not None
-        and all(one.seconds > for_trainings for one in planned if one.left)
-        and all(one.left for one in planned)
+        and all(one.seconds > for_trainings for one in planned)
+        and not any(one.done for one in planned)
     ):
         shortest = min(one.seconds for one in planned)
         besides = f", and the base model {duration(base)}" if base else ""
@@ -79,15 +79,21 @@ def run_studies(
     write_json(folder / OF, of_model(settings.model))
     trained = train_all(store, planned, for_trainings, notify, count, measures)
     found: dict[str, Any] = {}
-    left_out = {name for one in wanted for name in one.studies}
-    left_out -= {name for one in wanted if key_of(one.trial.recipe) in trained for name in one.studies}
     for study in studies:
-        if study.name in left_out:
-            notify(f"{study.name}: left out, as none of its trainings is done")
+        there = trained | {
+            key: store.found(one.trial)  # others want more of it than the budget has room for, and this one nothing
+            for one in planned
+            if one.done
+            and (key := key_of(one.trial.recipe)) not in trained
+            and not measures.left(one.wanted, study.name)
+        }
+        keys = [key_of(one.trial.recipe) for one in wanted if study.name in one.studies]
+        if keys and not any(key in there for key in keys):
+            notify(f"{study.name}: left out, as none of its trainings is done and measured")
             continue
         scorer, scored_on = asked.scorer if study.scored else None, harness if study.tasks else None
         measurer = Measurer(settings, store, asked.bench, scorer, scored_on)
-        results = results_of(study, measurer, trained, trials)
+        results = results_of(study, measurer, there, trials)
         told = study.tell(results)
         found[study.name] = as_json(study, settings, results, told)
         write_json(folder / f"{study.name}.json", found[study.name])

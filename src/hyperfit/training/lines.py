@@ -1,5 +1,6 @@
 """What a training says to people."""
 
+import math
 from typing import Any
 
 from hyperfit.metrics.copying.memorisation import LONG_OVERLAP, REMEDY, copies_much
@@ -53,9 +54,15 @@ def unreachable(goal: float | None, least: float) -> str:
     if goal is None or goal >= least:
         return ""
     return (
-        f"--stop-loss {goal:g}: no model can come below {figures(least, 2)} on these sequences: several begin alike, "
-        "and how each goes on cannot be known; give more than that, or training ends with its --epochs"
+        f"--stop-loss {goal:g}: no model can come below {figures(least)} on these sequences: several begin alike, and "
+        f"how each goes on cannot be known; give {rounded_up(least)} or more"
     )
+
+
+def rounded_up(value: float) -> str:
+    """To two significant digits, at least the value."""
+    place = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return f"{math.ceil(value / place) * place:.2g}"
 
 
 def verdict(reason: str, loss: float, goal: float | None, copied: str, rule: str, least: float = 0) -> str:
@@ -70,7 +77,7 @@ def verdict(reason: str, loss: float, goal: float | None, copied: str, rule: str
         return "all epochs done"
     told = f"goal (at most {goal:g}) {'' if loss <= goal else 'NOT '}reached"
     if loss > goal and unreachable(goal, least):
-        told += f" (no model can come below {figures(least, 2)} on these sequences)"
+        told += f" (no model can come below {figures(least)} on these sequences)"
     elif loss > goal and reason == "epochs" and REMEDY not in copied:
         told += " (more --epochs, a larger --lr or --rank, or a higher --stop-loss would reach it)"
     return told

@@ -43,6 +43,11 @@ BROKEN: dict[str, tuple[bytes, str]] = {
         "task: é\n".encode("latin-1"),
         "cannot be read as a task (it is no text in UTF-8: incomplete UTF-8 octet sequence); correct it there",
     ),
+    "bell": (
+        b"task: a\ndescription: x\x07y\n",
+        "cannot be read as a task (it holds a character that YAML has not: control characters are not allowed); "
+        "correct it there",
+    ),
     "included": (
         b"include: gone.yaml\ntask: a\n",
         "cannot be read as a task ({folder}/gone.yaml: No such file or directory); put that file there, or correct "

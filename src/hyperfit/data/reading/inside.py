@@ -31,7 +31,7 @@ def check_inside(folder: Path, files: Iterable[Path]) -> None:
 def remedy(folder: Path) -> str:
     """What to do about a file that lies somewhere else."""
     repository = repository_of(folder)
-    if repository is None or not (repository / BLOBS).is_symlink():
+    if repository is None or not (repository / BLOBS).is_symlink() or in_use(repository):
         return PUT_THERE
     return (
         f"{repository / BLOBS} is a link; move all of {repository} to where it leads and link to that, or set "
@@ -50,9 +50,14 @@ def roots_of(folder: Path) -> tuple[Path, ...]:
     repository = repository_of(folder)
     if repository is None:
         return (Path(realpath(folder)),)
-    if str(repository.parent) == realpath(constants.HF_HUB_CACHE):
+    if in_use(repository):
         return (repository, Path(realpath(repository / BLOBS)))
     return (repository,)
+
+
+def in_use(repository: Path) -> bool:
+    """Whether a repository lies in the cache of the hub that this process uses."""
+    return str(repository.parent) == realpath(constants.HF_HUB_CACHE)
 
 
 def repository_of(folder: Path) -> Path | None:

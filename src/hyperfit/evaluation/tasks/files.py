@@ -69,7 +69,10 @@ def read_file(path: Path, told: str | None = None) -> dict[str, Any]:
         if isinstance(error, ValueError) and what.startswith("Expected YAML dict"):
             what = "it does not hold keys with values, such as task: NAME"
         elif (reason := getattr(error, "reason", None)) and not isinstance(error, OSError):
-            what = f"it is no text in UTF-8: {reason}"
+            allowed = "not allowed" not in reason
+            what = (
+                f"it is no text in UTF-8: {reason}" if allowed else f"it holds a character that YAML has not: {reason}"
+            )
         if mark := getattr(error, "problem_mark", None):
             where = "" if Path(mark.name).resolve() == path.resolve() else f"{mark.name}, "
             what = f"{where}line {mark.line + 1}: {getattr(error, 'problem', None) or what}"

@@ -3,7 +3,9 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from hyperfit.recipes.defaults import filled_in
 from hyperfit.recipes.recipe import Recipe
 from hyperfit.runs.directory import RunDir
 from hyperfit.runs.files import remove, writing
-from hyperfit.studies.grid.training import DEFAULTS, Trained, has_ended, train_at, trained_by, what_trains
+from hyperfit.studies.grid.training import DEFAULTS, Trained, has_ended, sound, train_at, trained_by, what_trains
 from hyperfit.studies.study import Trial
 
 LOOKS = ("probe_every", "greedy_every", "keep_every")
@@ -38,12 +40,20 @@ class Store:
         return self.folder / "runs" / key_of(recipe)
 
     def done(self, recipe: Recipe) -> bool:
-        """Whether that run has ended, and was looked at as often as the recipe asks."""
+        """Whether that run has ended, was looked at as often as the recipe asks, and can be read."""
         run = RunDir(self.place(recipe))
         try:
-            return has_ended(run) and looked_at(run.recipe, recipe) and (has_result(run) or diverged(run))
+            return has_ended(run) and sound(run, partial(self.serves, recipe))
         except UserError:
             return False
+
+    def serves(self, recipe: Recipe, there: Recipe) -> bool:
+        """Whether what a recipe there gave is what the wanted one would give, looked at as often."""
+        return key_of(there) == key_of(recipe) and looked_at(there, recipe)
+
+    def found(self, trial: Trial) -> Trained[Trial]:
+        """A training that is ``done``, as it lies there."""
+        return trained_by(trial, RunDir(self.place(trial.recipe)), found=True)
 
     def train(self, trial: Trial) -> Trained[Trial]:
         """The training as a run of the store: found there, gone on with, or done.
@@ -51,11 +61,7 @@ class Store:
         One that has ended and was looked at too little stays until another, that is looked at as wanted, has ended.
         """
         recipe = trial.recipe
-        path = self.place(recipe)
-
-        def same(there: Recipe) -> bool:
-            return key_of(there) == path.name and looked_at(there, recipe)
-
+        path, same = self.place(recipe), partial(self.serves, recipe)
         if self.done(recipe) or not self.ended(recipe):
             return train_at(trial, path, same=same, cache=self.cache)
         aside = self.folder / "again" / path.name
@@ -73,10 +79,16 @@ class Store:
             return False
 
     def runs(self) -> Iterator[RunDir]:
-        """All runs that have ended."""
+        """All runs that have ended, and can be read."""
         for path in sorted((self.folder / "runs").glob("*/")):
-            if (path / "recipe.json").is_file() and has_ended(RunDir(path)):
-                yield RunDir(path)
+            run = RunDir(path)
+            with suppress(UserError):
+                if (path / "recipe.json").is_file() and has_ended(run) and run.environment:
+                    yield run
+
+    def has(self, what: dict[str, Any]) -> bool:
+        """Whether there is a measurement under this description."""
+        return self._file(what).is_file()
 
     def read(self, what: dict[str, Any]) -> dict[str, Any] | None:
         """What was measured under this description, if it was."""
@@ -137,14 +149,6 @@ def merged(first: Recipe, second: Recipe) -> Recipe:
     }
     much: dict[str, Any] = {name: max(getattr(first, name), getattr(second, name)) for name in EXTENT}
     return replace(first, **often, **much)
-
-
-def has_result(run: RunDir) -> bool:
-    """Whether its adapter or model is there."""
-    try:
-        return any(run.result.glob("*.safetensors"))
-    except UserError:
-        return False
 
 
 def diverged(run: RunDir) -> bool:

@@ -3,8 +3,9 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,8 @@ class Bench:
     precision: Precision
     """bf16 or fp32"""
     batch_size: int | None = None
+    read: dict[Path, list[list[int]]] = field(default_factory=dict, repr=False, compare=False)
+    """By run, the sequences that it was trained on, once they were asked for."""
 
     @cached_property
     def contexts(self) -> list[str]:
@@ -102,7 +105,13 @@ class Bench:
         )
 
     def trained_on(self, run: RunDir) -> list[list[int]]:
-        """What the run has learned. Raises UserError if its texts have changed."""
+        """What the run has learned, read once. Raises UserError if its texts have changed."""
+        if run.path not in self.read:
+            self.read[run.path] = self.sequences_of(run)
+        return self.read[run.path]
+
+    def sequences_of(self, run: RunDir) -> list[list[int]]:
+        """The run's training sequences. Raises UserError if its texts have changed."""
         return trained_on(run, self.tokenizer)
 
     def human(self, training: list[list[int]]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -178,5 +179,17 @@ def weights_of(name: str) -> str:
     run = RunDir(Path(name))
     return digest({
         "base": run.environment["weights_fingerprint"],
-        "learnt": [sha256(file) for file in sorted(run.result.glob("*.safetensors"))],
+        "learnt": [checksum(file, at(file)) for file in sorted(run.result.glob("*.safetensors"))],
     })  # fmt: skip
+
+
+@cache
+def checksum(file: Path, at: tuple[int, ...]) -> str:
+    """SHA-256 of a file, computed once for each state ``at`` of it."""
+    return sha256(file)
+
+
+def at(file: Path) -> tuple[int, ...]:
+    """What is another after a file was written."""
+    known = file.stat()
+    return known.st_ino, known.st_size, known.st_mtime_ns, known.st_ctime_ns

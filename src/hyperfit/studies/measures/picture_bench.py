@@ -57,7 +57,7 @@ class PictureBench(Bench):
         """The pictures themselves."""
         return pictures_of(self.rows, self.palette)
 
-    def trained_on(self, run: RunDir) -> list[list[int]]:
+    def sequences_of(self, run: RunDir) -> list[list[int]]:
         """The run's training sequences. Raises UserError if its pictures have changed."""
         return trained_on_pictures(run, self.palette)
 
