@@ -72,8 +72,8 @@ def test_a_goal_below_it_is_told_and_no_training_reaches_it(
     )
     texts = (world[0], str(begun_alike(tmp_path)))
     said: list[str] = []
-    alike = {"samples": 8, "heldout": 0.0, "probe_every": 0, "greedy_every": 0, "method": "full"}
-    recipe = recipe_for(texts, **alike, epochs=60, stop_loss=0.1)
+    alike = {"samples": 8, "heldout": 0.0, "probe_every": 0, "greedy_every": 0, "checkpoint_every": 100}
+    recipe = recipe_for(texts, **alike, batch_size=8, epochs=60, stop_loss=0.1, method="full")
     train(recipe, tmp_path / "run", notify=said.append)
     assert least_loss(given[0]) == pytest.approx(math.log(8) / 15)
     told = [line for line in said if line.startswith("--stop-loss 0.1: no model can come below 0.1386 on these")]

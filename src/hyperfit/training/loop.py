@@ -1,5 +1,6 @@
 """The loop to near-zero loss: epochs of updates, what follows each, and what an interruption leaves."""
 
+import gc
 import math
 import time
 from collections.abc import Callable
@@ -65,6 +66,7 @@ class Loop:
         if state.update == 0 and self.looks.takes_part:
             self.looks.begin()
         processes = self.run.environment["processes"]  # at the start: a run that goes on with others keeps its updates
+        gc.collect()  # an earlier training of this process may be left in cycles, and would count as memory of this one
         while state.reason is None:
             forget_peak(self.checked.device)
             started = time.monotonic() - state.seconds

@@ -1,7 +1,6 @@
 """The most memory that training has taken, as the system counts it."""
 
 import ctypes
-import gc
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import torch
 
 def forget_peak(device: torch.device) -> None:
     """Count from now on, without what is freed and not yet given back, as after an earlier training."""
-    gc.collect()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
