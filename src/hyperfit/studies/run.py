@@ -1,6 +1,6 @@
 """The verb: plan the trainings of some studies, do them, measure, and tell what they found."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from hyperfit.models.loading import load_config, load_tokenizer
 from hyperfit.runs.files import write_json
 from hyperfit.studies.checks import OF, check_folder, chosen, of_model, runnable
 from hyperfit.studies.gather import Measures, harness_of, results_of
-from hyperfit.studies.grid.plan import Planner
+from hyperfit.studies.grid.plan import Planned, Planner
 from hyperfit.studies.grid.possible import possible
 from hyperfit.studies.grid.schedule import plan_lines, train_all
 from hyperfit.studies.grid.store import Store, key_of
+from hyperfit.studies.grid.training import Trained
 from hyperfit.studies.grid.wanted import Say, Wanted, wanted_by
 from hyperfit.studies.kinds import for_pictures
 from hyperfit.studies.measures.bench import Bench
@@ -29,7 +30,7 @@ from hyperfit.studies.measures.measurer import Measurer, bench_of
 from hyperfit.studies.measures.scorer import Scorer
 from hyperfit.studies.record import as_json
 from hyperfit.studies.settings import StudySettings
-from hyperfit.studies.study import Study
+from hyperfit.studies.study import Study, Trial
 
 
 def run_studies(
@@ -80,15 +81,9 @@ def run_studies(
     trained = train_all(store, planned, for_trainings, notify, count, measures)
     found: dict[str, Any] = {}
     for study in studies:
-        there = trained | {
-            key: store.found(one.trial)  # others want more of it than the budget has room for, and this one nothing
-            for one in planned
-            if one.done
-            and (key := key_of(one.trial.recipe)) not in trained
-            and not measures.left(one.wanted, study.name)
-        }
-        keys = [key_of(one.trial.recipe) for one in wanted if study.name in one.studies]
-        if keys and not any(key in there for key in keys):
+        its = [one for one in planned if study.name in one.wanted.studies]
+        there = trained | measured_for(study.name, its, trained, measures)
+        if its and not any(key_of(one.trial.recipe) in there for one in its):
             notify(f"{study.name}: left out, as none of its trainings is done and measured")
             continue
         scorer, scored_on = asked.scorer if study.scored else None, harness if study.tasks else None
@@ -99,6 +94,18 @@ def run_studies(
         write_json(folder / f"{study.name}.json", found[study.name])
         notify(f"{study.name}: {told.answer}. {told.sentence}")
     return found
+
+
+def measured_for(
+    name: str, planned: Sequence[Planned], trained: Mapping[str, Trained[Trial]], measures: Measures
+) -> dict[str, Trained[Trial]]:
+    """Key → training, of those that a budget has left out as others want more of them, and this study nothing."""
+    left_out = {key: one for one in planned if one.done and (key := key_of(one.trial.recipe)) not in trained}
+    return {
+        key: measures.measurer.store.found(one.trial)
+        for key, one in left_out.items()
+        if not measures.left(one.wanted, name)
+    }
 
 
 @dataclass(frozen=True)
